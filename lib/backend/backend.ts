@@ -1,0 +1,103 @@
+/** A value now or later. What can answer at once does so without a Promise. */
+export type MaybePromise<T> = T | Promise<T>;
+
+/** What a read returns: the bytes whole, or in pieces that follow each other. */
+export type Bytes = Uint8Array | readonly Uint8Array[];
+
+export interface WriteOptions {
+  /** Force unit access: the data must be on stable storage before the answer. */
+  readonly fua: boolean;
+}
+
+export interface TrimOptions {
+  readonly fua: boolean;
+}
+
+export interface WriteZeroesOptions {
+  readonly fua: boolean;
+  /** The range must stay allocated (NBD_CMD_FLAG_NO_HOLE). */
+  readonly noHole: boolean;
+  /** Fail at once with ENOTSUP where zeroing is no faster than writing (NBD_CMD_FLAG_FAST_ZERO). */
+  readonly fast: boolean;
+}
+
+/** Sizes that requests should or must keep to, in bytes: NBD_INFO_BLOCK_SIZE. */
+export interface BlockSize {
+  /** Offsets and lengths must be multiples of it: a power of two from 1 to 64 KiB. */
+  readonly minimum: number;
+  /** Requests of its multiples are the fastest: a power of two, at least `minimum` and 512. */
+  readonly preferred: number;
+  /** The longest READ or WRITE payload. */
+  readonly maximum: number;
+}
+
+/**
+ * A disk: `size` and `read`; everything else is capability by presence. What a
+ * backend lacks is not advertised to clients and never called.
+ *
+ * The server calls a method only with a range that lies inside the disk and a
+ * length of at least one byte. Calls overlap: several requests of several
+ * clients are in progress at once. An error that is thrown, or a promise that
+ * is rejected, fails that one request: see `NbdError` for the number it gets.
+ */
+export interface Backend {
+  /** Bytes, an integer from 0 to 2^53 − 1. */
+  readonly size: number;
+
+  /** Sizes that requests must keep to; without it: any size, 4096 preferred. */
+  readonly blockSize?: BlockSize;
+
+  /**
+   * True where a flush on one connection covers the writes that were answered
+   * on another, and reads see them: NBD_FLAG_CAN_MULTI_CONN.
+   */
+  readonly multiConn?: boolean;
+
+  /** True for a disk that turns: NBD_FLAG_ROTATIONAL. */
+  readonly rotational?: boolean;
+
+  /**
+   * True where write, trim and writeZeroes obey `fua` themselves. Otherwise
+   * the server calls `flush` after them when a client asks for FUA.
+   */
+  readonly fua?: boolean;
+
+  /**
+   * True where `write` has finished with `data` when it returns, even if it
+   * returns a promise: the server then passes views of its receive buffer.
+   * Otherwise `data` is the backend's to keep.
+   */
+  readonly consumesWrites?: boolean;
+
+  /**
+   * Exactly `length` bytes from `offset`. The pieces are sent as they are,
+   * without a copy, and must stay readable until the reply has been sent; their
+   * content may change meanwhile, as that of a disk that is being written to.
+   */
+  read(offset: number, length: number): MaybePromise<Bytes>;
+
+  /** Absent: the export is read-only. */
+  write?(offset: number, data: Uint8Array, options: WriteOptions): MaybePromise<void>;
+
+  /**
+   * Memory of the backend into which the payload of a WRITE may be received
+   * straight from the kernel, or undefined where it has none for this range.
+   * When the payload is there, `write` is called with that same view as `data`.
+   */
+  writeTarget?(offset: number, length: number): Uint8Array | undefined;
+
+  /** Everything that was answered before is on stable storage afterwards. */
+  flush?(): MaybePromise<void>;
+
+  /** The range is no longer needed: a hint. */
+  trim?(offset: number, length: number, options: TrimOptions): MaybePromise<void>;
+
+  /** The range reads as zeros afterwards. */
+  writeZeroes?(offset: number, length: number, options: WriteZeroesOptions): MaybePromise<void>;
+
+  /** The range will be read soon: a hint. */
+  cache?(offset: number, length: number): MaybePromise<void>;
+
+  /** Called once, after the last request. */
+  close?(): MaybePromise<void>;
+}

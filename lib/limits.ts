@@ -1,0 +1,30 @@
+/** Every limit of a server, each with a default that is safe on a machine that does other work too. */
+export interface Limits {
+  /** Longest READ or WRITE payload in bytes, advertised as the maximum of NBD_INFO_BLOCK_SIZE. */
+  readonly requestBytesMax: number;
+  /** Requests of a connection that a backend has not answered yet; past them the socket is not read. */
+  readonly requestsInFlightMax: number;
+  /** Payload bytes of those requests, likewise. */
+  readonly bytesInFlightMax: number;
+  /** Connections at a time; a further one is closed at once. */
+  readonly connectionsMax: number;
+  /** Options that a client may send before it chooses an export. */
+  readonly optionsMax: number;
+  /** Bytes of data in one option. */
+  readonly optionBytesMax: number;
+  /** Time a client has from connecting to choosing an export. */
+  readonly handshakeTimeoutMs: number;
+  /** Time for requests in progress when the server stops; then connections are cut. */
+  readonly shutdownTimeoutMs: number;
+}
+
+export const defaultLimits: Limits = {
+  requestBytesMax: 32 * 2 ** 20,
+  requestsInFlightMax: 256,
+  bytesInFlightMax: 64 * 2 ** 20,
+  connectionsMax: 1024,
+  optionsMax: 1024,
+  optionBytesMax: 64 * 2 ** 10,
+  handshakeTimeoutMs: 10_000,
+  shutdownTimeoutMs: 10_000,
+};

@@ -1,0 +1,65 @@
+/**
+ * The header of a request. Caller: transmission/receive.ts. Owns: its fields,
+ * which `read` overwrites; a request that outlives the call is a `copy`.
+ * Hot: no BigInt, no allocation. Spec: "Request message".
+ */
+import { magic } from './constants.js';
+
+export const requestHeaderBytes = 28;
+export const extendedRequestHeaderBytes = 32;
+
+const twoTo32 = 2 ** 32;
+
+export class Request {
+  flags = 0;
+  type = 0;
+  /** The cookie is opaque: two halves that go back as they came. */
+  cookieHigh = 0;
+  cookieLow = 0;
+  /** Bytes. Exact up to 2^53 − 1; past that only known to be larger. */
+  offset = 0;
+  /** Bytes of payload or effect; likewise. */
+  length = 0;
+  /** The halves of `offset`, which an extended reply repeats. */
+  offsetHigh = 0;
+  offsetLow = 0;
+
+  /** False where the magic is wrong, so the stream has lost its framing. */
+  read(view: DataView, at: number): boolean {
+    if (view.getUint32(at) !== magic.request) return false;
+    this.readCommon(view, at);
+    this.length = view.getUint32(at + 24);
+    return true;
+  }
+
+  readExtended(view: DataView, at: number): boolean {
+    if (view.getUint32(at) !== magic.extendedRequest) return false;
+    this.readCommon(view, at);
+    this.length = view.getUint32(at + 24) * twoTo32 + view.getUint32(at + 28);
+    return true;
+  }
+
+  copy(): Request {
+    const request = new Request();
+    request.flags = this.flags;
+    request.type = this.type;
+    request.cookieHigh = this.cookieHigh;
+    request.cookieLow = this.cookieLow;
+    request.offset = this.offset;
+    request.length = this.length;
+    request.offsetHigh = this.offsetHigh;
+    request.offsetLow = this.offsetLow;
+    return request;
+  }
+
+  private readCommon(view: DataView, at: number): void {
+    this.flags = view.getUint16(at + 4);
+    this.type = view.getUint16(at + 6);
+    // Signed halves are small integers to V8, unsigned ones might be boxed.
+    this.cookieHigh = view.getInt32(at + 8);
+    this.cookieLow = view.getInt32(at + 12);
+    this.offsetHigh = view.getInt32(at + 16);
+    this.offsetLow = view.getInt32(at + 20);
+    this.offset = (this.offsetHigh >>> 0) * twoTo32 + (this.offsetLow >>> 0);
+  }
+}
