@@ -1,0 +1,72 @@
+/**
+ * The C++ addon as TypeScript sees it, and where it is loaded. Every function
+ * borrows its descriptor and its buffers for the call, keeps nothing, and
+ * returns a number: a count (or 0) on success, `-errno` on failure. Only a
+ * programmer's error (a wrong type, a range outside its buffer) throws.
+ */
+export interface NativeAddon {
+  /** setsockopt(TCP_CORK). 0 or `-errno`. */
+  setCork(fd: number, on: boolean): number;
+
+  /** getsockopt(TCP_CORK): 0 or 1, or `-errno`. */
+  getCork(fd: number): number;
+
+  /** One send(2) of `bytes`, with MSG_MORE where `more`. Bytes taken or `-errno`. */
+  send(fd: number, bytes: Uint8Array, more: boolean): number;
+
+  /**
+   * One vector: `count` pieces from piece number `first` on, each three numbers
+   * in `pieces`: index into `buffers`, offset, length. A vector longer than
+   * IOV_MAX takes several sendmsg(2), until one is short. Bytes taken, or
+   * `-errno` where the first call took nothing.
+   */
+  sendmsg(
+    fd: number,
+    buffers: readonly Uint8Array[],
+    pieces: Float64Array,
+    first: number,
+    count: number,
+  ): number;
+
+  /**
+   * TCP_INFO into `counters`: [0] segments out, [1] bytes sent (with
+   * retransmissions), [2] data segments out, [3] bytes acknowledged. 0 or `-errno`.
+   */
+  tcpInfo(fd: number, counters: Float64Array): number;
+
+  /** What a descriptor is: one of `descriptorKind`, or `-errno`. */
+  kindOf(fd: number): number;
+
+  /**
+   * preadv2(RWF_NOWAIT): `length` bytes at `position` of the file into
+   * `bytes` from `at` on, only as far as they are cached. Bytes read (may be
+   * short) or `-errno`; -EAGAIN where reading would wait.
+   */
+  preadNoWait(fd: number, bytes: Uint8Array, at: number, length: number, position: number): number;
+
+  /** fallocate(2) with `mode` flags of `fallocateMode`. Never retried. 0 or `-errno`. */
+  fallocate(fd: number, mode: number, offset: number, length: number): Promise<number>;
+
+  /** lseek(SEEK_DATA). The offset, or `-errno` (-ENXIO: no data behind). Moves the file position. */
+  seekData(fd: number, offset: number): number;
+
+  /** lseek(SEEK_HOLE), likewise. */
+  seekHole(fd: number, offset: number): number;
+
+  /** BLKGETSIZE64 of a block device in bytes, or `-errno`. */
+  blockDeviceSize(fd: number): number;
+}
+
+/** Answers of `kindOf`. */
+export const descriptorKind = {
+  other: 0,
+  file: 1,
+  blockDevice: 2,
+  pipe: 3,
+  tcp: 4,
+  unix: 5,
+  otherSocket: 6,
+} as const;
+
+/** Flags of fallocate(2). */
+export const fallocateMode = { keepSize: 1, punchHole: 2, zeroRange: 16 } as const;

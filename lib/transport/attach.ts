@@ -1,0 +1,60 @@
+import { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
+import { NbdError } from '../errors.js';
+import { descriptorKind } from '../native/addon.js';
+import { addon } from '../native/load.js';
+import { BatchedOutbox } from './batched.js';
+import { CorkOutbox } from './cork.js';
+import { descriptorOf } from './handle.js';
+import { MoreOutbox } from './more.js';
+import { PlainOutbox } from './plain.js';
+import { StreamOutbox } from './stream.js';
+import { strategyNames, type StrategyName, type Transport } from './transport.js';
+import { VectoredOutbox } from './vectored.js';
+
+export interface AttachOptions {
+  /** How to send. `auto`, the default, takes the best that the descriptor supports. */
+  readonly strategy?: StrategyName | 'auto';
+}
+
+/**
+ * Put a transport on the writing half of a stream: a connected `net.Socket`
+ * (TCP, Unix), a `tls.TLSSocket`, or any other Writable or Duplex.
+ *
+ * A strategy that the descriptor cannot do is replaced by the next best:
+ * `cork` by `plain` where there is no TCP_CORK, every socket strategy by
+ * `stream` where there is no socket or no addon. `transport.strategy` tells.
+ *
+ * Sockets of TCP get TCP_NODELAY: a message is sent when it is whole.
+ *
+ * @throws NbdError `NBDCORK_NOT_CONNECTED` while the socket is connecting,
+ *   `NBDCORK_BAD_STRATEGY` for a strategy that does not exist.
+ */
+export function attach(stream: Writable, options: AttachOptions = {}): Transport {
+  const wanted = options.strategy ?? 'auto';
+  if (wanted !== 'auto' && !strategyNames.includes(wanted)) {
+    throw new NbdError(
+      'NBDCORK_BAD_STRATEGY',
+      `There is no strategy '${String(wanted)}'. Choose auto, ${strategyNames.join(', ')}.`,
+    );
+  }
+  const fd = descriptorOf(stream);
+  if (stream instanceof Socket) stream.setNoDelay(true);
+  if (wanted === 'plain') return new PlainOutbox(stream);
+  if (wanted === 'stream') return new StreamOutbox(stream);
+  if (!(stream instanceof Socket) || fd === undefined || addon === undefined) {
+    return wanted === 'cork' ? new PlainOutbox(stream) : new StreamOutbox(stream);
+  }
+  const kind = addon.kindOf(fd);
+  const isSocket = kind === descriptorKind.tcp || kind === descriptorKind.unix;
+  if (wanted === 'cork') {
+    // Probed once, as the thread's patch does: uncorking shows whether corking works.
+    return addon.setCork(fd, false) === 0
+      ? new CorkOutbox(stream, fd, addon)
+      : new PlainOutbox(stream);
+  }
+  if (!isSocket) return new StreamOutbox(stream);
+  if (wanted === 'more') return new MoreOutbox(stream, fd, addon);
+  if (wanted === 'vectored') return new VectoredOutbox(stream, fd, addon);
+  return new BatchedOutbox(stream, fd, addon);
+}

@@ -1,0 +1,55 @@
+/**
+ * The only file that knows Node's private fields. Node gives no public way to
+ * a socket's descriptor, nor to `onread` for sockets that a server accepted.
+ */
+import { Socket, type Server } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import { NbdError } from '../errors.js';
+
+/** The raw descriptor beneath a TCP, Unix or pipe socket; undefined for every other stream. */
+export function descriptorOf(stream: object): number | undefined {
+  if (!(stream instanceof Socket) || stream instanceof TLSSocket) return undefined;
+  if (stream.connecting) {
+    throw new NbdError(
+      'NBDCORK_NOT_CONNECTED',
+      "The socket is still connecting. Attach the transport in its 'connect' event.",
+    );
+  }
+  const handle: unknown = Reflect.get(stream, '_handle');
+  if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined;
+  return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
+}
+
+/** Where `Socket` puts what it reads: see Node's `onread` option of `new net.Socket`. */
+export interface ReadInto {
+  /** Called after every read: the memory for the next one; anything else keeps the last. */
+  buffer(): Uint8Array;
+  callback(count: number, buffer: Uint8Array): boolean;
+}
+
+/**
+ * The same connection as a socket that reads into memory of ours. The accepted
+ * one, of a server with `pauseOnConnect`, must not be used afterwards. Where a
+ * future Node has no such fields the accepted socket is returned, which then
+ * has to be read by its 'data' events.
+ */
+export function withReadInto(accepted: Socket, server: Server, onread: ReadInto): Socket {
+  const handle: unknown = Reflect.get(accepted, '_handle');
+  if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) {
+    return accepted;
+  }
+  Reflect.set(accepted, '_handle', null);
+  const options = { handle, onread, allowHalfOpen: true };
+  const socket = new Socket(options);
+  // Without these server.close() would not wait for the connection.
+  Reflect.set(socket, 'server', server);
+  Reflect.set(socket, '_server', server);
+  return socket;
+}
+
+/** A socket on a descriptor that is a pipe or a connected socket, reading into memory of ours. */
+export function socketOnDescriptor(fd: number, onread: ReadInto, writable: boolean): Socket {
+  // `onread` is documented, but not in the types of the constructor.
+  const options = { fd, readable: true, writable, allowHalfOpen: true, onread };
+  return new Socket(options);
+}

@@ -1,0 +1,248 @@
+/**
+ * The pieces of pending messages, which every strategy sends in its own way.
+ * Callers: transmission/reply.ts through `Transport`, and users of
+ * nbdcork/transport. Calls: the strategy's `emit`. Owns: a small arena that
+ * headers are written into, and the list of pieces; payloads are borrowed.
+ * Hot: nothing here is allocated for a message.
+ */
+import { Duplex, type Writable } from 'node:stream';
+import { NbdError } from '../errors.js';
+import type { StrategyName, Transport, TransportCounters } from './transport.js';
+import { headerBytesMax } from './transport.js';
+
+/** 256 headers of simple replies. A full arena is flushed, so its size bounds memory, not messages. */
+const arenaBytes = 4096;
+/** IOV_MAX of Linux: a longer vector would take a second system call anyway. */
+const piecesMax = 1024;
+const piecesAtFirst = 32;
+/** A piece in `pieces`: index into `buffers`, offset, length. */
+const pieceWidth = 3;
+/** Pending payload past which waiting for more messages gains nothing. */
+const pendingBytesMax = 1 << 20;
+
+export abstract class Outbox implements Transport {
+  abstract readonly strategy: StrategyName;
+  readonly stream: Writable;
+  readonly headers: DataView;
+  readonly counters: TransportCounters = {
+    messages: 0,
+    bytes: 0,
+    sends: 0,
+    corks: 0,
+    streamWrites: 0,
+    shortSends: 0,
+    fallbacks: 0,
+  };
+
+  protected readonly arena: Uint8Array;
+  protected readonly buffers: Uint8Array[];
+  protected pieces = new Float64Array(piecesAtFirst * pieceWidth);
+  protected pieceCount = 0;
+  protected pendingBytes = 0;
+  private gathering = false;
+  private arenaUsed = 0;
+  private scheduled = false;
+  private ended = false;
+  private readonly tickEnded = (): void => {
+    this.scheduled = false;
+    if (!this.gathering) this.flush();
+  };
+
+  constructor(stream: Writable) {
+    this.stream = stream;
+    this.arena = new Uint8Array(arenaBytes);
+    this.headers = new DataView(this.arena.buffer);
+    this.buffers = [this.arena];
+    // On the peer's end Node ends a stream that may not be half open: what is pending goes first.
+    if (stream instanceof Duplex) {
+      stream.prependListener('end', () => {
+        if (this.pieceCount > 0) this.emit(false);
+      });
+    }
+  }
+
+  /**
+   * Send all pieces and `reset`. `more` says that the message goes on: the
+   * arena or the vector is full before its end.
+   */
+  protected abstract emit(more: boolean): void;
+
+  /** A message is whole: send it now, or see that it is sent when the tick ends. */
+  protected abstract messageEnded(): void;
+
+  get queuedBytes(): number {
+    return this.pendingBytes + this.stream.writableLength;
+  }
+
+  header(length: number): number {
+    if (!(length >= 0 && length <= headerBytesMax)) {
+      throw new NbdError(
+        'NBDCORK_HEADER_TOO_LONG',
+        `A header has 0 to ${headerBytesMax} bytes, not ${length}: append it as a piece.`,
+      );
+    }
+    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) this.emit(true);
+    const at = this.arenaUsed;
+    this.arenaUsed = at + length;
+    if (length > 0) this.addPiece(0, at, length);
+    return at;
+  }
+
+  append(piece: Uint8Array): void {
+    const length = piece.byteLength;
+    if (length === 0) return;
+    if (this.pieceCount === piecesMax) this.emit(true);
+    const index = this.buffers.length;
+    this.buffers.push(piece);
+    this.addPiece(index, 0, length);
+  }
+
+  endMessage(): boolean {
+    this.counters.messages++;
+    if (this.pieceCount > 0) this.messageEnded();
+    return this.writable();
+  }
+
+  send(piece: Uint8Array, more = false): boolean {
+    this.append(piece);
+    return more ? this.writable() : this.endMessage();
+  }
+
+  sendv(pieces: readonly Uint8Array[]): boolean {
+    for (const piece of pieces) this.append(piece);
+    return this.endMessage();
+  }
+
+  gather(): void {
+    this.gathering = true;
+  }
+
+  flush(): boolean {
+    this.gathering = false;
+    if (this.pieceCount > 0) this.emit(false);
+    return this.writable();
+  }
+
+  end(): void {
+    this.flush();
+    this.ended = true;
+    this.stream.end();
+  }
+
+  /** For strategies that send a whole batch: now if it is long, else when the tick ends. */
+  protected batch(): void {
+    if (this.pendingBytes >= pendingBytesMax || this.pieceCount >= piecesMax - 1) {
+      this.emit(false);
+    } else if (!this.gathering && !this.scheduled) {
+      this.scheduled = true;
+      setImmediate(this.tickEnded);
+    }
+  }
+
+  /** False where the stream is gone or has been ended; then what is pending is dropped. */
+  protected usable(): boolean {
+    const stream = this.stream;
+    if (stream.destroyed) {
+      this.discard();
+      return false;
+    }
+    if (stream.writableEnded) {
+      this.discard();
+      stream.destroy(this.endedByPeer() ? peerEnded() : writeAfterEnd());
+      return false;
+    }
+    return true;
+  }
+
+  /** What Node's `write` would have returned. A stream that is gone drops what is pending. */
+  protected writable(): boolean {
+    const stream = this.stream;
+    if (stream.writable) return !stream.writableNeedDrain;
+    if (this.pieceCount > 0) this.usable();
+    return false;
+  }
+
+  protected reset(): void {
+    this.counters.bytes += this.pendingBytes;
+    this.pieceCount = 0;
+    this.pendingBytes = 0;
+    this.arenaUsed = 0;
+    this.buffers.length = 1;
+  }
+
+  /** Drop what is pending: the stream is gone. */
+  protected discard(): void {
+    this.pendingBytes = 0; // `reset` counts what was sent
+    this.reset();
+  }
+
+  /** The bytes of piece number `index`, from its byte `skip` on. */
+  protected view(index: number, skip = 0): Uint8Array {
+    const at = index * pieceWidth;
+    const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
+    const offset = (this.pieces[at + 1] ?? 0) + skip;
+    const length = (this.pieces[at + 2] ?? 0) - skip;
+    if (offset === 0 && length === buffer.byteLength) return buffer;
+    return Buffer.from(buffer.buffer, buffer.byteOffset + offset, length);
+  }
+
+  /** Bytes of a piece that must outlive the arena: a copy where they lie there. */
+  protected lastingView(index: number, skip = 0): Uint8Array {
+    const view = this.view(index, skip);
+    return this.inArena(index) ? Buffer.from(view) : view;
+  }
+
+  protected inArena(index: number): boolean {
+    return this.pieces[index * pieceWidth] === 0;
+  }
+
+  protected lengthOf(index: number): number {
+    return this.pieces[index * pieceWidth + 2] ?? 0;
+  }
+
+  private endedByPeer(): boolean {
+    const stream = this.stream;
+    if (this.ended || !(stream instanceof Duplex)) return false;
+    return !stream.allowHalfOpen && stream.readableEnded;
+  }
+
+  private addPiece(index: number, offset: number, length: number): void {
+    this.pendingBytes += length;
+    const count = this.pieceCount;
+    let pieces = this.pieces;
+    let at = count * pieceWidth;
+    // Headers that follow each other in the arena are one piece.
+    if (index === 0 && count > 0 && pieces[at - 3] === 0) {
+      pieces[at - 1] = (pieces[at - 1] ?? 0) + length;
+      return;
+    }
+    if (at === pieces.length) pieces = this.grow();
+    pieces[at++] = index;
+    pieces[at++] = offset;
+    pieces[at] = length;
+    this.pieceCount = count + 1;
+  }
+
+  private grow(): Float64Array<ArrayBuffer> {
+    const wider = new Float64Array(this.pieces.length * 2);
+    wider.set(this.pieces);
+    this.pieces = wider;
+    return wider;
+  }
+}
+
+function writeAfterEnd(): NbdError {
+  return new NbdError(
+    'NBDCORK_WRITE_AFTER_END',
+    'A message was sent after the stream had been ended. Send it before.',
+  );
+}
+
+/** What Node's own `write` says then. */
+function peerEnded(): NbdError {
+  return new NbdError(
+    'EPIPE',
+    'A message was sent after the peer had ended the connection. ' +
+      'Set allowHalfOpen where a peer that has ended is still to be answered.',
+  );
+}
