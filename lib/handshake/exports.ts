@@ -1,0 +1,23 @@
+import type { Backend, MaybePromise } from '../backend/backend.js';
+
+/** A disk as clients see it. */
+export interface Export {
+  readonly name: string;
+  /** For people: shown by clients that list exports. */
+  readonly description?: string;
+  /** True refuses every command that writes, whatever the backend can do. */
+  readonly readOnly?: boolean;
+  readonly backend: Backend;
+}
+
+/** What a client may learn of an export before it is opened. */
+export interface ExportListing {
+  readonly name: string;
+  readonly description?: string;
+}
+
+/** Where the handshake finds exports. The empty name asks for the default one. */
+export interface ExportCatalog {
+  find(name: string): MaybePromise<Export | undefined>;
+  list(): MaybePromise<readonly ExportListing[]>;
+}

@@ -1,0 +1,41 @@
+import type { Backend, BlockSize } from '../backend/backend.js';
+import { TransmissionFlag } from '../wire/constants.js';
+import { HeaderKind } from '../wire/reply.js';
+import type { Export } from './exports.js';
+
+/** "Transmission flags": what the backend can do, no more and no less. */
+export function transmissionFlags(entry: Export, headers: HeaderKind): number {
+  const { backend } = entry;
+  const readOnly = entry.readOnly === true || backend.write === undefined;
+  let flags: number = TransmissionFlag.hasFlags;
+  if (readOnly) flags |= TransmissionFlag.readOnly;
+  if (backend.rotational === true) flags |= TransmissionFlag.rotational;
+  if (backend.multiConn === true) flags |= TransmissionFlag.canMultiConn;
+  if (backend.cache !== undefined) flags |= TransmissionFlag.sendCache;
+  if (backend.flush !== undefined) flags |= TransmissionFlag.sendFlush;
+  // "MUST leave this flag clear if neither structured replies nor extended
+  // headers have been negotiated."
+  if (headers !== HeaderKind.simple) flags |= TransmissionFlag.sendDf;
+  if (!readOnly) flags |= writingFlags(backend);
+  return flags;
+}
+
+function writingFlags(backend: Backend): number {
+  let flags = 0;
+  if (backend.fua === true || backend.flush !== undefined) flags |= TransmissionFlag.sendFua;
+  if (backend.trim !== undefined) flags |= TransmissionFlag.sendTrim;
+  if (backend.writeZeroes !== undefined) {
+    flags |= TransmissionFlag.sendWriteZeroes | TransmissionFlag.sendFastZero;
+  }
+  return flags;
+}
+
+/** "Size constraints": the backend's, within the server's limit; the defaults where it has none. */
+export function blockSizeOf(backend: Backend, requestBytesMax: number): BlockSize {
+  const { minimum, preferred, maximum } = backend.blockSize ?? {
+    minimum: 1,
+    preferred: 4096,
+    maximum: requestBytesMax,
+  };
+  return { minimum, preferred, maximum: Math.min(maximum, requestBytesMax) };
+}

@@ -1,0 +1,143 @@
+/**
+ * Option haggling, from the greeting to the chosen export. Cold code: written
+ * to be read beside "Newstyle negotiation" of the specification.
+ */
+import type { Backend } from '../backend/backend.js';
+import { codeOf, messageOf, NbdError } from '../errors.js';
+import type { Limits } from '../limits.js';
+import type { Transport } from '../transport/transport.js';
+import { HandshakeFlag, magic, OptionError, OptionReply } from '../wire/constants.js';
+import { optionName } from '../wire/names.js';
+import { HeaderKind } from '../wire/reply.js';
+import type { Channel } from './channel.js';
+import type { Export, ExportCatalog } from './exports.js';
+import { optionHandlers } from './options/index.js';
+
+const optionHeaderBytes = 16;
+const optionReplyHeaderBytes = 20;
+/** An option's data past this many bytes is an attack, not a mistake. */
+const optionBytesTolerated = 2 ** 20;
+
+/** The result: what the transmission phase is to be. */
+export interface Agreed {
+  readonly entry: Export;
+  readonly backend: Backend;
+  readonly headers: HeaderKind;
+  readonly transmissionFlags: number;
+}
+
+/** What an option's handler sees and changes. */
+export class Negotiation {
+  headers: HeaderKind = HeaderKind.simple;
+  noZeroes = false;
+  /** Set by the option that ends the haggling. */
+  agreed: Agreed | undefined;
+  /** Set by NBD_OPT_ABORT. */
+  aborted = false;
+  readonly catalog: ExportCatalog;
+  readonly limits: Limits;
+  private readonly transport: Transport;
+  private option = 0;
+
+  constructor(transport: Transport, catalog: ExportCatalog, limits: Limits) {
+    this.transport = transport;
+    this.catalog = catalog;
+    this.limits = limits;
+  }
+
+  /** Bytes that are no option reply. */
+  send(bytes: Uint8Array): void {
+    this.transport.send(bytes);
+  }
+
+  /** A reply to the option in progress. */
+  reply(type: number, ...data: Uint8Array[]): void {
+    const header = Buffer.alloc(optionReplyHeaderBytes);
+    header.writeUInt32BE(magic.optionReplyHigh, 0);
+    header.writeUInt32BE(magic.optionReplyLow, 4);
+    header.writeUInt32BE(this.option, 8);
+    header.writeUInt32BE(type, 12);
+    header.writeUInt32BE(
+      data.reduce((sum, piece) => sum + piece.byteLength, 0),
+      16,
+    );
+    this.transport.sendv([header, ...data]);
+  }
+
+  acknowledge(): void {
+    this.reply(OptionReply.ack);
+  }
+
+  /** An error reply: `text` is shown to people. */
+  refuse(type: number, text: string): void {
+    this.reply(type, Buffer.from(text));
+  }
+
+  /**
+   * Haggle until an export is chosen. Undefined where the client aborts.
+   * @throws NbdError where the connection cannot go on: close it.
+   */
+  async run(channel: Channel): Promise<Agreed | undefined> {
+    this.greet();
+    this.readClientFlags((await channel.take(4)).readUInt32BE(0));
+    for (let count = 0; count < this.limits.optionsMax; count++) {
+      await this.readOption(channel);
+      if (this.agreed !== undefined || this.aborted) return this.agreed;
+    }
+    throw new NbdError(
+      'NBDCORK_TOO_MANY_OPTIONS',
+      `The client sent ${this.limits.optionsMax} options without choosing an export.`,
+    );
+  }
+
+  private greet(): void {
+    const greeting = Buffer.alloc(18);
+    greeting.write(magic.init + magic.option, 'latin1');
+    greeting.writeUInt16BE(HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes, 16);
+    this.send(greeting);
+  }
+
+  /** "The server MUST drop the TCP connection if the client sets an unknown flag." */
+  private readClientFlags(flags: number): void {
+    const unknownFlags = flags & ~(HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes);
+    if (unknownFlags !== 0) {
+      throw new NbdError(
+        'NBDCORK_BAD_CLIENT_FLAGS',
+        `The client set flags that no server offers: 0x${(unknownFlags >>> 0).toString(16)}.`,
+      );
+    }
+    this.noZeroes = (flags & HandshakeFlag.noZeroes) !== 0;
+  }
+
+  private async readOption(channel: Channel): Promise<void> {
+    const header = await channel.take(optionHeaderBytes);
+    if (header.toString('latin1', 0, 8) !== magic.option) {
+      throw new NbdError('NBDCORK_BAD_MAGIC', 'An option does not begin with its magic number.');
+    }
+    this.option = header.readUInt32BE(8);
+    const length = header.readUInt32BE(12);
+    const name = optionName(this.option);
+    if (length > this.limits.optionBytesMax) {
+      if (length > optionBytesTolerated) {
+        throw new NbdError('NBDCORK_OPTION_TOO_LONG', `${name} announces ${length} bytes of data.`);
+      }
+      await channel.skip(length);
+      this.refuse(OptionError.tooBig, `${name}: at most ${this.limits.optionBytesMax} bytes.`);
+      return;
+    }
+    const data = await channel.take(length);
+    const handler = optionHandlers.get(this.option);
+    if (handler === undefined) {
+      this.refuse(OptionError.unsupported, `${name} is not known to this server.`);
+      return;
+    }
+    try {
+      await handler(this, data);
+    } catch (error) {
+      if (codeOf(error) !== 'NBDCORK_BAD_OPTION' && codeOf(error) !== 'NBDCORK_BAD_STRING') {
+        throw error;
+      }
+      this.refuse(OptionError.invalid, `${name}: ${messageOf(error)}`);
+    }
+  }
+}

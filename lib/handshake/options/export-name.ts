@@ -1,0 +1,38 @@
+import { NbdError } from '../../errors.js';
+import { HeaderKind } from '../../wire/reply.js';
+import { transmissionFlags } from '../flags.js';
+import type { Negotiation } from '../negotiation.js';
+import { readString } from '../strings.js';
+
+/** "124 bytes, zeroes (reserved)", unless NBD_FLAG_C_NO_ZEROES was negotiated. */
+const reservedBytes = 124;
+
+/** NBD_OPT_EXPORT_NAME, which has no error reply: "the server MUST terminate the session". */
+export async function exportName(negotiation: Negotiation, data: Buffer): Promise<void> {
+  const { headers } = negotiation;
+  if (headers === HeaderKind.extended) {
+    throw new NbdError(
+      'NBDCORK_EXPORT_REFUSED',
+      'The client agreed on extended headers, which need NBD_OPT_GO.',
+    );
+  }
+  const name = readName(data);
+  const entry = await negotiation.catalog.find(name);
+  if (entry === undefined) {
+    throw new NbdError('NBDCORK_EXPORT_REFUSED', `There is no export '${name}'.`);
+  }
+  const flags = transmissionFlags(entry, headers);
+  const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));
+  reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);
+  reply.writeUInt16BE(flags, 8);
+  negotiation.send(reply);
+  negotiation.agreed = { entry, backend: entry.backend, headers, transmissionFlags: flags };
+}
+
+function readName(data: Buffer): string {
+  try {
+    return readString(data);
+  } catch (cause) {
+    throw new NbdError('NBDCORK_EXPORT_REFUSED', 'The name of the export is malformed.', cause);
+  }
+}

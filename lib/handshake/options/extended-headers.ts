@@ -1,0 +1,10 @@
+import { HeaderKind } from '../../wire/reply.js';
+import type { Negotiation } from '../negotiation.js';
+import { expectNoData } from './data.js';
+
+/** NBD_OPT_EXTENDED_HEADERS: "takes precedence over structured replies". */
+export function extendedHeaders(negotiation: Negotiation, data: Buffer): void {
+  expectNoData(data);
+  negotiation.headers = HeaderKind.extended;
+  negotiation.acknowledge();
+}

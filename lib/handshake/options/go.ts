@@ -1,0 +1,90 @@
+import { InfoType, OptionError, OptionReply } from '../../wire/constants.js';
+import type { Export } from '../exports.js';
+import { blockSizeOf, transmissionFlags } from '../flags.js';
+import type { Negotiation } from '../negotiation.js';
+import { readString } from '../strings.js';
+import { badOption, bytesAt, uint16At, uint32At } from './data.js';
+
+/** NBD_OPT_INFO: what NBD_OPT_GO would answer. */
+export async function info(negotiation: Negotiation, data: Buffer): Promise<void> {
+  await describe(negotiation, data);
+}
+
+/** NBD_OPT_GO: the same, and with success the transmission phase begins. */
+export async function go(negotiation: Negotiation, data: Buffer): Promise<void> {
+  const entry = await describe(negotiation, data);
+  if (entry === undefined) return;
+  const { headers } = negotiation;
+  negotiation.agreed = {
+    entry,
+    backend: entry.backend,
+    headers,
+    transmissionFlags: transmissionFlags(entry, headers),
+  };
+}
+
+/** The export, where it was described and acknowledged. */
+async function describe(negotiation: Negotiation, data: Buffer): Promise<Export | undefined> {
+  const { name, wanted } = readRequest(data);
+  const entry = await negotiation.catalog.find(name);
+  if (entry === undefined) {
+    negotiation.refuse(OptionError.unknown, `There is no export '${name}'.`);
+    return undefined;
+  }
+  sendExport(negotiation, entry);
+  const { minimum } = sendBlockSize(negotiation, entry);
+  if (wanted.has(InfoType.name)) {
+    sendInfo(negotiation, InfoType.name, Buffer.from(entry.name));
+  }
+  if (wanted.has(InfoType.description) && entry.description !== undefined) {
+    sendInfo(negotiation, InfoType.description, Buffer.from(entry.description));
+  }
+  if (minimum > 1 && !wanted.has(InfoType.blockSize)) {
+    negotiation.refuse(
+      OptionError.blockSizeRequired,
+      `Requests must be multiples of ${minimum} bytes: ask for NBD_INFO_BLOCK_SIZE.`,
+    );
+    return undefined;
+  }
+  negotiation.acknowledge();
+  return entry;
+}
+
+function readRequest(data: Buffer): { name: string; wanted: ReadonlySet<number> } {
+  const nameLength = uint32At(data, 0);
+  const name = readString(bytesAt(data, 4, nameLength));
+  const count = uint16At(data, 4 + nameLength);
+  const first = 6 + nameLength;
+  if (data.byteLength !== first + 2 * count) {
+    throw badOption(`${count} information requests do not fill the data.`);
+  }
+  const wanted = new Set<number>();
+  for (let index = 0; index < count; index++) wanted.add(data.readUInt16BE(first + 2 * index));
+  return { name, wanted };
+}
+
+function sendExport(negotiation: Negotiation, entry: Export): void {
+  const bytes = Buffer.alloc(10);
+  bytes.writeBigUInt64BE(BigInt(entry.backend.size), 0);
+  bytes.writeUInt16BE(transmissionFlags(entry, negotiation.headers), 8);
+  sendInfo(negotiation, InfoType.export, bytes);
+}
+
+function sendBlockSize(negotiation: Negotiation, entry: Export): { minimum: number } {
+  const { minimum, preferred, maximum } = blockSizeOf(
+    entry.backend,
+    negotiation.limits.requestBytesMax,
+  );
+  const bytes = Buffer.alloc(12);
+  bytes.writeUInt32BE(minimum, 0);
+  bytes.writeUInt32BE(preferred, 4);
+  bytes.writeUInt32BE(maximum, 8);
+  sendInfo(negotiation, InfoType.blockSize, bytes);
+  return { minimum };
+}
+
+function sendInfo(negotiation: Negotiation, type: number, payload: Buffer): void {
+  const header = Buffer.alloc(2);
+  header.writeUInt16BE(type);
+  negotiation.reply(OptionReply.info, header, payload);
+}

@@ -1,0 +1,26 @@
+import type { MaybePromise } from '../../backend/backend.js';
+import { OptionType } from '../../wire/constants.js';
+import type { Negotiation } from '../negotiation.js';
+import { abort } from './abort.js';
+import { exportName } from './export-name.js';
+import { extendedHeaders } from './extended-headers.js';
+import { go, info } from './go.js';
+import { list } from './list.js';
+import { structuredReply } from './structured-reply.js';
+
+/**
+ * Answers one option, whose data are there whole. Throws NbdError
+ * `NBDCORK_BAD_OPTION` or `NBDCORK_BAD_STRING` for data that are malformed,
+ * which becomes NBD_REP_ERR_INVALID; every other error ends the connection.
+ */
+export type OptionHandler = (negotiation: Negotiation, data: Buffer) => MaybePromise<void>;
+
+export const optionHandlers: ReadonlyMap<number, OptionHandler> = new Map([
+  [OptionType.exportName, exportName],
+  [OptionType.abort, abort],
+  [OptionType.list, list],
+  [OptionType.info, info],
+  [OptionType.go, go],
+  [OptionType.structuredReply, structuredReply],
+  [OptionType.extendedHeaders, extendedHeaders],
+]);

@@ -1,0 +1,35 @@
+import { NbdError } from '../errors.js';
+import { stringBytesMax } from '../wire/constants.js';
+
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * A string of the protocol, as the section "Conventions" defines it: UTF-8
+ * without NUL, at most 4096 bytes.
+ * @throws NbdError `NBDCORK_BAD_STRING`.
+ */
+export function readString(bytes: Uint8Array): string {
+  if (bytes.byteLength > stringBytesMax) {
+    throw badString(`is longer than ${stringBytesMax} bytes`);
+  }
+  if (bytes.includes(0)) throw badString('contains NUL');
+  try {
+    return decoder.decode(bytes);
+  } catch (cause) {
+    throw badString('is not UTF-8', cause);
+  }
+}
+
+/** For exports that we offer: the same rules. */
+export function checkString(what: string, text: string): void {
+  if (Buffer.byteLength(text) > stringBytesMax || text.includes('\0') || !text.isWellFormed()) {
+    throw new NbdError(
+      'NBDCORK_BAD_STRING',
+      `The ${what} must be text without NUL of at most ${stringBytesMax} bytes in UTF-8.`,
+    );
+  }
+}
+
+function badString(why: string, cause?: unknown): NbdError {
+  return new NbdError('NBDCORK_BAD_STRING', `The name ${why}.`, cause);
+}
