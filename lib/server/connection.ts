@@ -1,0 +1,236 @@
+/**
+ * A client from its first byte to its last: handshake, then transmission.
+ * Caller: server.ts. Calls: handshake/negotiation.ts, transmission/session.ts.
+ * Owns: the streams, the transport, the handshake's timer. The method
+ * `received` is hot, everything else is cold.
+ */
+import type { Readable, Writable } from 'node:stream';
+import { codeOf, messageOf, NbdError } from '../errors.js';
+import { Channel } from '../handshake/channel.js';
+import type { ExportCatalog } from '../handshake/exports.js';
+import { blockSizeOf } from '../handshake/flags.js';
+import { Negotiation, type Agreed } from '../handshake/negotiation.js';
+import type { Limits } from '../limits.js';
+import { Session } from '../transmission/session.js';
+import { attach, type AttachOptions } from '../transport/attach.js';
+import type { Transport } from '../transport/transport.js';
+import type { Logger } from './options.js';
+import type { OpenStreams } from './streams.js';
+
+/**
+ * All connections of a thread read into the same memory: what a read brought
+ * is consumed or copied before the next one begins.
+ */
+const receiveBuffer = new Uint8Array(256 * 1024);
+const receiveView = new DataView(receiveBuffer.buffer);
+
+/** What a connection needs of its server. */
+export interface ConnectionContext {
+  readonly catalog: ExportCatalog;
+  readonly limits: Limits;
+  readonly logger: Logger;
+  readonly strategy: NonNullable<AttachOptions['strategy']>;
+}
+
+export class Connection {
+  /** Settles when the connection is gone and its resources are released. */
+  readonly closed: Promise<void>;
+  private readonly input: Readable;
+  private readonly output: Writable;
+  private readonly transport: Transport;
+  private readonly context: ConnectionContext;
+  private readonly peer: string;
+  private readonly channel: Channel;
+  private readonly handshakeTimer: NodeJS.Timeout;
+  private session: Session | undefined;
+  /** The read in progress goes straight into a payload's place. */
+  private direct = false;
+  private paused = false;
+  private exportName = '';
+
+  constructor(context: ConnectionContext, open: OpenStreams, peer: string) {
+    this.context = context;
+    this.peer = peer;
+    this.channel = new Channel(context.limits.optionBytesMax, () => {
+      this.readOn();
+    });
+    const streams = open({
+      buffer: () => this.nextBuffer(),
+      callback: (count) => this.received(count),
+    });
+    this.input = streams.input;
+    this.output = streams.output;
+    this.transport = attach(this.output, { strategy: context.strategy });
+    this.closed = this.listen(streams.readsInto);
+    this.handshakeTimer = setTimeout(() => {
+      this.cut(
+        new NbdError(
+          'NBDCORK_HANDSHAKE_TIMEOUT',
+          `The client chose no export within ${context.limits.handshakeTimeoutMs} ms.`,
+        ),
+      );
+    }, context.limits.handshakeTimeoutMs);
+    void this.shakeHands();
+  }
+
+  /** Answer what is in progress, then end. */
+  shutDown(): void {
+    if (this.session === undefined) this.destroy();
+    else this.session.end();
+  }
+
+  destroy(): void {
+    this.input.destroy();
+    this.output.destroy();
+  }
+
+  private listen(readsInto: boolean): Promise<void> {
+    const { input, output } = this;
+    if (!readsInto) {
+      input.on('data', (chunk: Buffer) => {
+        if (!this.receivedChunk(chunk)) this.pause();
+      });
+    }
+    input.on('end', () => {
+      this.inputEnded();
+    });
+    output.on('drain', () => {
+      this.session?.drained();
+    });
+    const closings = [...new Set<Readable | Writable>([input, output])].map((stream) => {
+      stream.on('error', (error) => {
+        this.log('debug', error, 'connection failed');
+      });
+      return new Promise<void>((resolve) => {
+        stream.once('close', () => {
+          this.destroy();
+          resolve();
+        });
+      });
+    });
+    input.resume();
+    return Promise.all(closings).then(() => {
+      this.release();
+    });
+  }
+
+  private async shakeHands(): Promise<void> {
+    const { catalog, limits } = this.context;
+    const negotiation = new Negotiation(this.transport, catalog, limits);
+    try {
+      const agreed = await negotiation.run(this.channel);
+      if (agreed === undefined) this.end();
+      else if (!this.output.destroyed) this.transmit(agreed);
+    } catch (error) {
+      this.cut(error);
+    } finally {
+      clearTimeout(this.handshakeTimer);
+    }
+  }
+
+  private transmit(agreed: Agreed): void {
+    const { limits, logger } = this.context;
+    const blockSize = blockSizeOf(agreed.backend, limits.requestBytesMax);
+    const agreement = {
+      backend: agreed.backend,
+      headers: agreed.headers,
+      transmissionFlags: agreed.transmissionFlags,
+      minimumBytes: blockSize.minimum,
+      requestBytesMax: blockSize.maximum,
+    };
+    this.exportName = agreed.entry.name;
+    this.session = new Session(agreement, this.transport, limits, {
+      readOn: () => {
+        this.readOn();
+      },
+      disconnected: () => {
+        this.end();
+      },
+      broken: (error) => {
+        this.cut(error);
+      },
+      requestFailed: (error, command) => {
+        this.log('warn', error, `${command} failed`);
+      },
+    });
+    logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
+    // "Data sent right behind GO": the client may not have waited for the answer.
+    const early = this.channel.rest();
+    if (early.byteLength > 0 && !this.receivedChunk(early)) this.pause();
+    else this.readOn();
+    if (this.input.readableEnded) this.session.end();
+  }
+
+  private nextBuffer(): Uint8Array {
+    const target = this.session?.directTarget();
+    this.direct = target !== undefined;
+    return target ?? receiveBuffer;
+  }
+
+  /** A read brought `count` bytes. False stops reading. */
+  private received(count: number): boolean {
+    const { session } = this;
+    let more: boolean;
+    if (session === undefined) more = this.channel.push(receiveBuffer.subarray(0, count));
+    else if (this.direct) more = session.received(count);
+    else more = session.receive(receiveBuffer, receiveView, 0, count);
+    this.paused = !more;
+    return more;
+  }
+
+  private receivedChunk(chunk: Buffer): boolean {
+    if (this.session === undefined) return this.channel.push(chunk);
+    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    return this.session.receive(chunk, view, 0, chunk.byteLength);
+  }
+
+  private inputEnded(): void {
+    if (this.session !== undefined) this.session.end();
+    else {
+      this.channel.close(
+        new NbdError('NBDCORK_CLIENT_LEFT', 'The client left during the handshake.'),
+      );
+    }
+  }
+
+  private pause(): void {
+    this.paused = true;
+    this.input.pause();
+  }
+
+  private readOn(): void {
+    if (!this.paused || this.input.destroyed) return;
+    this.paused = false;
+    this.input.resume();
+  }
+
+  /** Close as agreed with the client: after the last reply. */
+  private end(): void {
+    if (this.output.writableEnded) return;
+    this.output.once('finish', () => {
+      this.destroy();
+    });
+    this.transport.end();
+  }
+
+  /** Close at once, because of the client. */
+  private cut(error: unknown): void {
+    if (codeOf(error) === 'NBDCORK_CLIENT_LEFT') this.log('debug', error, 'connection closed');
+    else this.log('warn', error, 'connection closed');
+    this.transport.flush();
+    this.destroy();
+  }
+
+  private release(): void {
+    clearTimeout(this.handshakeTimer);
+    this.session?.close();
+    this.channel.close(new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.'));
+  }
+
+  private log(level: 'debug' | 'warn', error: unknown, what: string): void {
+    this.context.logger[level](
+      { peer: this.peer, export: this.exportName, code: codeOf(error) },
+      `${what}: ${messageOf(error)}`,
+    );
+  }
+}

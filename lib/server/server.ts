@@ -1,0 +1,163 @@
+import { createServer as createNetServer, type Server, type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { NbdError } from '../errors.js';
+import { defaultLimits, type Limits } from '../limits.js';
+import { formatUri, type Address } from '../wire/uri.js';
+import { StaticCatalog } from './catalog.js';
+import { Connection, type ConnectionContext } from './connection.js';
+import { listen } from './listener.js';
+import { silentLogger, type ListenOptions, type ServerOptions } from './options.js';
+import { acceptedStreams, duplexStreams, stdioStreams, type OpenStreams } from './streams.js';
+
+/**
+ * An NBD server.
+ *
+ * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING` or
+ *   `NBDCORK_BAD_LIMIT` for options that make no sense.
+ */
+export function createServer(options: ServerOptions): NbdServer {
+  return new NbdServer(options);
+}
+
+export class NbdServer {
+  private readonly catalog: StaticCatalog;
+  private readonly context: ConnectionContext;
+  private readonly limits: Limits;
+  private readonly listeners: { server: Server; address: Address }[] = [];
+  private readonly connections = new Set<Connection>();
+  private closing: Promise<void> | undefined;
+
+  constructor(options: ServerOptions) {
+    this.catalog = new StaticCatalog(options.exports);
+    this.limits = checkedLimits(options.limits ?? {});
+    this.context = {
+      catalog: this.catalog,
+      limits: this.limits,
+      logger: options.logger ?? silentLogger,
+      strategy: options.transmit ?? 'auto',
+    };
+  }
+
+  /** Connections at this moment. */
+  get connectionCount(): number {
+    return this.connections.size;
+  }
+
+  /** Where the server listens. */
+  get addresses(): readonly Address[] {
+    return this.listeners.map(({ address }) => address);
+  }
+
+  /** What a client needs to reach an export; the default one where no name is given. */
+  uri(exportName = ''): string {
+    const first = this.listeners[0];
+    if (first === undefined) {
+      throw new NbdError('NBDCORK_NOT_LISTENING', 'The server does not listen: call listen().');
+    }
+    return formatUri(first.address, exportName);
+  }
+
+  /**
+   * Listen, in one more place with every call.
+   * @throws NbdError `NBDCORK_LISTEN` where that is not possible, with the cause.
+   */
+  async listen(where: ListenOptions = {}): Promise<this> {
+    if (this.closing !== undefined) {
+      throw new NbdError('NBDCORK_CLOSED', 'The server is closed: create another.');
+    }
+    const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
+    const address = await listen(server, where);
+    this.listeners.push({ server, address });
+    server.on('connection', (socket: Socket) => {
+      this.accept(acceptedStreams(socket, server), peerName(socket), () => socket.destroy());
+    });
+    server.on('error', (error) => {
+      this.context.logger.error({ err: error }, 'listening socket failed');
+    });
+    return this;
+  }
+
+  /** Serve one client on a stream that is connected to it. Settles when it is gone. */
+  async serve(stream: Duplex): Promise<void> {
+    await this.accept(duplexStreams(stream), 'stream', () => stream.destroy())?.closed;
+  }
+
+  /** Serve one client on standard input and output: a socket or two pipes. */
+  async serveStdio(): Promise<void> {
+    await this.accept(stdioStreams(), 'stdio', () => undefined)?.closed;
+  }
+
+  /**
+   * Stop: no new clients, requests in progress are answered, connections that
+   * take longer than `shutdownTimeoutMs` are cut, then the backends are flushed
+   * and closed. Calling it again waits for the same end.
+   */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown();
+    return this.closing;
+  }
+
+  private accept(open: OpenStreams, peer: string, refuse: () => void): Connection | undefined {
+    if (this.connections.size >= this.limits.connectionsMax || this.closing !== undefined) {
+      this.context.logger.warn(
+        { peer },
+        `connection refused: there are ${this.connections.size} already`,
+      );
+      refuse();
+      return undefined;
+    }
+    const connection = new Connection(this.context, open, peer);
+    this.connections.add(connection);
+    void connection.closed.then(() => this.connections.delete(connection));
+    return connection;
+  }
+
+  private async shutDown(): Promise<void> {
+    const listenersClosed = this.listeners.map(
+      ({ server }) =>
+        new Promise<void>((resolve) => {
+          server.close(() => {
+            resolve();
+          });
+        }),
+    );
+    const connections = [...this.connections];
+    for (const connection of connections) connection.shutDown();
+    const cut = setTimeout(() => {
+      for (const connection of this.connections) connection.destroy();
+    }, this.limits.shutdownTimeoutMs);
+    await Promise.all(connections.map((connection) => connection.closed));
+    clearTimeout(cut);
+    await Promise.all(listenersClosed);
+    await this.closeBackends();
+  }
+
+  private async closeBackends(): Promise<void> {
+    const results = await Promise.allSettled(
+      [...this.catalog.backends()].map(async (backend) => {
+        if (backend.write !== undefined) await backend.flush?.();
+        await backend.close?.();
+      }),
+    );
+    for (const result of results) {
+      if (result.status === 'rejected') {
+        this.context.logger.error({ err: result.reason as unknown }, 'closing a backend failed');
+      }
+    }
+  }
+}
+
+function checkedLimits(given: Partial<Limits>): Limits {
+  const limits = { ...defaultLimits, ...given };
+  for (const [name, value] of Object.entries(limits)) {
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new NbdError('NBDCORK_BAD_LIMIT', `The limit ${name} must be a positive integer.`);
+    }
+  }
+  return limits;
+}
+
+function peerName(socket: Socket): string {
+  const { remoteAddress, remotePort } = socket;
+  return remoteAddress === undefined ? 'unix' : `${remoteAddress} port ${remotePort ?? 0}`;
+}

@@ -1,0 +1,47 @@
+import { fstatSync } from 'node:fs';
+import { Socket, type Server } from 'node:net';
+import type { Duplex, Readable, Writable } from 'node:stream';
+import { socketOnDescriptor, withReadInto, type ReadInto } from '../transport/handle.js';
+
+/** The two halves of a connection, which are one object but for pipes. */
+export interface Streams {
+  readonly input: Readable;
+  readonly output: Writable;
+  /** True where reads go into the memory of `ReadInto`, false where they come as 'data'. */
+  readonly readsInto: boolean;
+}
+
+/** Opens a connection's streams, given where its reads are to go. */
+export type OpenStreams = (onread: ReadInto) => Streams;
+
+/** For a connection that a listening socket accepted. */
+export function acceptedStreams(accepted: Socket, listener: Server): OpenStreams {
+  return (onread) => {
+    const socket = withReadInto(accepted, listener, onread);
+    return { input: socket, output: socket, readsInto: socket !== accepted };
+  };
+}
+
+/** For streams that the caller has opened. */
+export function givenStreams(input: Readable, output: Writable): OpenStreams {
+  return () => ({ input, output, readsInto: false });
+}
+
+/** For any duplex stream. */
+export function duplexStreams(stream: Duplex): OpenStreams {
+  return givenStreams(stream, stream);
+}
+
+/** For standard input and output: a socket that is both, or two pipes. */
+export function stdioStreams(): OpenStreams {
+  return (onread) => {
+    const [stdin, stdout] = [fstatSync(0), fstatSync(1)];
+    if (stdin.isSocket() && stdin.ino === stdout.ino) {
+      const socket = socketOnDescriptor(0, onread, true);
+      return { input: socket, output: socket, readsInto: true };
+    }
+    const input = socketOnDescriptor(0, onread, false);
+    const output = new Socket({ fd: 1, readable: false, writable: true });
+    return { input, output, readsInto: true };
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * From a request to its reply. Caller: receive.ts, with requests that passed
+ * the rules. Calls: the backend, reply.ts. Owns: the count of what is in
+ * progress. Hot: a backend that answers at once is answered from here without
+ * a promise or a copy; one that needs time gets a copy of the request.
+ */
+import type { Backend, Bytes, MaybePromise, WriteOptions } from '../backend/backend.js';
+import { messageOf, NbdError } from '../errors.js';
+import type { Limits } from '../limits.js';
+import { Command, CommandFlag, stringBytesMax } from '../wire/constants.js';
+import { commandName, errorName } from '../wire/names.js';
+import type { Request } from '../wire/request.js';
+import { errorNumberOf } from './errors.js';
+import type { ReplyWriter } from './reply.js';
+
+type Answer = Bytes | undefined | void; // eslint-disable-line @typescript-eslint/no-invalid-void-type -- what backends return
+
+const withFua: WriteOptions = Object.freeze({ fua: true });
+const withoutFua: WriteOptions = Object.freeze({ fua: false });
+
+export interface DispatchEvents {
+  /** A request was answered later: what had to wait may go on. */
+  settled(): void;
+  /** A backend failed a request; the client has its error number. */
+  failed(error: unknown, command: string): void;
+}
+
+export class Dispatcher {
+  /** The transport asked to wait for 'drain'. */
+  congested = false;
+  private requestsInFlight = 0;
+  private bytesInFlight = 0;
+  private closed = false;
+  private readonly backend: Backend;
+  private readonly replies: ReplyWriter;
+  private readonly limits: Limits;
+  private readonly events: DispatchEvents;
+
+  constructor(backend: Backend, replies: ReplyWriter, limits: Limits, events: DispatchEvents) {
+    this.backend = backend;
+    this.replies = replies;
+    this.limits = limits;
+    this.events = events;
+  }
+
+  /** True where no further request may be begun: what has come stays unread. */
+  get full(): boolean {
+    return (
+      this.congested ||
+      this.requestsInFlight >= this.limits.requestsInFlightMax ||
+      this.bytesInFlight >= this.limits.bytesInFlightMax
+    );
+  }
+
+  get idle(): boolean {
+    return this.requestsInFlight === 0;
+  }
+
+  /** No reply is sent any more. */
+  close(): void {
+    this.closed = true;
+  }
+
+  /** `data` is the payload of a write, empty for all others. */
+  execute(request: Request, data: Uint8Array): void {
+    let answer: MaybePromise<Answer>;
+    try {
+      answer = this.start(request, data);
+    } catch (error) {
+      this.fail(request, error);
+      return;
+    }
+    if (answer === undefined || answer instanceof Uint8Array || isPieces(answer)) {
+      this.answer(request, answer);
+    } else {
+      this.wait(request.copy(), answer);
+    }
+  }
+
+  /** The request is refused, or failed. */
+  refuse(request: Request, error: number, text: string): void {
+    if (!this.replies.error(request, error, text.slice(0, stringBytesMax / 4))) {
+      this.congested = true;
+    }
+  }
+
+  private start(request: Request, data: Uint8Array): MaybePromise<Answer> {
+    const { backend } = this;
+    const { offset, length } = request;
+    if (request.type === Command.read) {
+      return length === 0 ? undefined : backend.read(offset, length);
+    }
+    if (request.type === Command.flush) return backend.flush?.();
+    if (length === 0) return undefined;
+    if (request.type === Command.cache) return backend.cache?.(offset, length);
+    const fua = (request.flags & CommandFlag.fua) !== 0;
+    const result = this.mutate(request, data, fua);
+    return fua && backend.fua !== true ? this.flushAfter(result) : result;
+  }
+
+  private mutate(request: Request, data: Uint8Array, fua: boolean): MaybePromise<void> {
+    const { backend } = this;
+    const { offset, length, flags } = request;
+    if (request.type === Command.write) {
+      return backend.write?.(offset, data, fua ? withFua : withoutFua);
+    }
+    if (request.type === Command.trim) {
+      return backend.trim?.(offset, length, fua ? withFua : withoutFua);
+    }
+    return backend.writeZeroes?.(offset, length, {
+      fua,
+      noHole: (flags & CommandFlag.noHole) !== 0,
+      fast: (flags & CommandFlag.fastZero) !== 0,
+    });
+  }
+
+  private async flushAfter(result: MaybePromise<void>): Promise<void> {
+    await result;
+    await this.backend.flush?.();
+  }
+
+  private answer(request: Request, answer: Answer): void {
+    if (this.closed) return;
+    const { length } = request;
+    if (request.type !== Command.read || length === 0) {
+      if (!this.replies.done(request)) this.congested = true;
+      return;
+    }
+    if (!answer || bytesIn(answer) !== length) {
+      this.fail(request, wrongLength(answer, length));
+      return;
+    }
+    if (!this.replies.data(request, answer)) this.congested = true;
+  }
+
+  private wait(request: Request, answer: Promise<Answer>): void {
+    const bytes =
+      request.type === Command.read || request.type === Command.write ? request.length : 0;
+    this.requestsInFlight++;
+    this.bytesInFlight += bytes;
+    const settle = (): void => {
+      this.requestsInFlight--;
+      this.bytesInFlight -= bytes;
+      this.events.settled();
+    };
+    answer.then(
+      (value) => {
+        this.answer(request, value);
+        settle();
+      },
+      (error: unknown) => {
+        this.fail(request, error);
+        settle();
+      },
+    );
+  }
+
+  private fail(request: Request, error: unknown): void {
+    this.events.failed(error, commandName(request.type));
+    if (this.closed) return;
+    const number = errorNumberOf(error);
+    this.refuse(request, number, `${errorName(number)}: ${messageOf(error)}`);
+  }
+}
+
+function isPieces(answer: Bytes | Promise<Answer>): answer is readonly Uint8Array[] {
+  return Array.isArray(answer);
+}
+
+function bytesIn(bytes: Bytes): number {
+  if (bytes instanceof Uint8Array) return bytes.byteLength;
+  let sum = 0;
+  for (const piece of bytes) sum += piece.byteLength;
+  return sum;
+}
+
+function wrongLength(answer: Answer, length: number): NbdError {
+  const got = answer ? bytesIn(answer) : 0;
+  return new NbdError(
+    'EIO',
+    `The backend answered a read of ${length} bytes with ${got}. Its read() must return all of them.`,
+  );
+}

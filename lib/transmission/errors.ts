@@ -1,0 +1,17 @@
+import { codeOf } from '../errors.js';
+import { ErrorNumber } from '../wire/constants.js';
+
+const numbers: ReadonlyMap<string, number> = new Map([
+  ...Object.entries(ErrorNumber),
+  // "It also SHOULD map the EDQUOT and EFBIG errors to NBD_ENOSPC."
+  ['EDQUOT', ErrorNumber.ENOSPC],
+  ['EFBIG', ErrorNumber.ENOSPC],
+  ['EACCES', ErrorNumber.EPERM],
+  ['EROFS', ErrorNumber.EPERM],
+  ['EOPNOTSUPP', ErrorNumber.ENOTSUP],
+]);
+
+/** The protocol's number for what a backend threw; EIO for what it does not know. */
+export function errorNumberOf(error: unknown): number {
+  return numbers.get(codeOf(error) ?? '') ?? ErrorNumber.EIO;
+}

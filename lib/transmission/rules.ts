@@ -1,0 +1,109 @@
+/**
+ * Which requests a connection may make, and the error number that a wrong one
+ * gets. Caller: receive.ts, for every request before anything is done for it.
+ * Owns: a table of the flags that each command may carry. Hot.
+ */
+import type { Backend } from '../backend/backend.js';
+import { Command, CommandFlag, ErrorNumber, TransmissionFlag } from '../wire/constants.js';
+import { HeaderKind } from '../wire/reply.js';
+import type { Request } from '../wire/request.js';
+
+/** In place of flags: a command that was not advertised. */
+const unknown = -1;
+/** In place of flags: a command that a read-only export refuses. */
+const forbidden = -2;
+
+const commandCount = Math.max(...Object.values(Command)) + 1;
+
+/** What a connection has agreed on. */
+export interface Agreement {
+  readonly backend: Backend;
+  readonly headers: HeaderKind;
+  /** The transmission flags as they were sent to the client: what is not advertised is refused. */
+  readonly transmissionFlags: number;
+  /** Offsets and lengths must be multiples of it. */
+  readonly minimumBytes: number;
+  /** Longest payload. */
+  readonly requestBytesMax: number;
+}
+
+/** Flags that each command may carry: "Command flags" and "Request types". */
+function allowedFlags(agreement: Agreement): Int32Array {
+  const has = (flag: number): boolean => (agreement.transmissionFlags & flag) !== 0;
+  const extended = agreement.headers === HeaderKind.extended;
+  // "MUST accept all commands with this bit set (even by ignoring the bit)".
+  const fua = has(TransmissionFlag.sendFua) ? CommandFlag.fua : 0;
+  const allowed = new Int32Array(commandCount).fill(unknown);
+  allowed[Command.read] = fua | (has(TransmissionFlag.sendDf) ? CommandFlag.df : 0);
+  if (has(TransmissionFlag.sendFlush)) allowed[Command.flush] = fua;
+  if (has(TransmissionFlag.sendCache)) allowed[Command.cache] = fua;
+  allowed[Command.write] = fua | (extended ? CommandFlag.payloadLength : 0);
+  if (has(TransmissionFlag.sendTrim)) allowed[Command.trim] = fua;
+  if (has(TransmissionFlag.sendWriteZeroes)) {
+    const fast = has(TransmissionFlag.sendFastZero) ? CommandFlag.fastZero : 0;
+    allowed[Command.writeZeroes] = fua | CommandFlag.noHole | fast;
+  }
+  if (has(TransmissionFlag.readOnly)) {
+    for (const command of [Command.write, Command.trim, Command.writeZeroes]) {
+      allowed[command] = forbidden;
+    }
+  }
+  return allowed;
+}
+
+export class Rules {
+  private readonly allowed: Int32Array;
+  private readonly backend: Backend;
+  private readonly alignment: number;
+  private readonly requestBytesMax: number;
+  private readonly extended: boolean;
+  private readonly chunked: boolean;
+
+  constructor(agreement: Agreement) {
+    this.allowed = allowedFlags(agreement);
+    this.backend = agreement.backend;
+    this.alignment = agreement.minimumBytes;
+    this.requestBytesMax = agreement.requestBytesMax;
+    this.extended = agreement.headers === HeaderKind.extended;
+    this.chunked = agreement.headers !== HeaderKind.simple;
+  }
+
+  /** 0, or the number that the section "Error values" names for what is wrong. */
+  check(request: Request): number {
+    const type = request.type;
+    if (type === Command.disconnect) return ErrorNumber.ok;
+    const allowed = type < commandCount ? (this.allowed[type] ?? unknown) : unknown;
+    if (allowed < 0) return allowed === forbidden ? ErrorNumber.EPERM : ErrorNumber.EINVAL;
+    if ((request.flags & ~allowed) !== 0) return ErrorNumber.EINVAL;
+    const { offset, length } = request;
+    if (type === Command.flush) {
+      return offset === 0 && length === 0 ? ErrorNumber.ok : ErrorNumber.EINVAL;
+    }
+    // "SHOULD return NBD_ENOSPC if it receives a write request including one
+    // or more sectors beyond the size of the device", EINVAL for the others.
+    if (offset + length > this.backend.size) {
+      return type === Command.write || type === Command.writeZeroes
+        ? ErrorNumber.ENOSPC
+        : ErrorNumber.EINVAL;
+    }
+    if (this.alignment > 1 && (offset % this.alignment !== 0 || length % this.alignment !== 0)) {
+      return ErrorNumber.EINVAL;
+    }
+    if (type === Command.read) return this.checkRead(length);
+    if (type === Command.write) return this.checkWrite(request);
+    return ErrorNumber.ok;
+  }
+
+  /** "Permitted to reject large read requests up front with NBD_EOVERFLOW" where chunks are spoken. */
+  private checkRead(length: number): number {
+    if (length <= this.requestBytesMax) return ErrorNumber.ok;
+    return this.chunked ? ErrorNumber.EOVERFLOW : ErrorNumber.EINVAL;
+  }
+
+  private checkWrite(request: Request): number {
+    if (request.length > this.requestBytesMax) return ErrorNumber.EINVAL;
+    // "With extended headers, the flag MUST be set for NBD_CMD_WRITE".
+    const hasPayload = !this.extended || (request.flags & CommandFlag.payloadLength) !== 0;
+    return hasPayload ? ErrorNumber.ok : ErrorNumber.EINVAL;
+  }
+}

@@ -1,0 +1,128 @@
+/**
+ * One connection in the transmission phase, in reading order: receive.ts,
+ * rules.ts, dispatch.ts, reply.ts, transport. Caller: server/connection.ts,
+ * with what each read brought. Owns: the requests that had to wait because
+ * enough is in progress (the backlog), and with it when to read on.
+ */
+import type { Limits } from '../limits.js';
+import type { Transport } from '../transport/transport.js';
+import { Dispatcher } from './dispatch.js';
+import { Receiver } from './receive.js';
+import { ReplyWriter } from './reply.js';
+import type { Agreement } from './rules.js';
+
+export interface SessionEvents {
+  /** The session had said that no more should be read: now it may. */
+  readOn(): void;
+  /** Every request is answered after the client's NBD_CMD_DISC: end the connection. */
+  disconnected(): void;
+  /** The client broke the protocol beyond repair: cut the connection. */
+  broken(error: unknown): void;
+  /** A backend failed a request; the client has its error number. */
+  requestFailed(error: unknown, command: string): void;
+}
+
+const noBytes = new Uint8Array(0);
+
+export class Session {
+  private readonly receiver: Receiver;
+  private readonly dispatcher: Dispatcher;
+  private readonly transport: Transport;
+  private readonly events: SessionEvents;
+  private backlog: Uint8Array = noBytes;
+  private ending = false;
+  private receiving = false;
+
+  constructor(agreement: Agreement, transport: Transport, limits: Limits, events: SessionEvents) {
+    this.transport = transport;
+    this.events = events;
+    this.dispatcher = new Dispatcher(
+      agreement.backend,
+      new ReplyWriter(transport, agreement.headers),
+      limits,
+      {
+        settled: () => {
+          this.goOn();
+        },
+        failed: (error, command) => {
+          events.requestFailed(error, command);
+        },
+      },
+    );
+    this.receiver = new Receiver(agreement, this.dispatcher);
+  }
+
+  /** What the next read should fill, where that is not the connection's own buffer. */
+  directTarget(): Uint8Array | undefined {
+    return this.receiver.directTarget();
+  }
+
+  /** Everything that a read brought. False asks not to read on before `readOn`. */
+  receive(bytes: Uint8Array, view: DataView, at: number, end: number): boolean {
+    this.transport.gather();
+    const stopped = this.parse(bytes, view, at, end);
+    if (stopped < end && !this.receiver.ended) this.backlog = bytes.slice(stopped, end);
+    return this.flush();
+  }
+
+  /** A read filled the first `count` bytes of the `directTarget`. */
+  received(count: number): boolean {
+    this.transport.gather();
+    this.receiver.received(count);
+    return this.flush();
+  }
+
+  /** The transport's stream has emitted 'drain'. */
+  drained(): void {
+    this.dispatcher.congested = false;
+    this.goOn();
+  }
+
+  /** The client sends nothing more: answer what is in progress, then end. */
+  end(): void {
+    this.ending = true;
+    this.endIfIdle();
+  }
+
+  /** The connection is gone; backends may still be at work, their answers are dropped. */
+  close(): void {
+    this.dispatcher.close();
+    this.backlog = noBytes;
+  }
+
+  private parse(bytes: Uint8Array, view: DataView, at: number, end: number): number {
+    this.receiving = true;
+    try {
+      return this.receiver.receive(bytes, view, at, end);
+    } catch (error) {
+      this.transport.flush();
+      this.events.broken(error);
+      return end;
+    } finally {
+      this.receiving = false;
+    }
+  }
+
+  private flush(): boolean {
+    if (!this.transport.flush()) this.dispatcher.congested = true;
+    if (this.receiver.ended) this.end();
+    return this.backlog.byteLength === 0 && !this.dispatcher.full;
+  }
+
+  /** Something was answered or sent: take up what had to wait. */
+  private goOn(): void {
+    if (this.receiving) return;
+    if (this.backlog.byteLength > 0 && !this.dispatcher.full) {
+      const bytes = this.backlog;
+      this.backlog = noBytes;
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      if (!this.receive(bytes, view, 0, bytes.byteLength)) return;
+    }
+    if (this.ending) this.endIfIdle();
+    else if (!this.dispatcher.full) this.events.readOn();
+  }
+
+  private endIfIdle(): void {
+    if (this.dispatcher.idle && this.backlog.byteLength === 0) this.events.disconnected();
+  }
+}
