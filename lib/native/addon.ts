@@ -6,13 +6,13 @@
  */
 export interface NativeAddon {
   /** setsockopt(TCP_CORK). 0 or `-errno`. */
-  setCork(fd: number, on: boolean): number;
+  readonly setCork: (fd: number, on: boolean) => number;
 
   /** getsockopt(TCP_CORK): 0 or 1, or `-errno`. */
-  getCork(fd: number): number;
+  readonly getCork: (fd: number) => number;
 
   /** One send(2) of `bytes`, with MSG_MORE where `more`. Bytes taken or `-errno`. */
-  send(fd: number, bytes: Uint8Array, more: boolean): number;
+  readonly send: (fd: number, bytes: Uint8Array, more: boolean) => number;
 
   /**
    * One vector: `count` pieces from piece number `first` on, each three numbers
@@ -20,41 +20,50 @@ export interface NativeAddon {
    * IOV_MAX takes several sendmsg(2), until one is short. Bytes taken, or
    * `-errno` where the first call took nothing.
    */
-  sendmsg(
+  readonly sendmsg: (
     fd: number,
     buffers: readonly Uint8Array[],
     pieces: Float64Array,
     first: number,
     count: number,
-  ): number;
+  ) => number;
 
   /**
    * TCP_INFO into `counters`: [0] segments out, [1] bytes sent (with
    * retransmissions), [2] data segments out, [3] bytes acknowledged. 0 or `-errno`.
    */
-  tcpInfo(fd: number, counters: Float64Array): number;
+  readonly tcpInfo: (fd: number, counters: Float64Array) => number;
 
   /** What a descriptor is: one of `descriptorKind`, or `-errno`. */
-  kindOf(fd: number): number;
+  readonly kindOf: (fd: number) => number;
 
   /**
    * preadv2(RWF_NOWAIT): `length` bytes at `position` of the file into
    * `bytes` from `at` on, only as far as they are cached. Bytes read (may be
    * short) or `-errno`; -EAGAIN where reading would wait.
    */
-  preadNoWait(fd: number, bytes: Uint8Array, at: number, length: number, position: number): number;
+  readonly preadNoWait: (
+    fd: number,
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    position: number,
+  ) => number;
 
   /** fallocate(2) with `mode` flags of `fallocateMode`. Never retried. 0 or `-errno`. */
-  fallocate(fd: number, mode: number, offset: number, length: number): Promise<number>;
+  readonly fallocate: (fd: number, mode: number, offset: number, length: number) => Promise<number>;
 
   /** lseek(SEEK_DATA). The offset, or `-errno` (-ENXIO: no data behind). Moves the file position. */
-  seekData(fd: number, offset: number): number;
+  readonly seekData: (fd: number, offset: number) => number;
 
   /** lseek(SEEK_HOLE), likewise. */
-  seekHole(fd: number, offset: number): number;
+  readonly seekHole: (fd: number, offset: number) => number;
+
+  /** Where in its page of 4096 bytes the memory of `bytes` begins. */
+  readonly pageOffset: (bytes: Uint8Array) => number;
 
   /** BLKGETSIZE64 of a block device in bytes, or `-errno`. */
-  blockDeviceSize(fd: number): number;
+  readonly blockDeviceSize: (fd: number) => number;
 }
 
 /** Answers of `kindOf`. */

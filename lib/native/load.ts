@@ -5,19 +5,20 @@ import type { NativeAddon } from './addon.js';
 
 const packageRoot = fileURLToPath(new URL('../../../', import.meta.url));
 
-const functionNames = [
-  'setCork',
-  'getCork',
-  'send',
-  'sendmsg',
-  'tcpInfo',
-  'kindOf',
-  'preadNoWait',
-  'fallocate',
-  'seekData',
-  'seekHole',
-  'blockDeviceSize',
-] as const satisfies readonly (keyof NativeAddon)[];
+const functions: Record<keyof NativeAddon, true> = {
+  setCork: true,
+  getCork: true,
+  send: true,
+  sendmsg: true,
+  tcpInfo: true,
+  kindOf: true,
+  preadNoWait: true,
+  fallocate: true,
+  seekData: true,
+  seekHole: true,
+  pageOffset: true,
+  blockDeviceSize: true,
+};
 
 let warned = false;
 
@@ -30,9 +31,9 @@ export function loadAddon(): NativeAddon | undefined {
   if (process.platform !== 'linux' || process.env['NBDCORK_NO_NATIVE'] === '1') return undefined;
   try {
     const require = createRequire(import.meta.url);
-    const load: unknown = require('node-gyp-build');
-    if (typeof load !== 'function') throw new TypeError('node-gyp-build exports no function');
-    const loaded: unknown = load(packageRoot);
+    // node-gyp-build has no types of its own.
+    const load = require('node-gyp-build') as (folder: string) => unknown;
+    const loaded = load(packageRoot);
     // A file left over from another version may lack functions.
     if (!isNativeAddon(loaded)) throw new TypeError('it is of another version of nbdcork');
     return loaded;
@@ -48,17 +49,19 @@ export const addon: NativeAddon | undefined = loadAddon();
 function isNativeAddon(value: unknown): value is NativeAddon {
   if (typeof value !== 'object' || value === null) return false;
   const members = new Map<string, unknown>(Object.entries(value));
-  return functionNames.every((name) => typeof members.get(name) === 'function');
+  return Object.keys(functions).every((name) => typeof members.get(name) === 'function');
 }
 
 function warnOnce(error: unknown): void {
   if (warned) return;
   warned = true;
+  // node-gyp-build's message has several lines.
+  const reason = messageOf(error).replace(/\s+/g, ' ').trim();
   process.emitWarning(
-    `The native addon of nbdcork cannot be loaded: ${messageOf(error)}. ` +
+    `The native addon of nbdcork cannot be loaded: ${reason}. ` +
       'Replies are sent through Node streams instead, which is slower. ' +
-      `To build the addon, install a C++ compiler, make and Python, then run "npm rebuild nbdcork"` +
-      ' (or set NBDCORK_NO_NATIVE=1 to run without it and without this warning).',
+      'To build the addon, install a C++ compiler, make and Python, then run "npm rebuild nbdcork" ' +
+      '(or set NBDCORK_NO_NATIVE=1 to run without it and without this warning).',
     { code: 'NBDCORK_NO_ADDON' },
   );
 }

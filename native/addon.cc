@@ -1,0 +1,34 @@
+#include <napi.h>
+
+#include "file.h"
+#include "memory.h"
+#include "socket.h"
+
+namespace {
+
+napi_property_descriptor Method(const char* name, napi_callback callback) {
+  return {name, nullptr, callback, nullptr, nullptr, nullptr, napi_enumerable, nullptr};
+}
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  const napi_property_descriptor methods[] = {
+      Method("setCork", nbdcork::SetCork),
+      Method("getCork", nbdcork::GetCork),
+      Method("send", nbdcork::Send),
+      Method("sendmsg", nbdcork::Sendmsg),
+      Method("tcpInfo", nbdcork::TcpInfo),
+      Method("kindOf", nbdcork::KindOf),
+      Method("preadNoWait", nbdcork::PreadNoWait),
+      Method("fallocate", nbdcork::Fallocate),
+      Method("seekData", nbdcork::SeekData),
+      Method("seekHole", nbdcork::SeekHole),
+      Method("pageOffset", nbdcork::PageOffset),
+      Method("blockDeviceSize", nbdcork::BlockDeviceSize),
+  };
+  napi_define_properties(env, exports, sizeof(methods) / sizeof(methods[0]), methods);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(nbdcork, Init)

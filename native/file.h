@@ -1,0 +1,14 @@
+#pragma once
+
+#include <napi.h>
+
+// lib/native/addon.ts says what each takes and returns.
+namespace nbdcork {
+
+napi_value PreadNoWait(napi_env env, napi_callback_info info);
+napi_value Fallocate(napi_env env, napi_callback_info info);
+napi_value SeekData(napi_env env, napi_callback_info info);
+napi_value SeekHole(napi_env env, napi_callback_info info);
+napi_value BlockDeviceSize(napi_env env, napi_callback_info info);
+
+}  // namespace nbdcork

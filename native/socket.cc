@@ -1,0 +1,228 @@
+#include "socket.h"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <climits>
+#include <memory>
+#include <new>
+
+// The kernel's tcp_info is longer than glibc's. musl has the long one, and no
+// kernel headers unless they were installed.
+#if __has_include(<linux/tcp.h>)
+#include <linux/tcp.h>
+#else
+#include <netinet/tcp.h>
+#endif
+
+#include "call.h"
+
+namespace nbdcork {
+
+namespace {
+
+constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
+constexpr size_t kVectorMax = IOV_MAX;
+constexpr size_t kNumbersPerPiece = 3;
+constexpr size_t kTcpCounters = 4;
+
+// An array on the stack, or on the heap where it would be longer than N.
+template <typename T, size_t N>
+class ShortArray {
+ public:
+  explicit ShortArray(size_t length) {
+    if (length > N) heap_.reset(new (std::nothrow) T[length]);
+    data_ = length > N ? heap_.get() : stack_;
+  }
+
+  // nullptr where there is no memory.
+  T* data() { return data_; }
+
+ private:
+  T stack_[N];
+  std::unique_ptr<T[]> heap_;
+  T* data_;
+};
+
+bool ThrowNoMemory(napi_env env) {
+  napi_throw_error(env, "ERR_OUT_OF_MEMORY", "no memory for a vector this long");
+  return false;
+}
+
+// The memory of each of `count` elements of `array`. All elements are taken
+// before the first pointer is: reading an element may run a getter, and that
+// could detach memory whose address is already known.
+bool BuffersOf(napi_env env, napi_value array, uint32_t count, Bytes* out) {
+  ShortArray<napi_value, 256> elements(count);
+  napi_value* element = elements.data();
+  if (element == nullptr) return ThrowNoMemory(env);
+  for (uint32_t i = 0; i < count; i++) {
+    if (napi_get_element(env, array, i, &element[i]) != napi_ok) return false;
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    if (!ToBytes(env, element[i], &out[i])) return false;
+  }
+  return true;
+}
+
+// The vector of `count` pieces, each three numbers: index, offset, length.
+bool VectorOf(napi_env env, const double* piece, size_t count, const Bytes* buffers,
+              uint32_t buffer_count, iovec* vector) {
+  for (size_t i = 0; i < count; i++, piece += kNumbersPerPiece) {
+    int64_t index, offset, length;
+    if (!ToInteger(piece[0], 0, int64_t{buffer_count} - 1, &index)) {
+      return ThrowRange(env, "a piece names a buffer that is not in the list");
+    }
+    const Bytes& buffer = buffers[index];
+    const auto size = static_cast<int64_t>(buffer.length);
+    if (!ToInteger(piece[1], 0, size, &offset) || !ToInteger(piece[2], 0, size - offset, &length)) {
+      return ThrowRange(env, "a piece lies outside its buffer");
+    }
+    vector[i] = {buffer.data + offset, static_cast<size_t>(length)};
+  }
+  return true;
+}
+
+size_t BytesOf(const iovec* vector, size_t count) {
+  size_t bytes = 0;
+  for (size_t i = 0; i < count; i++) bytes += vector[i].iov_len;
+  return bytes;
+}
+
+int64_t SendVector(int fd, iovec* vector, size_t count) {
+  int64_t taken = 0;
+  for (size_t first = 0; first < count; first += kVectorMax) {
+    msghdr message = {};
+    message.msg_iov = vector + first;
+    message.msg_iovlen = count - first < kVectorMax ? count - first : kVectorMax;
+    ssize_t sent;
+    do {
+      sent = ::sendmsg(fd, &message, kSendFlags);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0) return taken > 0 ? taken : -errno;
+    taken += sent;
+    if (static_cast<size_t>(sent) < BytesOf(message.msg_iov, message.msg_iovlen)) break;
+  }
+  return taken;
+}
+
+int OptionOf(int fd, int level, int name) {
+  int value = 0;
+  socklen_t length = sizeof(value);
+  return ::getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
+}
+
+// The numbers of `descriptorKind` in lib/native/addon.ts.
+enum Kind { kOther, kFile, kBlockDevice, kPipe, kTcp, kUnix, kOtherSocket };
+
+Kind SocketKindOf(int fd) {
+  if (OptionOf(fd, SOL_SOCKET, SO_TYPE) != SOCK_STREAM) return kOtherSocket;
+  const int domain = OptionOf(fd, SOL_SOCKET, SO_DOMAIN);
+  if (domain == AF_UNIX) return kUnix;
+  const bool internet = domain == AF_INET || domain == AF_INET6;
+  return internet && OptionOf(fd, SOL_SOCKET, SO_PROTOCOL) == IPPROTO_TCP ? kTcp : kOtherSocket;
+}
+
+}  // namespace
+
+napi_value SetCork(napi_env env, napi_callback_info info) {
+  Call<2> call(env, info);
+  int fd;
+  bool on;
+  if (!call.Descriptor(0, &fd) || !call.Boolean(1, &on)) return nullptr;
+  const int value = on ? 1 : 0;
+  return call.Return(ResultOf(::setsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, sizeof(value))));
+}
+
+napi_value GetCork(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  int fd;
+  if (!call.Descriptor(0, &fd)) return nullptr;
+  return call.Return(OptionOf(fd, IPPROTO_TCP, TCP_CORK));
+}
+
+napi_value Send(napi_env env, napi_callback_info info) {
+  Call<3> call(env, info);
+  int fd;
+  Bytes bytes;
+  bool more;
+  if (!call.Descriptor(0, &fd) || !call.Uint8Array(1, &bytes) || !call.Boolean(2, &more)) {
+    return nullptr;
+  }
+  ssize_t sent;
+  do {
+    sent = ::send(fd, bytes.data, bytes.length, more ? kSendFlags | MSG_MORE : kSendFlags);
+  } while (sent < 0 && errno == EINTR);
+  return call.Return(ResultOf(sent));
+}
+
+napi_value Sendmsg(napi_env env, napi_callback_info info) {
+  Call<5> call(env, info);
+  int fd;
+  uint32_t buffer_count;
+  int64_t first, count;
+  if (!call.Descriptor(0, &fd) || !call.Array(1, &buffer_count) ||
+      !call.Unsigned(3, kSafeIntegerMax, "expected the number of the first piece", &first) ||
+      !call.Unsigned(4, kSafeIntegerMax, "expected a count of pieces", &count)) {
+    return nullptr;
+  }
+  ShortArray<Bytes, 256> buffers(buffer_count);
+  if (buffers.data() == nullptr) {
+    ThrowNoMemory(env);
+    return nullptr;
+  }
+  Numbers pieces;
+  if (!BuffersOf(env, call.argument(1), buffer_count, buffers.data()) ||
+      !call.Float64Array(2, &pieces)) {
+    return nullptr;
+  }
+  if (first + count > static_cast<int64_t>(pieces.length / kNumbersPerPiece)) {
+    ThrowRange(env, "there are fewer pieces than first + count");
+    return nullptr;
+  }
+  ShortArray<iovec, kVectorMax> vector(count);
+  if (vector.data() == nullptr) {
+    ThrowNoMemory(env);
+    return nullptr;
+  }
+  if (!VectorOf(env, pieces.data + first * kNumbersPerPiece, count, buffers.data(), buffer_count,
+                vector.data())) {
+    return nullptr;
+  }
+  return call.Return(SendVector(fd, vector.data(), count));
+}
+
+napi_value TcpInfo(napi_env env, napi_callback_info info) {
+  Call<2> call(env, info);
+  int fd;
+  Numbers counters;
+  if (!call.Descriptor(0, &fd) || !call.Float64Array(1, &counters)) return nullptr;
+  if (counters.length < kTcpCounters) {
+    ThrowRange(env, "expected room for four counters");
+    return nullptr;
+  }
+  struct tcp_info answer = {};
+  socklen_t length = sizeof(answer);
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &answer, &length) < 0) return call.Return(-errno);
+  counters.data[0] = static_cast<double>(answer.tcpi_segs_out);
+  counters.data[1] = static_cast<double>(answer.tcpi_bytes_sent);
+  counters.data[2] = static_cast<double>(answer.tcpi_data_segs_out);
+  counters.data[3] = static_cast<double>(answer.tcpi_bytes_acked);
+  return call.Return(0);
+}
+
+napi_value KindOf(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  int fd;
+  if (!call.Descriptor(0, &fd)) return nullptr;
+  struct stat status;
+  if (::fstat(fd, &status) < 0) return call.Return(-errno);
+  if (S_ISREG(status.st_mode)) return call.Return(kFile);
+  if (S_ISBLK(status.st_mode)) return call.Return(kBlockDevice);
+  if (S_ISFIFO(status.st_mode)) return call.Return(kPipe);
+  return call.Return(S_ISSOCK(status.st_mode) ? SocketKindOf(fd) : kOther);
+}
+
+}  // namespace nbdcork

@@ -1,0 +1,15 @@
+#pragma once
+
+#include <napi.h>
+
+// lib/native/addon.ts says what each takes and returns.
+namespace nbdcork {
+
+napi_value SetCork(napi_env env, napi_callback_info info);
+napi_value GetCork(napi_env env, napi_callback_info info);
+napi_value Send(napi_env env, napi_callback_info info);
+napi_value Sendmsg(napi_env env, napi_callback_info info);
+napi_value TcpInfo(napi_env env, napi_callback_info info);
+napi_value KindOf(napi_env env, napi_callback_info info);
+
+}  // namespace nbdcork

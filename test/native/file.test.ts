@@ -1,0 +1,200 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { fstatSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { describe, it, type TestContext } from 'node:test';
+import { descriptorKind, fallocateMode } from '../../lib/native/addon.js';
+import {
+  failure,
+  native,
+  openUntilEnd,
+  pipeFd,
+  temporaryFile,
+  withoutAddon,
+} from './support/native.js';
+
+const noFd = 2 ** 30;
+const mebibyte = 2 ** 20;
+const { keepSize, punchHole, zeroRange } = fallocateMode;
+
+describe('preadNoWait', { skip: withoutAddon }, () => {
+  it('reads cached bytes to their place, short at the end of the file', (t) => {
+    const { fd, expected } = cachedFile(t, 10_000);
+    if (!readsWithoutWaiting(t, fd)) return;
+    const bytes = new Uint8Array(1_000).fill(0xee);
+    assert.equal(native().preadNoWait(fd, bytes, 100, 800, 5_000), 800);
+    const around = [Buffer.alloc(100, 0xee), expected.subarray(5_000, 5_800)];
+    assert.deepEqual(bytes, new Uint8Array(Buffer.concat([...around, Buffer.alloc(100, 0xee)])));
+    assert.equal(native().preadNoWait(fd, bytes, 0, 1_000, 9_700), 300);
+    assert.deepEqual(bytes.subarray(0, 300), new Uint8Array(expected.subarray(9_700)));
+    assert.equal(native().preadNoWait(fd, bytes, 0, 1_000, 10_000), 0);
+    assert.equal(native().preadNoWait(fd, bytes, 1_000, 0, 0), 0);
+  });
+
+  it('reads past 4 GiB, and into memory that is shared between threads', (t) => {
+    const { fd } = temporaryFile(t);
+    const expected = randomBytes(100);
+    const position = 5 * 2 ** 30;
+    writeSync(fd, expected, 0, 100, position);
+    if (!readsWithoutWaiting(t, fd)) return;
+    const bytes = new Uint8Array(new SharedArrayBuffer(200), 50, 100);
+    assert.equal(native().preadNoWait(fd, bytes, 0, 100, position), 100);
+    assert.ok(Buffer.from(bytes).equals(expected));
+  });
+
+  it('returns the errno of a descriptor that cannot be read so', (t) => {
+    const bytes = new Uint8Array(1);
+    assert.equal(native().preadNoWait(noFd, bytes, 0, 1, 0), failure('EBADF'));
+    assert.equal(native().preadNoWait(pipeFd(t), bytes, 0, 1, 0), failure('ESPIPE'));
+  });
+
+  it('throws for a range outside the buffer and for what is no position', (t) => {
+    const { fd } = cachedFile(t, 100);
+    const bytes = new Uint8Array(10);
+    for (const [at, length, position] of [
+      [0, 11, 0],
+      [1, 10, 0],
+      [11, 0, 0],
+      [-1, 1, 0],
+      [0, -1, 0],
+      [0.5, 1, 0],
+      [0, 1.5, 0],
+      [0, 1, -1],
+      [0, 1, 0.5],
+      [0, 1, 2 ** 53],
+      [NaN, 1, 0],
+    ] as const) {
+      assert.throws(() => native().preadNoWait(fd, bytes, at, length, position), RangeError);
+    }
+    const wrong = [fd, [], 0, 0, 0];
+    assert.throws(() => Reflect.apply(native().preadNoWait, undefined, wrong), TypeError);
+  });
+});
+
+describe('fallocate', { skip: withoutAddon }, () => {
+  it('allocates, beyond the end too', async (t) => {
+    const { fd } = temporaryFile(t);
+    assert.equal(await native().fallocate(fd, 0, 0, mebibyte), 0);
+    assert.equal(fstatSync(fd).size, mebibyte);
+    assert.equal(await native().fallocate(fd, keepSize, mebibyte, mebibyte), 0);
+    assert.equal(fstatSync(fd).size, mebibyte);
+    assert.ok(fstatSync(fd).blocks * 512 >= 2 * mebibyte);
+  });
+
+  it('punches a hole that reads as zeroes', async (t) => {
+    const { fd, expected } = cachedFile(t, mebibyte);
+    const mode = punchHole | keepSize;
+    assert.equal(await native().fallocate(fd, mode, 64 * 1024, 512 * 1024), 0);
+    const bytes = Buffer.alloc(mebibyte);
+    readSync(fd, bytes, 0, mebibyte, 0);
+    expected.fill(0, 64 * 1024, (64 + 512) * 1024);
+    assert.ok(bytes.equals(expected));
+  });
+
+  it('returns the errno of what it cannot do', async (t) => {
+    const { path, fd } = temporaryFile(t);
+    const { fallocate } = native();
+    assert.equal(await fallocate(noFd, 0, 0, 1), failure('EBADF'));
+    assert.equal(await fallocate(openUntilEnd(t, path, 'r'), 0, 0, 1), failure('EBADF'));
+    assert.equal(await fallocate(pipeFd(t), 0, 0, 1), failure('ESPIPE'));
+    assert.equal(await fallocate(fd, 0, 0, 0), failure('EINVAL'));
+    // Both at once is a mode that no file system has.
+    assert.equal(
+      await fallocate(fd, keepSize | punchHole | zeroRange, 0, 1),
+      failure('EOPNOTSUPP'),
+    );
+  });
+
+  it('runs many at once', async (t) => {
+    const { fd } = temporaryFile(t);
+    const ranges = Array.from({ length: 64 }, (_, index) => index * 4_096);
+    const results = await Promise.all(
+      ranges.map((offset) => native().fallocate(fd, 0, offset, 4_096)),
+    );
+    assert.deepEqual(
+      results,
+      ranges.map(() => 0),
+    );
+    assert.equal(fstatSync(fd).size, 64 * 4_096);
+  });
+
+  it('throws for what is no range or no mode', () => {
+    const { fallocate } = native();
+    for (const [mode, offset, length] of [
+      [-1, 0, 1],
+      [0.5, 0, 1],
+      [0, -1, 1],
+      [0, 0, -1],
+      [0, 0.5, 1],
+      [0, 0, 2 ** 53],
+    ] as const) {
+      assert.throws(() => void fallocate(1, mode, offset, length), RangeError);
+    }
+    assert.throws(() => Reflect.apply(fallocate, undefined, [1, 0, 0]), TypeError);
+  });
+});
+
+describe('seekData and seekHole', { skip: withoutAddon }, () => {
+  it('find where data begins and ends', (t) => {
+    const { fd } = temporaryFile(t);
+    ftruncateSync(fd, 4 * mebibyte);
+    writeSync(fd, randomBytes(mebibyte), 0, mebibyte, mebibyte);
+    const { seekData, seekHole } = native();
+    assert.equal(seekData(fd, 0), mebibyte);
+    assert.equal(seekData(fd, mebibyte + 5), mebibyte + 5);
+    assert.equal(seekHole(fd, mebibyte), 2 * mebibyte);
+    assert.equal(seekHole(fd, 0), 0);
+    assert.equal(seekData(fd, 2 * mebibyte), failure('ENXIO'));
+    assert.equal(seekHole(fd, 4 * mebibyte), failure('ENXIO'));
+  });
+
+  it('return errnos, and throw for what is no offset', (t) => {
+    const pipe = pipeFd(t);
+    for (const seek of [native().seekData, native().seekHole]) {
+      assert.equal(seek(noFd, 0), failure('EBADF'));
+      assert.equal(seek(pipe, 0), failure('ESPIPE'));
+      for (const offset of [-1, 0.5, NaN, 2 ** 53]) {
+        assert.throws(() => seek(1, offset), RangeError);
+      }
+    }
+  });
+});
+
+describe('blockDeviceSize', { skip: withoutAddon }, () => {
+  it('returns the errno of what is no block device', (t) => {
+    assert.equal(native().blockDeviceSize(noFd), failure('EBADF'));
+    assert.equal(native().blockDeviceSize(temporaryFile(t).fd), failure('ENOTTY'));
+  });
+
+  it('is the bytes of a block device', (t) => {
+    const { path, fd: file } = temporaryFile(t);
+    ftruncateSync(file, 3 * mebibyte);
+    const setup = spawnSync('losetup', ['--find', '--show', path], { encoding: 'utf8' });
+    if (setup.status !== 0 && process.env['NBDCORK_REQUIRE_PEERS'] !== '1') {
+      t.skip('no loop device can be had: needs losetup and root');
+      return;
+    }
+    assert.equal(setup.status, 0, setup.stderr);
+    const device = setup.stdout.trim();
+    t.after(() => execFileSync('losetup', ['--detach', device]));
+    const fd = openUntilEnd(t, device, 'r');
+    assert.equal(native().kindOf(fd), descriptorKind.blockDevice);
+    assert.equal(native().blockDeviceSize(fd), 3 * mebibyte);
+  });
+});
+
+/** A file whose bytes were just written, so that the page cache has them. */
+function cachedFile(t: TestContext, length: number): { fd: number; expected: Buffer } {
+  const { fd } = temporaryFile(t);
+  const expected = randomBytes(length);
+  writeSync(fd, expected);
+  return { fd, expected };
+}
+
+/** Some file systems have no RWF_NOWAIT; the test is then skipped. */
+function readsWithoutWaiting(t: TestContext, fd: number): boolean {
+  const answer = native().preadNoWait(fd, new Uint8Array(1), 0, 1, 0);
+  if (answer !== failure('EOPNOTSUPP')) return true;
+  t.skip('the file system of the temporary folder has no RWF_NOWAIT');
+  return false;
+}

@@ -1,0 +1,363 @@
+import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { fstatSync, readdirSync } from 'node:fs';
+import { describe, it, type TestContext } from 'node:test';
+import { codeOf } from '../../lib/errors.js';
+import { descriptorKind } from '../../lib/native/addon.js';
+import { openTcp, openUnix, type SocketLink } from '../transport/support/links.js';
+import {
+  failure,
+  fdOf,
+  native,
+  openUntilEnd,
+  pipeFd,
+  readExactly,
+  temporaryFile,
+  temporaryFolder,
+  withoutAddon,
+} from './support/native.js';
+
+/** A descriptor number that no process has open. */
+const noFd = 2 ** 30;
+
+describe('TCP_CORK', { skip: withoutAddon }, () => {
+  it('reads back as it was set', async (t) => {
+    const fd = fdOf((await openTcp(t)).sender);
+    assert.equal(native().getCork(fd), 0);
+    assert.equal(native().setCork(fd, true), 0);
+    assert.equal(native().getCork(fd), 1);
+    assert.equal(native().setCork(fd, false), 0);
+    assert.equal(native().getCork(fd), 0);
+  });
+
+  it('returns the errno of a descriptor that cannot have it', async (t) => {
+    const unix = fdOf((await openUnix(t)).sender);
+    const { fd: file } = temporaryFile(t);
+    for (const [fd, expected] of [
+      [-1, failure('EBADF')],
+      [noFd, failure('EBADF')],
+      [file, failure('ENOTSOCK')],
+      [unix, failure('EOPNOTSUPP')],
+    ] as const) {
+      assert.equal(native().setCork(fd, true), expected);
+      assert.equal(native().getCork(fd), expected);
+    }
+  });
+
+  it('throws for what is no descriptor or no boolean', () => {
+    const range = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' };
+    const type = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
+    for (const fd of [1.5, NaN, Infinity, 2 ** 31, -(2 ** 31) - 1]) {
+      assert.throws(() => native().getCork(fd), range);
+    }
+    assert.throws(() => Reflect.apply(native().getCork, undefined, []), type);
+    assert.throws(() => Reflect.apply(native().getCork, undefined, ['1']), type);
+    assert.throws(() => Reflect.apply(native().setCork, undefined, [1, 1]), type);
+  });
+});
+
+describe('send', { skip: withoutAddon }, () => {
+  it('sends the bytes of a view, and none where it is empty', async (t) => {
+    const { sender, receiver } = await openTcp(t);
+    const bytes = randomBytes(10_000);
+    assert.equal(native().send(fdOf(sender), bytes.subarray(100, 9_000), false), 8_900);
+    assert.equal(native().send(fdOf(sender), new Uint8Array(0), false), 0);
+    assert.ok((await readExactly(receiver, 8_900)).equals(bytes.subarray(100, 9_000)));
+  });
+
+  it('joins what is sent with `more` and what follows into one segment', async (t) => {
+    const { sender, receiver } = await openTcp(t);
+    const fd = fdOf(sender);
+    assert.equal(native().send(fd, Buffer.from('head'), true), 4);
+    assert.equal(native().send(fd, Buffer.from('payload'), false), 7);
+    assert.equal((await readExactly(receiver, 11)).toString(), 'headpayload');
+    const counters = new Float64Array(4);
+    assert.equal(native().tcpInfo(fd, counters), 0);
+    assert.equal(counters[2], 1);
+  });
+
+  it('returns what fits where the peer does not read, then -EAGAIN', async (t) => {
+    for (const open of [openTcp, openUnix]) {
+      const { sender, receiver } = await open(t);
+      const bytes = randomBytes(64 * 2 ** 20);
+      const taken = native().send(fdOf(sender), bytes, false);
+      assert.ok(taken > 0 && taken < bytes.length, `took ${taken}`);
+      const more = sendUntilFull(fdOf(sender), bytes.subarray(taken));
+      const received = await readExactly(receiver, taken + more);
+      assert.ok(received.equals(bytes.subarray(0, taken + more)));
+    }
+  });
+
+  it('returns -EPIPE, without a signal, where the peer is gone', async (t) => {
+    const { sender, receiver } = await openUnix(t);
+    const fd = fdOf(sender);
+    receiver.destroy();
+    assert.equal(native().send(fd, Buffer.from('x'), false), failure('EPIPE'));
+    assert.equal(
+      native().sendmsg(fd, [Buffer.from('x')], pieces([0, 0, 1]), 0, 1),
+      failure('EPIPE'),
+    );
+  });
+
+  it('returns the errno of what is no socket', (t) => {
+    const bytes = Buffer.from('x');
+    assert.equal(native().send(noFd, bytes, false), failure('EBADF'));
+    assert.equal(native().send(temporaryFile(t).fd, bytes, false), failure('ENOTSOCK'));
+  });
+
+  it('throws for what is no Uint8Array', () => {
+    for (const bytes of ['text', [1, 2], new ArrayBuffer(1), new Uint16Array(1), null]) {
+      assert.throws(() => Reflect.apply(native().send, undefined, [1, bytes, false]), TypeError);
+    }
+  });
+});
+
+describe('sendmsg', { skip: withoutAddon }, () => {
+  it('sends pieces in their order, each buffer as often as it is named', async (t) => {
+    const { sender, receiver } = await openTcp(t);
+    const buffers = [Buffer.from('abcdef'), new Uint8Array(Buffer.from('0123456789'))];
+    const vector = pieces([0, 0, 2], [1, 3, 4], [0, 6, 0], [0, 2, 4], [1, 0, 10], [0, 0, 1]);
+    assert.equal(native().sendmsg(fdOf(sender), buffers, vector, 0, 6), 21);
+    assert.equal((await readExactly(receiver, 21)).toString(), 'ab3456cdef0123456789a');
+  });
+
+  it('sends `count` pieces from `first` on', async (t) => {
+    const { sender, receiver } = await openUnix(t);
+    const vector = pieces([0, 0, 1], [0, 1, 1], [0, 2, 1], [0, 3, 1]);
+    assert.equal(native().sendmsg(fdOf(sender), [Buffer.from('abcd')], vector, 1, 2), 2);
+    assert.equal((await readExactly(receiver, 2)).toString(), 'bc');
+  });
+
+  it('takes nothing for no pieces and for empty ones', async (t) => {
+    const fd = fdOf((await openTcp(t)).sender);
+    assert.equal(native().sendmsg(fd, [], new Float64Array(0), 0, 0), 0);
+    assert.equal(native().sendmsg(fd, [new Uint8Array(0)], pieces([0, 0, 0]), 0, 1), 0);
+  });
+
+  it('sends vectors longer than IOV_MAX, and many buffers', async (t) => {
+    for (const open of [openTcp, openUnix]) {
+      for (const count of [256, 257, 1_023, 1_024, 1_025, 3_000]) {
+        const { sender, receiver } = await open(t);
+        const buffers = Array.from({ length: count }, () => randomBytes(3));
+        const vector = pieces(...buffers.map((_, index) => [index, 0, 3]));
+        assert.equal(native().sendmsg(fdOf(sender), buffers, vector, 0, count), 3 * count);
+        const received = await readExactly(receiver, 3 * count);
+        assert.ok(received.equals(Buffer.concat(buffers)), `${count} pieces`);
+      }
+    }
+  });
+
+  it('returns how far a long vector came, then -EAGAIN', async (t) => {
+    for (const open of [openTcp, openUnix]) {
+      const { sender, receiver } = await open(t);
+      const bytes = randomBytes(64 * 2 ** 20);
+      const size = 16 * 2 ** 10;
+      const count = bytes.length / size;
+      const vector = pieces(...Array.from({ length: count }, (_, i) => [0, i * size, size]));
+      const taken = native().sendmsg(fdOf(sender), [bytes], vector, 0, count);
+      assert.ok(taken > 0 && taken < bytes.length, `took ${taken}`);
+      const more = sendUntilFull(fdOf(sender), bytes.subarray(taken));
+      assert.equal(
+        native().sendmsg(fdOf(sender), [bytes], vector, 0, count),
+        failure('EAGAIN'),
+        'a full socket takes no vector',
+      );
+      const received = await readExactly(receiver, taken + more);
+      assert.ok(received.equals(bytes.subarray(0, taken + more)));
+    }
+  });
+
+  it('sends memory that is shared between threads, described by shared memory', async (t) => {
+    const { sender, receiver } = await openTcp(t);
+    const bytes = new Uint8Array(new SharedArrayBuffer(4_096), 1_000, 2_000);
+    const expected = randomBytes(2_000);
+    bytes.set(expected);
+    const vector = new Float64Array(new SharedArrayBuffer(48));
+    vector.set([0, 500, 1_500, 0, 0, 500]);
+    assert.equal(native().sendmsg(fdOf(sender), [bytes], vector, 0, 2), 2_000);
+    assert.equal(native().send(fdOf(sender), bytes, false), 2_000);
+    const received = await readExactly(receiver, 4_000);
+    const halves = [expected.subarray(500), expected.subarray(0, 500), expected];
+    assert.ok(received.equals(Buffer.concat(halves)));
+  });
+
+  it('returns the errno of what is no socket', (t) => {
+    const { sendmsg } = native();
+    const vector = pieces([0, 0, 1]);
+    assert.equal(sendmsg(noFd, [Buffer.from('x')], vector, 0, 1), failure('EBADF'));
+    const { fd } = temporaryFile(t);
+    assert.equal(sendmsg(fd, [Buffer.from('x')], vector, 0, 1), failure('ENOTSOCK'));
+  });
+
+  it('throws for a piece that is not in its buffers, and sends none', async (t) => {
+    const { sender, receiver } = await openTcp(t);
+    const fd = fdOf(sender);
+    const good = [0, 0, 4];
+    const bad = [
+      [1, 0, 1],
+      [-1, 0, 1],
+      [0.5, 0, 1],
+      [NaN, 0, 1],
+      [0, 5, 0],
+      [0, -1, 1],
+      [0, 0.5, 1],
+      [0, NaN, 1],
+      [0, 0, 5],
+      [0, 4, 1],
+      [0, 0, -1],
+      [0, 0, 0.5],
+      [0, 0, NaN],
+      [0, 1, 2 ** 53],
+      [0, 0, Infinity],
+    ];
+    for (const piece of bad) {
+      const vector = pieces(good, piece);
+      assert.throws(() => native().sendmsg(fd, [Buffer.from('abcd')], vector, 0, 2), RangeError);
+    }
+    const late = pieces(...Array.from({ length: 2_000 }, () => good), [0, 0, 5]);
+    assert.throws(() => native().sendmsg(fd, [Buffer.from('abcd')], late, 0, 2_001), RangeError);
+    assert.equal(native().send(fd, Buffer.from('!'), false), 1);
+    assert.equal((await readExactly(receiver, 1)).toString(), '!');
+  });
+
+  it('throws for pieces that are not there and for wrong types', async (t) => {
+    const fd = fdOf((await openTcp(t)).sender);
+    const bytes = Buffer.from('abcd');
+    const vector = pieces([0, 0, 1], [0, 1, 1]);
+    const { sendmsg } = native();
+    for (const [first, count] of [
+      [0, 3],
+      [2, 1],
+      [-1, 1],
+      [0, -1],
+      [0, 1.5],
+      [NaN, 1],
+      [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+    ] as const) {
+      assert.throws(() => sendmsg(fd, [bytes], vector, first, count), RangeError);
+    }
+    for (const args of [
+      [fd, bytes, vector, 0, 1],
+      [fd, [Buffer.from('a'), undefined], vector, 0, 1],
+      [fd, [new Float64Array(1)], vector, 0, 1],
+      [fd, [bytes], [0, 0, 1], 0, 1],
+      [fd, [bytes], new Float32Array(3), 0, 1],
+      [fd, [bytes], vector, '0', 1],
+      [fd, [bytes], vector, 0],
+    ]) {
+      assert.throws(() => Reflect.apply(sendmsg, undefined, args), TypeError);
+    }
+  });
+
+  it('survives a list whose getter takes memory away, or throws', async (t) => {
+    const fd = fdOf((await openTcp(t)).sender);
+    const first = new Uint8Array(2 ** 20);
+    const list = [first, first];
+    const vector = pieces([0, 0, 2 ** 20], [1, 0, 1]);
+    const replaceSecond = (get: () => Uint8Array): unknown =>
+      Object.defineProperty(list, 1, { get, configurable: true });
+    replaceSecond(() => {
+      structuredClone(first.buffer, { transfer: [first.buffer] });
+      return new Uint8Array(1);
+    });
+    assert.throws(() => native().sendmsg(fd, list, vector, 0, 2), RangeError);
+    replaceSecond(() => {
+      throw new SyntaxError('of the getter');
+    });
+    assert.throws(() => native().sendmsg(fd, list, vector, 0, 2), SyntaxError);
+  });
+});
+
+describe('tcpInfo', { skip: withoutAddon }, () => {
+  it('counts segments and bytes, sent and acknowledged', async (t) => {
+    const { sender, receiver } = await openTcp(t);
+    const fd = fdOf(sender);
+    const before = new Float64Array(4);
+    assert.equal(native().tcpInfo(fd, before), 0);
+    assert.equal(native().send(fd, new Uint8Array(1_000), false), 1_000);
+    await readExactly(receiver, 1_000);
+    // The peer's own bytes carry the acknowledgement of ours.
+    receiver.write('x');
+    await once(sender, 'data');
+    const after = new Float64Array(4);
+    assert.equal(native().tcpInfo(fd, after), 0);
+    assert.ok(difference(after, before, 0) >= 1);
+    assert.ok(difference(after, before, 1) >= 1_000);
+    assert.ok(difference(after, before, 2) >= 1);
+    assert.equal(difference(after, before, 3), 1_000);
+  });
+
+  it('returns errnos, and throws for too little room', async (t) => {
+    const counters = new Float64Array(4);
+    const unix = fdOf((await openUnix(t)).sender);
+    assert.equal(native().tcpInfo(noFd, counters), failure('EBADF'));
+    assert.equal(native().tcpInfo(unix, counters), failure('EOPNOTSUPP'));
+    assert.throws(() => native().tcpInfo(unix, new Float64Array(3)), RangeError);
+    assert.throws(() => Reflect.apply(native().tcpInfo, undefined, [unix, [0]]), TypeError);
+  });
+});
+
+describe('kindOf', { skip: withoutAddon }, () => {
+  it('tells files, pipes and sockets apart', async (t) => {
+    const { kindOf } = native();
+    assert.equal(kindOf(temporaryFile(t).fd), descriptorKind.file);
+    assert.equal(kindOf(pipeFd(t)), descriptorKind.pipe);
+    assert.equal(kindOf(openUntilEnd(t, temporaryFolder(t), 'r')), descriptorKind.other);
+    assert.equal(kindOf(openUntilEnd(t, '/dev/null', 'r')), descriptorKind.other);
+    const kindOfLink = ({ sender }: SocketLink): number => kindOf(fdOf(sender));
+    assert.equal(kindOfLink(await openTcp(t)), descriptorKind.tcp);
+    assert.equal(kindOfLink(await openTcp(t, '::1')), descriptorKind.tcp);
+    assert.equal(kindOfLink(await openUnix(t)), descriptorKind.unix);
+    assert.equal(kindOf(await udpFd(t)), descriptorKind.otherSocket);
+    assert.equal(kindOf(noFd), failure('EBADF'));
+  });
+});
+
+/** Pieces as `sendmsg` takes them: each index, offset, length. */
+function pieces(...list: readonly (readonly number[])[]): Float64Array {
+  return Float64Array.from(list.flat());
+}
+
+/** Bytes taken until nothing more was. */
+function sendUntilFull(fd: number, bytes: Uint8Array): number {
+  for (let total = 0; ;) {
+    const taken = native().send(fd, bytes.subarray(total), false);
+    if (taken < 0) {
+      assert.equal(taken, failure('EAGAIN'));
+      return total;
+    }
+    total += taken;
+  }
+}
+
+function difference(after: Float64Array, before: Float64Array, index: number): number {
+  return (after[index] ?? NaN) - (before[index] ?? NaN);
+}
+
+/** The descriptor of a UDP socket: the one that appears when it is bound. */
+async function udpFd(t: TestContext): Promise<number> {
+  const before = socketFds();
+  const socket = createSocket('udp4');
+  t.after(() => socket.close());
+  socket.bind(0, '127.0.0.1');
+  await once(socket, 'listening');
+  const [fd, ...others] = socketFds().filter((name) => !before.includes(name));
+  assert.ok(fd !== undefined && others.length === 0, 'not exactly one socket appeared');
+  return fd;
+}
+
+function socketFds(): number[] {
+  return readdirSync('/proc/self/fd').map(Number).filter(isSocket);
+}
+
+function isSocket(fd: number): boolean {
+  try {
+    return fstatSync(fd).isSocket();
+  } catch (error) {
+    // The listing itself had a descriptor, which is closed by now.
+    assert.equal(codeOf(error), 'EBADF');
+    return false;
+  }
+}
