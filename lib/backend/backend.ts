@@ -4,6 +4,12 @@ export type MaybePromise<T> = T | Promise<T>;
 /** What a read returns: the bytes whole, or in pieces that follow each other. */
 export type Bytes = Uint8Array | readonly Uint8Array[];
 
+/** Where bytes lie, told without making a view of them: `memory` from `start` on. */
+export interface Slice {
+  memory: Uint8Array;
+  start: number;
+}
+
 export interface WriteOptions {
   /** Force unit access: the data must be on stable storage before the answer. */
   readonly fua: boolean;
@@ -75,6 +81,13 @@ export interface Backend {
    * content may change meanwhile, as that of a disk that is being written to.
    */
   read(offset: number, length: number): MaybePromise<Bytes>;
+
+  /**
+   * The fast way to read what lies in memory: say in `slice` where the range
+   * is, and return true. False where it is not in one place: then `read` is
+   * called. `memory` should be the same object every time for the same memory.
+   */
+  readSlice?(offset: number, length: number, slice: Slice): boolean;
 
   /** Absent: the export is read-only. */
   write?(offset: number, data: Uint8Array, options: WriteOptions): MaybePromise<void>;

@@ -1,0 +1,40 @@
+import { NbdError } from '../errors.js';
+
+const sizePattern = /^([0-9]+)(?:\.([0-9]+))?(?:([KMGTPE])(?:i?B)?|B)?$/i;
+const units = 'KMGTPE';
+
+/**
+ * Bytes of a size such as `1000`, `64M`, `1.5G` or `10GiB`. The suffixes K, M,
+ * G, T, P and E count in steps of 1024, in either case, with or without `iB` or
+ * `B` behind them.
+ *
+ * Throws `NBDCORK_BAD_SIZE` for anything else, for a part of a byte, and for
+ * more than 2^53 − 1 bytes.
+ */
+export function parseSize(text: string): number {
+  // No size is as long, and the arithmetic below is quadratic in the digits.
+  const match = text.length <= 64 ? sizePattern.exec(text) : null;
+  const whole = match?.[1];
+  if (whole === undefined) {
+    throw badSize(
+      text,
+      'is not a size. Write a number of bytes, or a number with K, M, G, T, P or E: 64M, 1.5G',
+    );
+  }
+  const fraction = match?.[2] ?? '';
+  const unit = match?.[3]?.toUpperCase();
+  const power = unit === undefined ? 0 : units.indexOf(unit) + 1;
+  const scaled = BigInt(whole + fraction) * 1024n ** BigInt(power);
+  const scale = 10n ** BigInt(fraction.length);
+  if (scaled % scale !== 0n) throw badSize(text, 'is not a whole number of bytes');
+  const bytes = scaled / scale;
+  if (bytes > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw badSize(text, `is too large: a disk has at most ${Number.MAX_SAFE_INTEGER} bytes`);
+  }
+  return Number(bytes);
+}
+
+function badSize(text: string, problem: string): NbdError {
+  const shown = text.length <= 64 ? text : `${text.slice(0, 64)}…`;
+  return new NbdError('NBDCORK_BAD_SIZE', `"${shown}" ${problem}.`);
+}

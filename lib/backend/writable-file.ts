@@ -1,0 +1,71 @@
+/**
+ * Writing a regular file or a block device, all of it on libuv's pool: even a
+ * write to the system's cache may wait for a disk.
+ */
+import { NbdError } from '../errors.js';
+import type { MaybePromise, TrimOptions, WriteOptions, WriteZeroesOptions } from './backend.js';
+import { DataSync, writeFully } from './descriptor.js';
+import { type FileNative, ReadableFile } from './readable-file.js';
+import { Space, type OpenFile } from './space.js';
+import { zeroPageBytes, zeroPiece } from './zeros.js';
+
+/** A file that can be read and written. `openFile` makes it. */
+export class WritableFile extends ReadableFile {
+  readonly fua = true;
+  private readonly dataSync: DataSync;
+  private readonly space: Space;
+
+  constructor(file: OpenFile, native: FileNative) {
+    super(file, native);
+    this.dataSync = new DataSync(file.fd);
+    this.space = new Space(file, native.fallocate);
+  }
+
+  write(offset: number, data: Uint8Array, { fua }: WriteOptions): Promise<void> {
+    this.requireOpen();
+    return this.track(this.thenSync(writeFully(this.fd, data, offset), fua));
+  }
+
+  flush(): Promise<void> {
+    this.requireOpen();
+    return this.track(this.dataSync.sync());
+  }
+
+  /** Where the system cannot punch holes, the hint is not taken. */
+  trim(offset: number, length: number, { fua }: TrimOptions): MaybePromise<void> {
+    this.requireOpen();
+    if (!fua && !this.space.canPunch) return undefined;
+    return this.track(this.thenSync(this.space.trim(offset, length), fua));
+  }
+
+  writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
+    this.requireOpen();
+    return this.track(this.thenSync(this.zero(offset, length, options), options.fua));
+  }
+
+  private async thenSync(work: Promise<void>, fua: boolean): Promise<void> {
+    await work;
+    if (fua) await this.dataSync.sync();
+  }
+
+  private async zero(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
+    const zeroed = await this.space.zero(offset, length, options);
+    if (zeroed !== undefined) {
+      await this.writeZeros(offset, zeroed.start);
+      await this.writeZeros(zeroed.end, offset + length);
+    } else if (options.fast) {
+      // "MUST fail quickly with an error of NBD_ENOTSUP" (Command flags).
+      throw new NbdError('ENOTSUP', 'Zeroing this range is no faster than writing it. Write it.');
+    } else {
+      await this.writeZeros(offset, offset + length);
+    }
+  }
+
+  private async writeZeros(start: number, end: number): Promise<void> {
+    for (let position = start; position < end; position += zeroPageBytes) {
+      if (position > start) this.requireOpen();
+      const zeros = zeroPiece(Math.min(zeroPageBytes, end - position));
+      await writeFully(this.fd, zeros, position);
+    }
+  }
+}

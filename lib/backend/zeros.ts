@@ -1,0 +1,21 @@
+/** The longest run of zeros that is one piece. */
+export const zeroPageBytes = 2 ** 20;
+
+/**
+ * Zeros for every reader. Nobody may write into them: the same memory is part
+ * of replies to all clients. The page is never touched, so the kernel backs all
+ * of it with its own page of zeros.
+ */
+export const zeroPage = new Uint8Array(zeroPageBytes);
+
+/** One piece of `length` zeros, at most `zeroPageBytes`. Read it, never write to it. */
+export function zeroPiece(length: number): Uint8Array {
+  return length === zeroPageBytes ? zeroPage : new Uint8Array(zeroPage.buffer, 0, length);
+}
+
+/** Adds `length` zeros to `pieces`. */
+export function pushZeros(pieces: Uint8Array[], length: number): void {
+  for (let left = length; left > 0; left -= zeroPageBytes) {
+    pieces.push(zeroPiece(Math.min(left, zeroPageBytes)));
+  }
+}

@@ -1,0 +1,169 @@
+/**
+ * What every writable backend keeps to, whatever it is made of. Each test has a
+ * fresh disk; a plain Buffer is the model of what must be on it.
+ */
+import assert from 'node:assert/strict';
+import { describe, test, type TestContext } from 'node:test';
+import fc from 'fast-check';
+import type { Backend } from '../../../lib/backend/backend.js';
+import {
+  assertSame,
+  joined,
+  pattern,
+  readAll,
+  requireWritable,
+  type WritableBackend,
+} from './bytes.js';
+import { operations, run, type Operation } from './operations.js';
+
+export interface Subject {
+  /** A disk of zeros. The test closes it. */
+  make(t: TestContext, size: number): Promise<Backend>;
+  /** Sizes to try, in bytes. */
+  readonly sizes: readonly number[];
+  /** Random sequences a size. */
+  readonly runs: number;
+  /** Why it cannot be had here. */
+  readonly skip?: string | undefined;
+}
+
+export function backendContract(name: string, subject: Subject): void {
+  describe(`${name} keeps the backend contract`, { skip: subject.skip }, () => {
+    for (const size of subject.sizes) {
+      describe(`with ${size} bytes`, () => {
+        const check = (title: string, body: (disk: WritableBackend) => Promise<void>): void => {
+          test(title, async (t) => {
+            const disk = await subject.make(t, size);
+            try {
+              assert.equal(disk.size, size);
+              await body(requireWritable(disk));
+            } finally {
+              await disk.close?.();
+            }
+          });
+        };
+        if (size > 0) {
+          check('it is made of zeros', isZero);
+          check('any range can be read', readsRanges);
+          check('requests in progress at once do not disturb each other', overlaps);
+          check('data is taken when it is said to be', keepsData);
+          check('a written disk reads as zeros after one great zeroing', zeroesAll);
+          randomSequences(subject, size);
+        }
+        check('flushes at once are all answered', flushes);
+        test('closing waits for what is in progress', async (t) => {
+          await closes(requireWritable(await subject.make(t, size)));
+        });
+      });
+    }
+  });
+}
+
+function randomSequences(subject: Subject, size: number): void {
+  test('random operations leave what the model has', async (t) => {
+    await fc.assert(
+      fc.asyncProperty(operations(size), async (sequence: readonly Operation[]) => {
+        const disk = requireWritable(await subject.make(t, size));
+        const model = Buffer.alloc(size);
+        try {
+          for (const operation of sequence) await run(disk, model, operation);
+          assertSame(await readAll(disk), model);
+        } finally {
+          await disk.close?.();
+        }
+      }),
+      { numRuns: subject.runs },
+    );
+  });
+}
+
+async function isZero(disk: WritableBackend): Promise<void> {
+  assertSame(await readAll(disk), Buffer.alloc(disk.size));
+}
+
+async function readsRanges(disk: WritableBackend): Promise<void> {
+  const content = pattern(disk.size, 1);
+  await disk.write(0, Uint8Array.from(content), { fua: false });
+  for (const offset of [0, 1, Math.floor(disk.size / 2), disk.size - 1]) {
+    for (const length of [1, 511, 4096, 4097, disk.size]) {
+      if (offset + length > disk.size) continue;
+      assertSame(
+        joined(await disk.read(offset, length)),
+        content.subarray(offset, offset + length),
+      );
+    }
+  }
+}
+
+/** Many disjoint requests of all kinds, none of them waited for before the next. */
+async function overlaps(disk: WritableBackend): Promise<void> {
+  const content = pattern(disk.size, 2);
+  await disk.write(0, Uint8Array.from(content), { fua: false });
+  const step = Math.ceil(disk.size / 60);
+  const answers: Promise<void>[] = [];
+  const reads: (() => void)[] = [];
+  for (let offset = 0, number = 0; offset < disk.size; offset += step, number++) {
+    const length = Math.min(step, disk.size - offset);
+    const place = content.subarray(offset, offset + length);
+    if (number % 3 === 0) {
+      const data = pattern(length, number);
+      place.set(data);
+      const fua = number % 2 === 0;
+      answers.push(Promise.resolve(disk.write(offset, Uint8Array.from(data), { fua })));
+    } else if (number % 3 === 1) {
+      place.fill(0);
+      const noHole = number % 2 === 0;
+      const options = { fua: false, noHole, fast: false };
+      answers.push(Promise.resolve(disk.writeZeroes(offset, length, options)));
+    } else {
+      const answer = Promise.resolve(disk.read(offset, length));
+      answers.push(
+        answer.then((bytes) => {
+          const got = joined(bytes);
+          reads.push(() => assertSame(got, place));
+        }),
+      );
+    }
+  }
+  answers.push(Promise.resolve(disk.flush()));
+  await Promise.all(answers);
+  for (const check of reads) check();
+  assertSame(await readAll(disk), content);
+}
+
+async function keepsData(disk: WritableBackend): Promise<void> {
+  const content = pattern(disk.size, 3);
+  const data = Uint8Array.from(content);
+  const answer = disk.write(0, data, { fua: false });
+  if (disk.consumesWrites === true) data.fill(0xee);
+  await answer;
+  if (disk.consumesWrites !== true) assertSame(data, content);
+  data.fill(0xee);
+  assertSame(await readAll(disk), content);
+}
+
+async function zeroesAll(disk: WritableBackend): Promise<void> {
+  for (const noHole of [false, true]) {
+    await disk.write(0, pattern(disk.size, 4), { fua: false });
+    await disk.writeZeroes(0, disk.size, { fua: true, noHole, fast: false });
+    await isZero(disk);
+  }
+}
+
+async function closes(disk: WritableBackend): Promise<void> {
+  const answers: (Promise<void> | void)[] = [disk.flush()];
+  if (disk.size > 0) {
+    const data = pattern(disk.size, 5);
+    answers.push(disk.write(0, data, { fua: true }), disk.flush());
+  }
+  const later = answers.filter((answer) => answer instanceof Promise);
+  let answered = 0;
+  for (const answer of later) void answer.then(() => answered++);
+  await disk.close?.();
+  assert.equal(answered, later.length);
+}
+
+async function flushes(disk: WritableBackend): Promise<void> {
+  const answers = Array.from({ length: 20 }, () => Promise.resolve(disk.flush()));
+  assert.equal((await Promise.all(answers)).length, 20);
+}
