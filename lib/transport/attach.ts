@@ -32,10 +32,11 @@ export interface AttachOptions {
  */
 export function attach(stream: Writable, options: AttachOptions = {}): Transport {
   const wanted = options.strategy ?? 'auto';
+  const name: string = wanted;
   if (wanted !== 'auto' && !strategyNames.includes(wanted)) {
     throw new NbdError(
       'NBDCORK_BAD_STRATEGY',
-      `There is no strategy '${String(wanted)}'. Choose auto, ${strategyNames.join(', ')}.`,
+      `There is no strategy '${name}'. Choose auto, ${strategyNames.join(', ')}.`,
     );
   }
   const fd = descriptorOf(stream);

@@ -15,6 +15,7 @@ const arenaBytes = 4096;
 /** IOV_MAX of Linux: a longer vector would take a second system call anyway. */
 const piecesMax = 1024;
 const piecesAtFirst = 32;
+const buffersSearchedMax = 32;
 /** A piece in `pieces`: index into `buffers`, offset, length. */
 const pieceWidth = 3;
 /** Pending payload past which waiting for more messages gains nothing. */
@@ -62,10 +63,15 @@ export abstract class Outbox implements Transport {
   }
 
   /**
-   * Send all pieces and `reset`. `more` says that the message goes on: the
-   * arena or the vector is full before its end.
+   * Send all pieces and `reset`, or see that they are sent as soon as that is
+   * possible. `more` says that the message goes on.
    */
   protected abstract emit(more: boolean): void;
+
+  /** The arena or the vector is full in the middle of a message: empty both. */
+  protected makeRoom(): void {
+    this.emit(true);
+  }
 
   /** A message is whole: send it now, or see that it is sent when the tick ends. */
   protected abstract messageEnded(): void;
@@ -81,20 +87,20 @@ export abstract class Outbox implements Transport {
         `A header has 0 to ${headerBytesMax} bytes, not ${length}: append it as a piece.`,
       );
     }
-    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) this.emit(true);
+    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) this.makeRoom();
     const at = this.arenaUsed;
     this.arenaUsed = at + length;
     if (length > 0) this.addPiece(0, at, length);
     return at;
   }
 
-  append(piece: Uint8Array): void {
-    const length = piece.byteLength;
+  append(memory: Uint8Array, start = 0, length = memory.byteLength - start): void {
     if (length === 0) return;
-    if (this.pieceCount === piecesMax) this.emit(true);
-    const index = this.buffers.length;
-    this.buffers.push(piece);
-    this.addPiece(index, 0, length);
+    if (start < 0 || length < 0 || start + length > memory.byteLength) {
+      throw new NbdError('NBDCORK_BAD_PIECE', 'A piece must lie inside its memory.');
+    }
+    if (this.pieceCount === piecesMax) this.makeRoom();
+    this.addPiece(this.indexOf(memory), start, length);
   }
 
   endMessage(): boolean {
@@ -123,8 +129,23 @@ export abstract class Outbox implements Transport {
     return this.writable();
   }
 
-  end(): void {
+  sent(): Promise<void> {
     this.flush();
+    if (this.pieceCount > 0) this.makeRoom();
+    return new Promise((resolve, reject) => {
+      this.stream.write('', (error) => {
+        if (error) reject(error);
+        else resolve();
+      });
+    });
+  }
+
+  end(): void {
+    // Flushing may bring a Duplex's other end to answer at once, with a question to answer.
+    do {
+      this.flush();
+      if (this.pieceCount > 0) this.makeRoom();
+    } while (this.pieceCount > 0);
     this.ended = true;
     this.stream.end();
   }
@@ -170,25 +191,43 @@ export abstract class Outbox implements Transport {
     this.buffers.length = 1;
   }
 
+  /** The first `taken` bytes are on their way: the pieces behind them stay. */
+  protected drop(taken: number): void {
+    let count = 0;
+    let skip = taken;
+    while (skip > 0 && skip >= this.lengthOf(count)) skip -= this.lengthOf(count++);
+    if (count === this.pieceCount) {
+      this.reset();
+      return;
+    }
+    const pieces = this.pieces;
+    this.counters.bytes += taken;
+    this.pendingBytes -= taken;
+    pieces.copyWithin(0, count * pieceWidth, this.pieceCount * pieceWidth);
+    this.pieceCount -= count;
+    pieces[1] = (pieces[1] ?? 0) + skip;
+    pieces[2] = (pieces[2] ?? 0) - skip;
+  }
+
   /** Drop what is pending: the stream is gone. */
   protected discard(): void {
     this.pendingBytes = 0; // `reset` counts what was sent
     this.reset();
   }
 
-  /** The bytes of piece number `index`, from its byte `skip` on. */
-  protected view(index: number, skip = 0): Uint8Array {
+  /** The bytes of piece number `index`. */
+  protected view(index: number): Uint8Array {
     const at = index * pieceWidth;
     const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
-    const offset = (this.pieces[at + 1] ?? 0) + skip;
-    const length = (this.pieces[at + 2] ?? 0) - skip;
+    const offset = this.pieces[at + 1] ?? 0;
+    const length = this.pieces[at + 2] ?? 0;
     if (offset === 0 && length === buffer.byteLength) return buffer;
     return Buffer.from(buffer.buffer, buffer.byteOffset + offset, length);
   }
 
   /** Bytes of a piece that must outlive the arena: a copy where they lie there. */
-  protected lastingView(index: number, skip = 0): Uint8Array {
-    const view = this.view(index, skip);
+  protected lastingView(index: number): Uint8Array {
+    const view = this.view(index);
     return this.inArena(index) ? Buffer.from(view) : view;
   }
 
@@ -204,6 +243,19 @@ export abstract class Outbox implements Transport {
     const stream = this.stream;
     if (this.ended || !(stream instanceof Duplex)) return false;
     return !stream.allowHalfOpen && stream.readableEnded;
+  }
+
+  /** Each memory is named once, as far back as looking for it costs less than naming it again. */
+  private indexOf(memory: Uint8Array): number {
+    const buffers = this.buffers;
+    const count = buffers.length;
+    if (buffers[count - 1] === memory && count > 1) return count - 1;
+    if (count > 1 && count <= buffersSearchedMax) {
+      const index = buffers.indexOf(memory, 1);
+      if (index > 0) return index;
+    }
+    buffers.push(memory);
+    return count;
   }
 
   private addPiece(index: number, offset: number, length: number): void {

@@ -33,7 +33,8 @@ export interface TransportCounters {
  *
  * Memory: a piece is borrowed until its bytes are with the kernel. That is so
  * when `queuedBytes` is 0, which it is after every `flush` that the kernel took
- * whole, and at the stream's 'drain'. Until then it must not be reused.
+ * whole, and at the stream's 'drain' where nothing was sent in the meantime.
+ * Until then it must not be reused.
  *
  * Backpressure is Node's: a method that returns `false` asks to wait for the
  * stream's 'drain'; what was given is accepted all the same.
@@ -67,8 +68,12 @@ export interface Transport {
   /** Where `header` makes room. */
   readonly headers: DataView;
 
-  /** Add a piece to the message. Nothing is sent before `endMessage`. */
-  append(piece: Uint8Array): void;
+  /**
+   * Add a piece to the message: `length` bytes of `memory` from `start` on, or
+   * all of it. Nothing is sent before `endMessage`. Many pieces of one `memory`
+   * object cost less than as many views.
+   */
+  append(memory: Uint8Array, start?: number, length?: number): void;
 
   /** The message is whole. */
   endMessage(): boolean;
@@ -81,6 +86,12 @@ export interface Transport {
 
   /** Send all messages that are pending now instead of at the end of the tick. */
   flush(): boolean;
+
+  /**
+   * Flush, and settle when the kernel has everything: then memory that was
+   * given may be used again. Rejects where the stream is destroyed before.
+   */
+  sent(): Promise<void>;
 
   /** Flush, then end the stream. */
   end(): void;

@@ -1,0 +1,198 @@
+/** What a message costs: system calls as the addon sees them, and segments of TCP. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { addon } from '../../lib/native/load.js';
+import { BatchedOutbox } from '../../lib/transport/batched.js';
+import { CorkOutbox } from '../../lib/transport/cork.js';
+import { descriptorOf } from '../../lib/transport/handle.js';
+import {
+  attach,
+  type StrategyName,
+  type Transport,
+  type TransportCounters,
+} from '../../lib/transport/index.js';
+import { MoreOutbox } from '../../lib/transport/more.js';
+import { VectoredOutbox } from '../../lib/transport/vectored.js';
+import { countCalls } from './support/calls.js';
+import { openTcp, openUnix } from './support/links.js';
+import { Receiver, tick } from './support/receiving.js';
+import { skipReason, withoutAddon } from './support/strategies.js';
+
+const messageCount = 64;
+const payload = Buffer.alloc(100, 'p');
+
+function sendMessages(transport: Transport, count = messageCount): void {
+  for (let number = 0; number < count; number++) {
+    const at = transport.header(16);
+    transport.headers.setUint32(at, number);
+    transport.append(payload);
+    transport.endMessage();
+  }
+}
+
+/** For 64 messages of a header and a payload, gathered. */
+const costs: Readonly<Record<StrategyName, Partial<TransportCounters>>> = {
+  plain: { streamWrites: 128 },
+  cork: { corks: 128, sends: 128 },
+  more: { sends: 128 },
+  vectored: { sends: 64 },
+  batched: { sends: 1 },
+  stream: { streamWrites: 128 },
+};
+const nothing: TransportCounters = {
+  messages: 0,
+  bytes: 0,
+  sends: 0,
+  corks: 0,
+  streamWrites: 0,
+  shortSends: 0,
+  fallbacks: 0,
+};
+
+for (const strategy of Object.keys(costs).filter(isStrategy)) {
+  test(`${strategy}: the cost of 64 messages`, { skip: skipReason(strategy) }, async (t) => {
+    const { sender } = await openTcp(t);
+    const transport = attach(sender, { strategy });
+    transport.gather();
+    sendMessages(transport);
+    transport.flush();
+    const size = { messages: 64, bytes: 64 * 116 };
+    assert.deepEqual({ ...transport.counters }, { ...nothing, ...size, ...costs[strategy] });
+  });
+}
+
+function isStrategy(name: string): name is StrategyName {
+  return name in costs;
+}
+
+test('plain and stream send when the message or the tick ends', async (t) => {
+  const { sender } = await openUnix(t);
+  const plain = attach(sender, { strategy: 'plain' });
+  plain.send(payload, true);
+  assert.equal(plain.counters.streamWrites, 0);
+  plain.send(payload);
+  assert.equal(plain.counters.streamWrites, 2);
+
+  const stream = attach(sender, { strategy: 'stream' });
+  sendMessages(stream);
+  assert.equal(stream.counters.streamWrites, 0);
+  assert.equal(stream.queuedBytes, 64 * 116);
+  await tick();
+  assert.equal(stream.counters.streamWrites, 128);
+});
+
+describe('with the addon', { skip: withoutAddon }, () => {
+  test('batched sends when the tick ends, unless a flush was announced', async (t) => {
+    const { sender } = await openUnix(t);
+    const transport = attach(sender, { strategy: 'batched' });
+    sendMessages(transport);
+    assert.equal(transport.counters.sends, 0);
+    assert.equal(transport.queuedBytes, 64 * 116);
+    await tick();
+    assert.equal(transport.counters.sends, 1);
+    assert.equal(transport.queuedBytes, 0);
+
+    sendMessages(transport, 1);
+    transport.gather();
+    sendMessages(transport);
+    await tick();
+    assert.equal(transport.counters.sends, 1);
+    assert.ok(transport.flush());
+    assert.equal(transport.counters.sends, 2);
+  });
+
+  test('a batch is sent early when it is long, or has many pieces', async (t) => {
+    const { sender } = await openTcp(t);
+    const transport = attach(sender, { strategy: 'batched' });
+    transport.gather();
+    transport.send(Buffer.alloc(2 ** 20));
+    assert.equal(transport.counters.sends, 1);
+
+    const many = attach((await openTcp(t)).sender, { strategy: 'batched' });
+    many.gather();
+    many.sendv(new Array<Uint8Array>(1022).fill(payload));
+    assert.equal(many.counters.sends, 0);
+    many.send(payload);
+    assert.equal(many.counters.sends, 1);
+
+    const headers = attach((await openTcp(t)).sender, { strategy: 'batched' });
+    headers.gather();
+    sendMessages(headers, 256);
+    assert.equal(headers.counters.sends, 0);
+    sendMessages(headers, 1);
+    assert.equal(headers.counters.sends, 1, 'the memory of headers was full');
+  });
+
+  test('a vector is no longer than IOV_MAX', async (t) => {
+    const { sender } = await openTcp(t);
+    const transport = attach(sender, { strategy: 'vectored' });
+    transport.sendv(new Array<Uint8Array>(3000).fill(payload.subarray(0, 1)));
+    assert.equal(transport.counters.sends, 3);
+    for (let count = 0; count < 1024; count++) transport.append(payload.subarray(0, 1));
+    transport.header(1);
+    transport.endMessage();
+    assert.equal(transport.counters.sends, 5);
+  });
+
+  test('what was sent is not held any longer', async (t) => {
+    const { sender } = await openTcp(t);
+    const held: number[] = [];
+    const { counted } = countCalls({
+      sendmsg: (fd, buffers, ...given) => {
+        held.push(buffers.length);
+        return addon?.sendmsg(fd, buffers, ...given) ?? 0;
+      },
+    });
+    const transport = new VectoredOutbox(sender, descriptorOf(sender) ?? -1, counted);
+    sendMessages(transport, 3);
+    assert.deepEqual(held, [2, 2, 2], 'the memory of headers, and one payload');
+  });
+
+  for (const Outbox of [CorkOutbox, MoreOutbox, VectoredOutbox, BatchedOutbox]) {
+    test(`${Outbox.name} counts the calls that it makes`, async (t) => {
+      const { sender, receiver } = await openTcp(t);
+      const { counted, calls } = countCalls();
+      const transport = new Outbox(sender, descriptorOf(sender) ?? -1, counted);
+      const received = new Receiver(receiver).read();
+      transport.sendv([Buffer.alloc(3), Buffer.alloc(0), Buffer.alloc(3_000_000)]);
+      sendMessages(transport, 600);
+      transport.send(new Uint8Array(0));
+      transport.end();
+      assert.equal((await received.closed).length, 3_000_003 + 600 * 116);
+      assert.equal(transport.counters.sends, calls.send + calls.sendmsg);
+      assert.equal(transport.counters.corks, calls.setCork);
+      assert.equal(transport.counters.messages, 602);
+    });
+  }
+
+  for (const strategy of ['plain', 'cork', 'more', 'vectored'] as const) {
+    const each = strategy === 'plain' ? 2 : 1;
+    test(`${strategy}: ${each} TCP segment(s) a message`, async (t) => {
+      assert.equal(await segmentsOf(strategy, 3, t), 3 * each);
+    });
+  }
+
+  test('batched: one TCP segment for three messages', async (t) => {
+    assert.equal(await segmentsOf('batched', 3, t), 1);
+  });
+});
+
+/** Data segments that small messages took. Measured again where the kernel sent one twice. */
+async function segmentsOf(
+  strategy: StrategyName,
+  count: number,
+  t: Parameters<typeof openTcp>[0],
+): Promise<number> {
+  const { sender } = await openTcp(t);
+  const fd = descriptorOf(sender) ?? -1;
+  const transport = attach(sender, { strategy });
+  const before = new Float64Array(4);
+  const after = new Float64Array(4);
+  assert.equal(addon?.tcpInfo(fd, before), 0);
+  sendMessages(transport, count);
+  transport.flush();
+  assert.equal(addon?.tcpInfo(fd, after), 0);
+  const [bytes, segments] = [1, 2].map((at) => (after[at] ?? 0) - (before[at] ?? 0));
+  assert.ok(segments !== undefined && bytes !== undefined);
+  return bytes === count * 116 ? segments : segmentsOf(strategy, count, t);
+}

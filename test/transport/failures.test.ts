@@ -1,0 +1,158 @@
+/** Sends that fail, in ways that no peer can be made to cause on demand. */
+import assert from 'node:assert/strict';
+import { constants } from 'node:os';
+import { describe, test, type TestContext } from 'node:test';
+import { codeOf } from '../../lib/errors.js';
+import type { NativeAddon } from '../../lib/native/addon.js';
+import { addon } from '../../lib/native/load.js';
+import { BatchedOutbox } from '../../lib/transport/batched.js';
+import { CorkOutbox } from '../../lib/transport/cork.js';
+import { descriptorOf } from '../../lib/transport/handle.js';
+import type { Transport } from '../../lib/transport/index.js';
+import { MoreOutbox } from '../../lib/transport/more.js';
+import { VectoredOutbox } from '../../lib/transport/vectored.js';
+import { countCalls } from './support/calls.js';
+import { openTcp, type SocketLink } from './support/links.js';
+import { Receiver, Reports } from './support/receiving.js';
+import { withoutAddon } from './support/strategies.js';
+
+const outboxes = [CorkOutbox, MoreOutbox, VectoredOutbox, BatchedOutbox];
+const { EAGAIN, ENOBUFS, ENOMEM, ECONNRESET } = constants.errno;
+const pieces = [Buffer.from('one '), Buffer.from('two '), Buffer.from('three')];
+const whole = 'one two three';
+
+interface Case extends SocketLink {
+  readonly transport: Transport;
+  readonly reports: Reports;
+}
+
+async function open(
+  t: TestContext,
+  Outbox: (typeof outboxes)[number],
+  instead: Partial<NativeAddon>,
+): Promise<Case> {
+  const link = await openTcp(t);
+  const fd = descriptorOf(link.sender) ?? -1;
+  const transport = new Outbox(link.sender, fd, countCalls(instead).counted);
+  return { ...link, transport, reports: new Reports(link.sender) };
+}
+
+function corkOf(link: SocketLink): number | undefined {
+  return addon?.getCork(descriptorOf(link.sender) ?? -1);
+}
+
+/** What answers the first call as it is told, and the later ones as the addon does. */
+function once<F extends 'send' | 'sendmsg'>(name: F, answer: () => number): Partial<NativeAddon> {
+  let called = false;
+  const real = addon;
+  assert.ok(real !== undefined);
+  const first = (): number | undefined => {
+    if (called) return undefined;
+    called = true;
+    return answer();
+  };
+  const instead: Partial<NativeAddon> =
+    name === 'send'
+      ? { send: (...given) => first() ?? real.send(...given) }
+      : { sendmsg: (...given) => first() ?? real.sendmsg(...given) };
+  return instead;
+}
+
+describe('failures of the descriptor', { skip: withoutAddon }, () => {
+  for (const Outbox of outboxes) {
+    const call = Outbox === CorkOutbox || Outbox === MoreOutbox ? 'send' : 'sendmsg';
+    for (const errno of [EAGAIN, ENOBUFS, ENOMEM]) {
+      test(`${Outbox.name}: errno ${errno} means later`, async (t) => {
+        const link = await open(
+          t,
+          Outbox,
+          once(call, () => -errno),
+        );
+        link.transport.sendv(pieces);
+        link.transport.flush();
+        assert.equal(link.transport.counters.shortSends, 1);
+        assert.equal(link.transport.counters.fallbacks, 1);
+        assert.equal(corkOf(link), 0);
+        link.transport.end();
+        assert.equal(String(await new Receiver(link.receiver).read().closed), whole);
+        assert.deepEqual(link.reports.errors, []);
+      });
+    }
+
+    test(`${Outbox.name}: any other errno is one error`, async (t) => {
+      const link = await open(
+        t,
+        Outbox,
+        once(call, () => -ECONNRESET),
+      );
+      link.transport.gather();
+      link.transport.sendv(pieces);
+      assert.equal(link.transport.flush(), false);
+      assert.equal(link.transport.send(Buffer.from('more')), false);
+      await link.reports.closed;
+      assert.deepEqual(link.reports.errors.map(codeOf), ['ECONNRESET']);
+      assert.equal(link.transport.counters.bytes, 0);
+      assert.equal(link.transport.queuedBytes, 0);
+    });
+  }
+
+  test('cork is off before the socket of a failed send is closed', async (t) => {
+    const link = await open(
+      t,
+      CorkOutbox,
+      once('send', () => {
+        corks.push(corkOf(link));
+        return -ECONNRESET;
+      }),
+    );
+    const corks: (number | undefined)[] = [];
+    const destroy = link.sender.destroy.bind(link.sender);
+    t.mock.method(link.sender, 'destroy', (error?: Error) => {
+      corks.push(corkOf(link));
+      return destroy(error);
+    });
+    link.transport.sendv(pieces);
+    assert.deepEqual(corks, [1, 0]);
+    await link.reports.closed;
+  });
+
+  for (const Outbox of [CorkOutbox, MoreOutbox]) {
+    test(`${Outbox.name}: what is behind a failed piece is left to the stream`, async (t) => {
+      let sends = 0;
+      const link = await open(t, Outbox, {
+        send: (fd, bytes, more) =>
+          sends++ === 1 ? -ECONNRESET : (addon?.send(fd, bytes, more) ?? 0),
+      });
+      link.transport.sendv(pieces);
+      assert.equal(sends, 2);
+      assert.equal(corkOf(link), 0);
+      link.transport.end();
+      assert.equal(String(await new Receiver(link.receiver).read().closed), whole);
+    });
+  }
+
+  for (const Outbox of [CorkOutbox, MoreOutbox]) {
+    test(`${Outbox.name}: no piece is sent behind one that was taken in part`, async (t) => {
+      let sends = 0;
+      const link = await open(t, Outbox, {
+        send: (fd, bytes, more) =>
+          addon?.send(fd, sends++ === 1 ? bytes.subarray(0, 2) : bytes, more) ?? 0,
+      });
+      link.transport.sendv(pieces);
+      assert.equal(sends, 2);
+      assert.equal(link.transport.counters.shortSends, 1);
+      link.transport.end();
+      assert.equal(String(await new Receiver(link.receiver).read().closed), whole);
+    });
+  }
+
+  test('cork is off after a send throws', async (t) => {
+    const link = await open(t, CorkOutbox, {
+      send: () => {
+        throw new RangeError('as the addon does with memory that was transferred');
+      },
+    });
+    assert.throws(() => link.transport.sendv(pieces), RangeError);
+    assert.equal(corkOf(link), 0);
+  });
+});
