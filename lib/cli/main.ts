@@ -1,0 +1,32 @@
+#!/usr/bin/env node
+/** The program `nbdcork`: one file a command, this one puts them together. */
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { exitCode } from './exit-codes.js';
+import { reportFailure } from './failure.js';
+import { serveCommand } from './serve.js';
+
+function version(): string {
+  const require = createRequire(import.meta.url);
+  const manifest: unknown = require('nbdcork/package.json');
+  const found = typeof manifest === 'object' && manifest !== null && 'version' in manifest;
+  return found ? String(manifest.version) : 'unknown';
+}
+
+const program = new Command('nbdcork')
+  .description('Serve disks over the NBD protocol.')
+  .version(version(), '-V, --version')
+  .showHelpAfterError('(nbdcork --help tells what there is)')
+  .exitOverride()
+  .addCommand(serveCommand());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has printed its help or what was wrong.
+    process.exitCode = error.exitCode === 0 ? exitCode.ok : exitCode.usage;
+  } else {
+    reportFailure(error);
+  }
+}

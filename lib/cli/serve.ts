@@ -1,0 +1,199 @@
+import { constants } from 'node:os';
+import { join } from 'node:path';
+import { Argument, Command, InvalidArgumentError, Option } from 'commander';
+import type { Logger } from 'pino';
+import { createServer, type NbdServer } from '../server/server.js';
+import { strategyNames, type StrategyName } from '../transport/transport.js';
+import { defaultPort } from '../wire/constants.js';
+import { inheritedDescriptors } from './activation.js';
+import { exitCode } from './exit-codes.js';
+import { openExports, parseNamedSource } from './exports.js';
+import { reportFailure } from './failure.js';
+import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
+import { privateDirectory, runCommand } from './run.js';
+import { onStopSignal } from './signals.js';
+
+interface ServeOptions extends LoggingOptions {
+  readonly port?: number;
+  readonly host?: string;
+  readonly unix?: string;
+  readonly stdio?: true;
+  readonly readOnly?: true;
+  readonly transmit: StrategyName | 'auto';
+  readonly run?: string;
+}
+
+interface ListenPlan {
+  readonly options: ServeOptions;
+  /** Sockets that listen already: socket activation. */
+  readonly inherited: readonly number[];
+}
+
+const examples = `
+Sources:
+  disk.img, /dev/sdX   a file or a block device
+  memory:64M           memory, empty at first; K, M, G, T, P, E are binary
+
+Examples:
+  nbdcork serve disk.img                           on 127.0.0.1, port ${defaultPort}
+  nbdcork serve --unix /run/nbd.sock a=a.img b=b.img
+  nbdcork serve --run 'nbdinfo "$NBD_URI"' memory:1G
+  nbdinfo -- [ nbdcork serve --stdio disk.img ]
+
+Ends with 0 after SIGINT or SIGTERM, 1 where a source cannot be opened or
+listened for, 2 for a wrong command line, with the status of CMD after --run,
+and with 128 and the signal's number after a second signal.`;
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('Serve disks until stopped; the URI that clients need goes to standard output.')
+    .addArgument(
+      new Argument('<source...>', 'what to serve: [NAME=]SOURCE; without NAME the default export'),
+    )
+    .option(
+      '-p, --port <port>',
+      `TCP port, 0 for any that is free (default: ${defaultPort})`,
+      parsePort,
+    )
+    .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
+    .option(
+      '-u, --unix <path>',
+      'listen on a Unix socket, instead of TCP unless --port is given',
+      parsePath,
+    )
+    .addOption(
+      new Option('--stdio', 'serve one client on standard input and output').conflicts([
+        'port',
+        'host',
+        'unix',
+        'run',
+      ]),
+    )
+    .option('-r, --read-only', 'refuse every write')
+    .addOption(
+      new Option('--transmit <strategy>', 'how replies are sent')
+        .choices(['auto', ...strategyNames])
+        .default('auto'),
+    )
+    .option('--run <cmd>', 'run a shell command with NBD_URI set, and end when it ends')
+    .addOption(
+      new Option('--log-format <format>', 'of the log').choices(logFormats).default('text'),
+    )
+    .addOption(new Option('--log-level <level>', 'least to log').choices(logLevels).default('info'))
+    .addHelpText('after', examples)
+    .exitOverride()
+    .action(async (sources: string[], options: ServeOptions) => {
+      await serve(sources, options).catch((error: unknown) => {
+        reportFailure(error, options.logFormat);
+      });
+    });
+}
+
+async function serve(sources: readonly string[], options: ServeOptions): Promise<void> {
+  const logger = createLogger(options);
+  const inherited = inheritedDescriptors(process.env);
+  const exports = await openExports(sources, options.readOnly === true);
+  const server = createServer({ exports, transmit: options.transmit, logger });
+  try {
+    // libnbd starts a server with a listening socket of its own, whatever the server is told.
+    if (options.stdio === true && inherited.length === 0) await serveStdio(server, logger);
+    else {
+      const names = sources.map((source) => parseNamedSource(source).name);
+      await serveListening(server, logger, { options, inherited }, names);
+    }
+  } finally {
+    await server.close();
+  }
+}
+
+async function serveStdio(server: NbdServer, logger: Logger): Promise<void> {
+  await Promise.race([server.serveStdio(), stopSignal(logger)]);
+}
+
+async function serveListening(
+  server: NbdServer,
+  logger: Logger,
+  plan: ListenPlan,
+  names: readonly string[],
+): Promise<void> {
+  const command = plan.options.run;
+  // Before there is a socket file that a signal could leave behind.
+  const stopped = command === undefined ? stopSignal(logger) : undefined;
+  const cleanUp = await listenAsAsked(server, plan);
+  try {
+    if (command !== undefined) process.exitCode = await runCommand(command, server.uri(names[0]));
+    // Who passed us a listening socket knows where it is.
+    else if (plan.inherited.length === 0) printUris(server, logger, names);
+    await stopped;
+  } finally {
+    await server.close();
+    await cleanUp();
+  }
+}
+
+function printUris(server: NbdServer, logger: Logger, names: readonly string[]): void {
+  process.stdout.on('error', (error: Error) => {
+    logger.warn({ uri: server.uri(names[0]) }, `cannot print the URI: ${error.message}`);
+  });
+  process.stdout.write(names.map((name) => `${server.uri(name)}\n`).join(''));
+}
+
+/** Returns what is to be done when the server has stopped. */
+async function listenAsAsked(
+  server: NbdServer,
+  { options, inherited }: ListenPlan,
+): Promise<() => Promise<void>> {
+  const { port, host, unix } = options;
+  for (const fd of inherited) await server.listen({ fd });
+  if (unix !== undefined) await server.listen({ path: unix });
+  const tcpAsked = port !== undefined || host !== undefined;
+  if (tcpAsked) {
+    await server.listen({
+      ...(port !== undefined && { port }),
+      ...(host !== undefined && { host }),
+    });
+  }
+  if (inherited.length > 0 || unix !== undefined || tcpAsked) return () => Promise.resolve();
+  if (options.run === undefined) {
+    await server.listen();
+    return () => Promise.resolve();
+  }
+  return listenPrivately(server);
+}
+
+async function listenPrivately(server: NbdServer): Promise<() => Promise<void>> {
+  const directory = await privateDirectory();
+  try {
+    await server.listen({ path: join(directory.path, 'nbd.sock') });
+  } catch (error) {
+    await directory.remove();
+    throw error;
+  }
+  return directory.remove;
+}
+
+/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+function stopSignal(logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let stopping = false;
+    onStopSignal((signal) => {
+      if (stopping) process.exit(exitCode.signalBase + constants.signals[signal]);
+      stopping = true;
+      logger.info({ signal }, 'stopping');
+      resolve();
+    });
+  });
+}
+
+function parsePort(text: string): number {
+  const port = Number(text);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535 || text.trim() === '') {
+    throw new InvalidArgumentError('It must be a number from 0 to 65535.');
+  }
+  return port;
+}
+
+function parsePath(text: string): string {
+  if (text === '') throw new InvalidArgumentError('It must not be empty.');
+  return text;
+}
