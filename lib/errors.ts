@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /**
  * The one error class of nbdcork. `code` is stable and meant for programs;
  * `message` says what was wrong and what to do; `cause` is what lay beneath.
@@ -23,7 +25,8 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** The words of whatever was thrown. */
+/** The words of whatever was thrown, which may be anything. */
 export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (error instanceof Error) return error.message;
+  return typeof error === 'string' ? error : inspect(error);
 }

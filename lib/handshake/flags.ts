@@ -30,12 +30,16 @@ function writingFlags(backend: Backend): number {
   return flags;
 }
 
-/** "Size constraints": the backend's, within the server's limit; the defaults where it has none. */
+/**
+ * "Size constraints": the backend's, within the server's limit; the defaults
+ * where it has none. The maximum "MUST be at least as large as the preferred
+ * block size", whatever the limit.
+ */
 export function blockSizeOf(backend: Backend, requestBytesMax: number): BlockSize {
   const { minimum, preferred, maximum } = backend.blockSize ?? {
     minimum: 1,
     preferred: 4096,
     maximum: requestBytesMax,
   };
-  return { minimum, preferred, maximum: Math.min(maximum, requestBytesMax) };
+  return { minimum, preferred, maximum: Math.max(preferred, Math.min(maximum, requestBytesMax)) };
 }

@@ -2,11 +2,18 @@
  * Option haggling, from the greeting to the chosen export. Cold code: written
  * to be read beside "Newstyle negotiation" of the specification.
  */
+import { once } from 'node:events';
 import type { Backend } from '../backend/backend.js';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import type { Transport } from '../transport/transport.js';
-import { HandshakeFlag, magic, OptionError, OptionReply } from '../wire/constants.js';
+import {
+  HandshakeFlag,
+  magic,
+  OptionError,
+  OptionReply,
+  stringBytesMax,
+} from '../wire/constants.js';
 import { optionName } from '../wire/names.js';
 import { HeaderKind } from '../wire/reply.js';
 import type { Channel } from './channel.js';
@@ -17,6 +24,8 @@ const optionHeaderBytes = 16;
 const optionReplyHeaderBytes = 20;
 /** An option's data past this many bytes is an attack, not a mistake. */
 const optionBytesTolerated = 2 ** 20;
+/** Bytes that a unit of a JavaScript string takes at most. */
+const utf8BytesMax = 3;
 
 /** The result: what the transmission phase is to be. */
 export interface Agreed {
@@ -68,9 +77,9 @@ export class Negotiation {
     this.reply(OptionReply.ack);
   }
 
-  /** An error reply: `text` is shown to people. */
+  /** An error reply: `text` is shown to people, as much of it as a string may have. */
   refuse(type: number, text: string): void {
-    this.reply(type, Buffer.from(text));
+    this.reply(type, Buffer.from(text.slice(0, stringBytesMax / utf8BytesMax)));
   }
 
   /**
@@ -82,12 +91,19 @@ export class Negotiation {
     this.readClientFlags((await channel.take(4)).readUInt32BE(0));
     for (let count = 0; count < this.limits.optionsMax; count++) {
       await this.readOption(channel);
+      await this.drained();
       if (this.agreed !== undefined || this.aborted) return this.agreed;
     }
     throw new NbdError(
       'NBDCORK_TOO_MANY_OPTIONS',
       `The client sent ${this.limits.optionsMax} options without choosing an export.`,
     );
+  }
+
+  /** Options are answered no faster than the client reads. */
+  private async drained(): Promise<void> {
+    const { stream } = this.transport;
+    if (stream.writableNeedDrain) await once(stream, 'drain');
   }
 
   private greet(): void {

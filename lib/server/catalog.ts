@@ -16,7 +16,10 @@ export class StaticCatalog implements ExportCatalog {
       Object.entries(exports).map(([name, value]) => [name, toExport(name, value)]),
     );
     if (this.entries.size === 0) {
-      throw new NbdError('NBDCORK_BAD_EXPORT', 'There is nothing to serve: give one export or more.');
+      throw new NbdError(
+        'NBDCORK_BAD_EXPORT',
+        'There is nothing to serve: give one export or more.',
+      );
     }
   }
 
@@ -34,7 +37,8 @@ export class StaticCatalog implements ExportCatalog {
 }
 
 function toExport(name: string, value: Backend | ExportOptions): Export {
-  const options = 'backend' in value ? value : { backend: value };
+  // By what a backend must have: a filter may well have a `backend` too.
+  const options = 'read' in value ? { backend: value } : value;
   checkString('name of an export', name);
   checkString('description of an export', options.description ?? '');
   checkBackend(name, options.backend);

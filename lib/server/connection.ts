@@ -46,6 +46,7 @@ export class Connection {
   /** The read in progress goes straight into a payload's place. */
   private direct = false;
   private paused = false;
+  private receivingChunk = false;
   private exportName = '';
 
   constructor(context: ConnectionContext, open: OpenStreams, peer: string) {
@@ -76,7 +77,7 @@ export class Connection {
   /** Answer what is in progress, then end. */
   shutDown(): void {
     if (this.session === undefined) this.destroy();
-    else this.session.end();
+    else this.session.stop();
   }
 
   destroy(): void {
@@ -88,7 +89,7 @@ export class Connection {
     const { input, output } = this;
     if (!readsInto) {
       input.on('data', (chunk: Buffer) => {
-        if (!this.receivedChunk(chunk)) this.pause();
+        this.chunkArrived(chunk);
       });
     }
     input.on('end', () => {
@@ -102,10 +103,12 @@ export class Connection {
         this.log('debug', error, 'connection failed');
       });
       return new Promise<void>((resolve) => {
-        stream.once('close', () => {
+        const gone = (): void => {
           this.destroy();
           resolve();
-        });
+        };
+        if (stream.closed) gone();
+        else stream.once('close', gone);
       });
     });
     input.resume();
@@ -156,7 +159,7 @@ export class Connection {
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
     // "Data sent right behind GO": the client may not have waited for the answer.
     const early = this.channel.rest();
-    if (early.byteLength > 0 && !this.receivedChunk(early)) this.pause();
+    if (early.byteLength > 0) this.chunkArrived(early);
     else this.readOn();
     if (this.input.readableEnded) this.session.end();
   }
@@ -178,10 +181,26 @@ export class Connection {
     return more;
   }
 
-  private receivedChunk(chunk: Buffer): boolean {
-    if (this.session === undefined) return this.channel.push(chunk);
-    const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-    return this.session.receive(chunk, view, 0, chunk.byteLength);
+  private chunkArrived(chunk: Buffer): void {
+    if (this.receivingChunk) {
+      // The other end of a Duplex may answer while we write to it: that waits its turn.
+      this.pause();
+      this.input.unshift(chunk);
+      return;
+    }
+    this.receivingChunk = true;
+    const more = this.receivedChunk(chunk);
+    this.receivingChunk = false;
+    if (more) this.readOn();
+    else this.pause();
+  }
+
+  private receivedChunk({ buffer, byteOffset, byteLength }: Buffer): boolean {
+    // No Buffer: that one's `slice` does not copy.
+    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
+    if (this.session === undefined) return this.channel.push(bytes);
+    const view = new DataView(buffer, byteOffset, byteLength);
+    return this.session.receive(bytes, view, 0, byteLength);
   }
 
   private inputEnded(): void {

@@ -19,14 +19,18 @@ export async function listen(server: Server, where: ListenOptions): Promise<Addr
       ? where
       : { port: where.port ?? defaultPort, host: where.host ?? '127.0.0.1' };
   await new Promise<void>((resolve, reject) => {
-    const fail = (cause: Error): void => {
+    const fail = (cause: unknown): void => {
       reject(cannotListen(where, cause));
     };
     server.once('error', fail);
-    server.listen({ ...options, backlog }, () => {
-      server.off('error', fail);
-      resolve();
-    });
+    try {
+      server.listen({ ...options, backlog }, () => {
+        server.off('error', fail);
+        resolve();
+      });
+    } catch (cause) {
+      fail(cause);
+    }
   });
   return addressOf(server);
 }
@@ -55,7 +59,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   if (!alive) await rm(path, { force: true });
 }
 
-function cannotListen(where: ListenOptions, cause: Error): NbdError {
+function cannotListen(where: ListenOptions, cause: unknown): NbdError {
   const place =
     'path' in where
       ? where.path

@@ -9,6 +9,14 @@ import { listen } from './listener.js';
 import { silentLogger, type ListenOptions, type ServerOptions } from './options.js';
 import { acceptedStreams, duplexStreams, stdioStreams, type OpenStreams } from './streams.js';
 
+const limitsMax: Readonly<Record<string, number>> = {
+  // Lengths have 32 bits in the protocol, and those of replies count their fields too.
+  requestBytesMax: 2 ** 31,
+  // Node's timers fire at once past this.
+  handshakeTimeoutMs: 2 ** 31 - 1,
+  shutdownTimeoutMs: 2 ** 31 - 1,
+};
+
 /**
  * An NBD server.
  *
@@ -62,11 +70,13 @@ export class NbdServer {
    * @throws NbdError `NBDCORK_LISTEN` where that is not possible, with the cause.
    */
   async listen(where: ListenOptions = {}): Promise<this> {
-    if (this.closing !== undefined) {
-      throw new NbdError('NBDCORK_CLOSED', 'The server is closed: create another.');
-    }
+    if (this.isClosing()) throw closed();
     const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
     const address = await listen(server, where);
+    if (this.isClosing()) {
+      server.close();
+      throw closed();
+    }
     this.listeners.push({ server, address });
     server.on('connection', (socket: Socket) => {
       this.accept(acceptedStreams(socket, server), peerName(socket), () => socket.destroy());
@@ -97,8 +107,12 @@ export class NbdServer {
     return this.closing;
   }
 
+  private isClosing(): boolean {
+    return this.closing !== undefined;
+  }
+
   private accept(open: OpenStreams, peer: string, refuse: () => void): Connection | undefined {
-    if (this.connections.size >= this.limits.connectionsMax || this.closing !== undefined) {
+    if (this.connections.size >= this.limits.connectionsMax || this.isClosing()) {
       this.context.logger.warn(
         { peer },
         `connection refused: there are ${this.connections.size} already`,
@@ -147,11 +161,25 @@ export class NbdServer {
   }
 }
 
+function closed(): NbdError {
+  return new NbdError('NBDCORK_CLOSED', 'The server is closed: create another.');
+}
+
 function checkedLimits(given: Partial<Limits>): Limits {
   const limits = { ...defaultLimits, ...given };
   for (const [name, value] of Object.entries(limits)) {
-    if (!Number.isSafeInteger(value) || value < 1) {
-      throw new NbdError('NBDCORK_BAD_LIMIT', `The limit ${name} must be a positive integer.`);
+    if (!(name in defaultLimits)) {
+      throw new NbdError(
+        'NBDCORK_BAD_LIMIT',
+        `There is no limit ${name}. Choose ${Object.keys(defaultLimits).join(', ')}.`,
+      );
+    }
+    const max = limitsMax[name] ?? Number.MAX_SAFE_INTEGER;
+    if (!Number.isInteger(value) || value < 1 || value > max) {
+      throw new NbdError(
+        'NBDCORK_BAD_LIMIT',
+        `The limit ${name} must be an integer from 1 to ${max}.`,
+      );
     }
   }
   return limits;

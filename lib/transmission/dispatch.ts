@@ -4,7 +4,7 @@
  * progress. Hot: a backend that answers at once is answered from here without
  * a promise or a copy; one that needs time gets a copy of the request.
  */
-import type { Backend, Bytes, MaybePromise, WriteOptions } from '../backend/backend.js';
+import type { Backend, Bytes, MaybePromise, Slice, WriteOptions } from '../backend/backend.js';
 import { messageOf, NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { Command, CommandFlag, stringBytesMax } from '../wire/constants.js';
@@ -31,6 +31,7 @@ export class Dispatcher {
   private requestsInFlight = 0;
   private bytesInFlight = 0;
   private closed = false;
+  private readonly slice: Slice = { memory: new Uint8Array(0), start: 0 };
   private readonly backend: Backend;
   private readonly replies: ReplyWriter;
   private readonly limits: Limits;
@@ -65,12 +66,14 @@ export class Dispatcher {
   execute(request: Request, data: Uint8Array): void {
     let answer: MaybePromise<Answer>;
     try {
+      if (request.type === Command.read && this.readSlice(request)) return;
       answer = this.start(request, data);
     } catch (error) {
       this.fail(request, error);
       return;
     }
-    if (answer === undefined || answer instanceof Uint8Array || isPieces(answer)) {
+    // A promise is known by what it can do: it need not be of the language's own class.
+    if (answer === undefined || isBytes(answer) || !isPromise(answer)) {
       this.answer(request, answer);
     } else {
       this.wait(request.copy(), answer);
@@ -98,6 +101,17 @@ export class Dispatcher {
     return fua && backend.fua !== true ? this.flushAfter(result) : result;
   }
 
+  /** A read of what lies in one place in memory: nothing is allocated for it. */
+  private readSlice(request: Request): boolean {
+    const { backend, slice } = this;
+    if (backend.readSlice === undefined || request.length === 0) return false;
+    if (!backend.readSlice(request.offset, request.length, slice)) return false;
+    const got = slice.memory.byteLength - slice.start;
+    if (!(slice.start >= 0 && got >= request.length)) throw wrongLength(got, request.length);
+    if (!this.replies.slice(request, slice)) this.congested = true;
+    return true;
+  }
+
   private mutate(request: Request, data: Uint8Array, fua: boolean): MaybePromise<void> {
     const { backend } = this;
     const { offset, length, flags } = request;
@@ -114,9 +128,9 @@ export class Dispatcher {
     });
   }
 
-  private async flushAfter(result: MaybePromise<void>): Promise<void> {
-    await result;
-    await this.backend.flush?.();
+  private flushAfter(result: MaybePromise<void>): MaybePromise<void> {
+    if (!isPromise(result)) return this.backend.flush?.();
+    return Promise.resolve(result).then(() => this.backend.flush?.());
   }
 
   private answer(request: Request, answer: Answer): void {
@@ -126,8 +140,8 @@ export class Dispatcher {
       if (!this.replies.done(request)) this.congested = true;
       return;
     }
-    if (!answer || bytesIn(answer) !== length) {
-      this.fail(request, wrongLength(answer, length));
+    if (!isBytes(answer) || bytesIn(answer) !== length) {
+      this.fail(request, wrongLength(isBytes(answer) ? bytesIn(answer) : 0, length));
       return;
     }
     if (!this.replies.data(request, answer)) this.congested = true;
@@ -163,8 +177,13 @@ export class Dispatcher {
   }
 }
 
-function isPieces(answer: Bytes | Promise<Answer>): answer is readonly Uint8Array[] {
-  return Array.isArray(answer);
+/** A backend may be JavaScript that never saw a type, and a wrong answer fails one request only. */
+function isBytes(answer: unknown): answer is Bytes {
+  return answer instanceof Uint8Array || Array.isArray(answer);
+}
+
+function isPromise(answer: unknown): answer is Promise<Answer> {
+  return typeof answer === 'object' && answer !== null && 'then' in answer;
 }
 
 function bytesIn(bytes: Bytes): number {
@@ -174,8 +193,7 @@ function bytesIn(bytes: Bytes): number {
   return sum;
 }
 
-function wrongLength(answer: Answer, length: number): NbdError {
-  const got = answer ? bytesIn(answer) : 0;
+function wrongLength(got: number, length: number): NbdError {
   return new NbdError(
     'EIO',
     `The backend answered a read of ${length} bytes with ${got}. Its read() must return all of them.`,

@@ -2,7 +2,8 @@ import { codeOf } from '../errors.js';
 import { ErrorNumber } from '../wire/constants.js';
 
 const numbers: ReadonlyMap<string, number> = new Map([
-  ...Object.entries(ErrorNumber),
+  // What was thrown is never a success, whatever it calls itself.
+  ...Object.entries(ErrorNumber).filter(([, value]) => value !== ErrorNumber.ok),
   // "It also SHOULD map the EDQUOT and EFBIG errors to NBD_ENOSPC."
   ['EDQUOT', ErrorNumber.ENOSPC],
   ['EFBIG', ErrorNumber.ENOSPC],

@@ -56,6 +56,11 @@ export class Receiver {
     this.payloadBytesMax = Math.max(agreement.requestBytesMax, payloadBytesTolerated);
   }
 
+  /** Refuse every request that begins from now on. */
+  stop(): void {
+    this.rules.stop();
+  }
+
   /** The client has sent NBD_CMD_DISC, or what cannot be understood. */
   get ended(): boolean {
     return this.state === State.ended;

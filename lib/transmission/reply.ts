@@ -4,6 +4,7 @@
  * nothing; payloads are sent from where they lie. Hot: one path for all three
  * kinds of headers, no allocation for a reply that succeeds.
  */
+import type { Slice } from '../backend/backend.js';
 import type { Transport } from '../transport/transport.js';
 import { ChunkFlag, ChunkType } from '../wire/constants.js';
 import {
@@ -41,24 +42,17 @@ export class ReplyWriter {
 
   /** The data of a read, whose pieces together are as long as was asked. */
   data(request: Request, bytes: Uint8Array | readonly Uint8Array[]): boolean {
-    const transport = this.transport;
-    if (this.kind === HeaderKind.simple) {
-      const at = transport.header(simpleReplyBytes);
-      writeSimpleReply(transport.headers, at, request, 0);
-    } else {
-      const payloadBytes = dataOffsetBytes + request.length;
-      const at = this.chunk(
-        request,
-        ChunkFlag.done,
-        ChunkType.offsetData,
-        payloadBytes,
-        dataOffsetBytes,
-      );
-      writeUint64(transport.headers, at, request.offset);
-    }
-    if (bytes instanceof Uint8Array) transport.append(bytes);
-    else for (const piece of bytes) transport.append(piece);
-    return transport.endMessage();
+    this.dataHeader(request);
+    if (bytes instanceof Uint8Array) this.transport.append(bytes);
+    else for (const piece of bytes) this.transport.append(piece);
+    return this.transport.endMessage();
+  }
+
+  /** The data of a read, in one place. */
+  slice(request: Request, slice: Slice): boolean {
+    this.dataHeader(request);
+    this.transport.append(slice.memory, slice.start, request.length);
+    return this.transport.endMessage();
   }
 
   /** `text` is for people and goes where the headers have room for one. */
@@ -77,6 +71,23 @@ export class ReplyWriter {
     transport.headers.setUint16(at + 4, message.byteLength);
     transport.append(message);
     return transport.endMessage();
+  }
+
+  private dataHeader(request: Request): void {
+    const transport = this.transport;
+    if (this.kind === HeaderKind.simple) {
+      const at = transport.header(simpleReplyBytes);
+      writeSimpleReply(transport.headers, at, request, 0);
+      return;
+    }
+    const at = this.chunk(
+      request,
+      ChunkFlag.done,
+      ChunkType.offsetData,
+      dataOffsetBytes + request.length,
+      dataOffsetBytes,
+    );
+    writeUint64(transport.headers, at, request.offset);
   }
 
   private simple(request: Request, error: number): boolean {

@@ -12,6 +12,8 @@ import type { Request } from '../wire/request.js';
 const unknown = -1;
 /** In place of flags: a command that a read-only export refuses. */
 const forbidden = -2;
+/** In place of flags: any command to a server that stops. */
+const tooLate = -3;
 
 const commandCount = Math.max(...Object.values(Command)) + 1;
 
@@ -51,6 +53,11 @@ function allowedFlags(agreement: Agreement): Int32Array {
   return allowed;
 }
 
+function refusal(allowed: number): number {
+  if (allowed === forbidden) return ErrorNumber.EPERM;
+  return allowed === tooLate ? ErrorNumber.ESHUTDOWN : ErrorNumber.EINVAL;
+}
+
 export class Rules {
   private readonly allowed: Int32Array;
   private readonly backend: Backend;
@@ -68,12 +75,20 @@ export class Rules {
     this.chunked = agreement.headers !== HeaderKind.simple;
   }
 
+  /**
+   * "On a server shutdown": "the error value issued in respect of [...] any
+   * subsequently received requests SHOULD be NBD_ESHUTDOWN".
+   */
+  stop(): void {
+    this.allowed.fill(tooLate);
+  }
+
   /** 0, or the number that the section "Error values" names for what is wrong. */
   check(request: Request): number {
     const type = request.type;
     if (type === Command.disconnect) return ErrorNumber.ok;
     const allowed = type < commandCount ? (this.allowed[type] ?? unknown) : unknown;
-    if (allowed < 0) return allowed === forbidden ? ErrorNumber.EPERM : ErrorNumber.EINVAL;
+    if (allowed < 0) return refusal(allowed);
     if ((request.flags & ~allowed) !== 0) return ErrorNumber.EINVAL;
     const { offset, length } = request;
     if (type === Command.flush) {

@@ -22,15 +22,17 @@ export interface SessionEvents {
   requestFailed(error: unknown, command: string): void;
 }
 
-const noBytes = new Uint8Array(0);
+const noBytes: Uint8Array = new Uint8Array(0);
 
 export class Session {
   private readonly receiver: Receiver;
   private readonly dispatcher: Dispatcher;
   private readonly transport: Transport;
   private readonly events: SessionEvents;
-  private backlog: Uint8Array = noBytes;
+  private backlog = noBytes;
   private ending = false;
+  /** `disconnected` was called: what still comes is of no interest. */
+  private ended = false;
   private receiving = false;
 
   constructor(agreement: Agreement, transport: Transport, limits: Limits, events: SessionEvents) {
@@ -54,11 +56,12 @@ export class Session {
 
   /** What the next read should fill, where that is not the connection's own buffer. */
   directTarget(): Uint8Array | undefined {
-    return this.receiver.directTarget();
+    return this.ended ? undefined : this.receiver.directTarget();
   }
 
   /** Everything that a read brought. False asks not to read on before `readOn`. */
   receive(bytes: Uint8Array, view: DataView, at: number, end: number): boolean {
+    if (this.ended) return true;
     this.transport.gather();
     const stopped = this.parse(bytes, view, at, end);
     if (stopped < end && !this.receiver.ended) this.backlog = bytes.slice(stopped, end);
@@ -67,6 +70,7 @@ export class Session {
 
   /** A read filled the first `count` bytes of the `directTarget`. */
   received(count: number): boolean {
+    if (this.ended) return true;
     this.transport.gather();
     this.receiver.received(count);
     return this.flush();
@@ -82,6 +86,12 @@ export class Session {
   end(): void {
     this.ending = true;
     this.endIfIdle();
+  }
+
+  /** The server stops: what is in progress is answered, what comes now is refused; then end. */
+  stop(): void {
+    this.receiver.stop();
+    this.end();
   }
 
   /** The connection is gone; backends may still be at work, their answers are dropped. */
@@ -116,13 +126,20 @@ export class Session {
       const bytes = this.backlog;
       this.backlog = noBytes;
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-      if (!this.receive(bytes, view, 0, bytes.byteLength)) return;
+      this.transport.gather();
+      const stopped = this.parse(bytes, view, 0, bytes.byteLength);
+      // Ours already: it is copied once, however often it has to wait again.
+      if (stopped < bytes.byteLength && !this.receiver.ended)
+        this.backlog = bytes.subarray(stopped);
+      if (!this.flush()) return;
     }
     if (this.ending) this.endIfIdle();
     else if (!this.dispatcher.full) this.events.readOn();
   }
 
   private endIfIdle(): void {
-    if (this.dispatcher.idle && this.backlog.byteLength === 0) this.events.disconnected();
+    if (!this.dispatcher.idle || this.backlog.byteLength > 0) return;
+    this.ended = true;
+    this.events.disconnected();
   }
 }

@@ -12,7 +12,9 @@ function specName(prefix: string, name: string | undefined, value: number): stri
 
 /** `NBD_CMD_READ` and so on, or `NBD_CMD 99`. */
 export function commandName(type: number): string {
-  return type === Command.disconnect ? 'NBD_CMD_DISC' : specName('NBD_CMD', nameIn(Command, type), type);
+  return type === Command.disconnect
+    ? 'NBD_CMD_DISC'
+    : specName('NBD_CMD', nameIn(Command, type), type);
 }
 
 /** `NBD_OPT_GO` and so on, or `NBD_OPT 99`. */

@@ -15,7 +15,12 @@ export const simpleReplyBytes = 16;
 export const structuredReplyBytes = 20;
 export const extendedReplyBytes = 32;
 
-export function writeSimpleReply(view: DataView, at: number, request: Request, error: number): void {
+export function writeSimpleReply(
+  view: DataView,
+  at: number,
+  request: Request,
+  error: number,
+): void {
   view.setInt32(at, magic.simpleReply);
   view.setInt32(at + 4, error);
   view.setInt32(at + 8, request.cookieHigh);

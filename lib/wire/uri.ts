@@ -2,9 +2,7 @@
 import { defaultPort } from './constants.js';
 
 /** Where a server can be reached. */
-export type Address =
-  | { readonly host: string; readonly port: number }
-  | { readonly path: string };
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 
 /** The URI that a client needs for an export; the empty name is the default export. */
 export function formatUri(address: Address, exportName = '', tls = false): string {

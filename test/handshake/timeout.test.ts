@@ -1,0 +1,51 @@
+/** `handshakeTimeoutMs`, by a clock that the test turns. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { optionBytes } from '../support/byte-client.js';
+import { BufferDisk, pattern } from '../support/disks.js';
+import { cmd, opt, rep } from '../support/numbers.js';
+import { places, serve } from '../support/serving.js';
+
+const options = {
+  exports: { '': new BufferDisk(pattern(4096)) },
+  limits: { handshakeTimeoutMs: 5000 },
+};
+
+for (const place of places) {
+  describe(`a client that takes its time to choose an export, on ${place}`, () => {
+    test('is cut at handshakeTimeoutMs, having said nothing', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const client = await (await serve(t, options, place)).connect();
+      await client.take(18);
+      t.mock.timers.tick(5000);
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test('is cut at handshakeTimeoutMs in the middle of an option', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const client = await (await serve(t, options, place)).connect();
+      await client.greet();
+      assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
+      client.send(optionBytes(opt.go, Buffer.alloc(100)).subarray(0, 50));
+      t.mock.timers.tick(5000);
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test('is not cut before', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const client = await (await serve(t, options, place)).connect();
+      await client.greet();
+      t.mock.timers.tick(4999);
+      assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
+    });
+
+    test('is not cut any more when it has chosen one', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const client = await (await serve(t, options, place)).open();
+      // Answered by the transmission phase: the handshake is over on the server's side too.
+      assert.equal((await client.call({ type: cmd.flush })).error, 0);
+      t.mock.timers.tick(60_000);
+      assert.equal((await client.call({ type: cmd.read, length: 512 })).error, 0);
+    });
+  });
+}

@@ -1,0 +1,245 @@
+/**
+ * A client that sees every byte: it builds requests and parses simple,
+ * structured and extended replies by itself, from proto.md and
+ * proto-extended-headers.md. It shares nothing with lib/, and checks of every
+ * reply what the specification says of it.
+ */
+import assert from 'node:assert/strict';
+import type { Duplex } from 'node:stream';
+import { cmd, cmdFlag, info, opt, rep, u16, u32, u64 } from './numbers.js';
+
+export const headerKinds = ['simple', 'structured', 'extended'] as const;
+export type Headers = (typeof headerKinds)[number];
+
+export interface OptionReply {
+  readonly type: number;
+  readonly data: Buffer;
+}
+
+export interface RequestFields {
+  readonly type: number;
+  readonly flags?: number;
+  readonly cookie?: bigint;
+  readonly offset?: number | bigint;
+  readonly length?: number | bigint;
+  /** For writes; it gives the length where there is none. */
+  readonly payload?: Uint8Array;
+}
+
+export interface Reply {
+  readonly cookie: bigint;
+  /** 0 is success. */
+  readonly error: number;
+  /** For people; simple replies have none. */
+  readonly message: string;
+  readonly data: Buffer;
+}
+
+/** "Setting an option". */
+export function optionBytes(type: number, data: Uint8Array = Buffer.alloc(0)): Buffer {
+  return Buffer.concat([Buffer.from('IHAVEOPT'), u32(type), u32(data.byteLength), data]);
+}
+
+/** What NBD_OPT_INFO and NBD_OPT_GO carry. */
+export function goData(name: string | Uint8Array, wanted: readonly number[] = []): Buffer {
+  const bytes = Buffer.from(name);
+  return Buffer.concat([u32(bytes.length), bytes, u16(wanted.length), ...wanted.map(u16)]);
+}
+
+/** "Request message", of either length. */
+export function requestBytes(headers: Headers, fields: RequestFields): Buffer {
+  const { type, cookie = 1n, offset = 0, payload = Buffer.alloc(0) } = fields;
+  const { length = payload.byteLength } = fields;
+  const extended = headers === 'extended';
+  const flags = fields.flags ?? (extended && type === cmd.write ? cmdFlag.payloadLen : 0);
+  return Buffer.concat([
+    u32(extended ? 0x21e41c71 : 0x25609513),
+    u16(flags),
+    u16(type),
+    u64(cookie),
+    u64(offset),
+    extended ? u64(length) : u32(Number(length)),
+    payload,
+  ]);
+}
+
+export class ByteClient {
+  headers: Headers = 'simple';
+  readonly stream: Duplex;
+  /** What came and was not taken, when the server has closed the connection. */
+  readonly closed: Promise<Buffer>;
+  private received: Buffer[] = [];
+  private count = 0;
+  private over = false;
+  private wake: () => void = () => undefined;
+  private lastCookie = 0x1122334400000000n;
+  private readonly asked = new Map<bigint, RequestFields>();
+
+  constructor(stream: Duplex) {
+    this.stream = stream;
+    stream.on('data', (chunk: Buffer) => {
+      this.received.push(chunk);
+      this.count += chunk.length;
+      this.wake();
+    });
+    stream.on('error', () => undefined); // a reset is followed by 'close'
+    this.closed = new Promise((resolve) => {
+      stream.on('close', () => {
+        this.over = true;
+        this.wake();
+        resolve(this.rest());
+      });
+    });
+  }
+
+  send(...pieces: Uint8Array[]): void {
+    this.stream.write(Buffer.concat(pieces));
+  }
+
+  async take(count: number): Promise<Buffer> {
+    while (this.count < count) {
+      assert.ok(!this.over, `the server closed after ${this.count} of ${count} bytes`);
+      await new Promise<void>((resolve) => (this.wake = resolve));
+    }
+    const all = this.rest();
+    this.received = [all.subarray(count)];
+    this.count = all.length - count;
+    return all.subarray(0, count);
+  }
+
+  /** The greeting, answered with NBD_FLAG_C_FIXED_NEWSTYLE and NBD_FLAG_C_NO_ZEROES. */
+  async greet(flags = 3): Promise<void> {
+    assert.deepEqual(await this.take(18), Buffer.from('NBDMAGICIHAVEOPT\0\x03', 'latin1'));
+    this.send(u32(flags));
+  }
+
+  /** Set an option: all replies to it, of which the last is final. */
+  async option(type: number, data?: Uint8Array): Promise<OptionReply[]> {
+    this.send(optionBytes(type, data));
+    return this.optionReplies(type);
+  }
+
+  async optionReplies(option: number): Promise<OptionReply[]> {
+    const replies: OptionReply[] = [];
+    for (;;) {
+      const header = await this.take(20);
+      assert.equal(header.readBigUInt64BE(0), 0x3e889045565a9n);
+      assert.equal(header.readUInt32BE(8), option);
+      const type = header.readUInt32BE(12);
+      const reply = { type, data: await this.take(header.readUInt32BE(16)) };
+      replies.push(reply);
+      if (type === rep.ack) assert.equal(reply.data.length, 0);
+      if (type >= 0x80000000) assert.ok(reply.data.length <= 4096, 'the text is too long');
+      if (type === rep.ack || type >= 0x80000000) return replies;
+    }
+  }
+
+  /** From the greeting into the transmission phase. The export's size and transmission flags. */
+  async open(headers: Headers = 'simple', name = ''): Promise<{ size: bigint; flags: number }> {
+    await this.greet();
+    this.headers = headers;
+    const agreement = {
+      simple: [],
+      structured: [opt.structuredReply],
+      extended: [opt.extendedHeaders],
+    };
+    for (const type of agreement[headers]) {
+      assert.deepEqual(await this.option(type), [{ type: rep.ack, data: Buffer.alloc(0) }]);
+    }
+    const replies = await this.option(opt.go, goData(name, [info.blockSize]));
+    assert.equal(replies.at(-1)?.type, rep.ack);
+    const data = replies.find((reply) => reply.data.readUInt16BE(0) === info.export)?.data;
+    assert.equal(data?.length, 12);
+    return { size: data.readBigUInt64BE(2), flags: data.readUInt16BE(10) };
+  }
+
+  /** Send a request, with a cookie of its own unless one is given. The cookie. */
+  request(fields: RequestFields): bigint {
+    const { cookie } = this.ask(fields);
+    this.send(requestBytes(this.headers, { ...fields, cookie }));
+    return cookie;
+  }
+
+  /** Know of a request that is sent otherwise. */
+  ask<Fields extends RequestFields>(fields: Fields): Fields & { cookie: bigint } {
+    this.lastCookie += 0x0101010101n;
+    const asked = { ...fields, cookie: fields.cookie ?? this.lastCookie };
+    assert.ok(!this.asked.has(asked.cookie), 'the cookie is in use');
+    this.asked.set(asked.cookie, asked);
+    return asked;
+  }
+
+  /** The next reply, whosever it is. */
+  async reply(): Promise<Reply> {
+    return this.headers === 'simple' ? this.simpleReply() : this.chunkedReply();
+  }
+
+  /** A request and its reply. */
+  async call(fields: RequestFields): Promise<Reply> {
+    const cookie = this.request(fields);
+    const reply = await this.reply();
+    assert.equal(reply.cookie, cookie);
+    return reply;
+  }
+
+  private async simpleReply(): Promise<Reply> {
+    const header = await this.take(16);
+    assert.equal(header.readUInt32BE(0), 0x67446698);
+    const error = header.readUInt32BE(4);
+    const cookie = header.readBigUInt64BE(8);
+    const { type, length = 0 } = this.answered(cookie);
+    const data = await this.take(type === cmd.read && error === 0 ? Number(length) : 0);
+    return { cookie, error, message: '', data };
+  }
+
+  private async chunkedReply(): Promise<Reply> {
+    const { cookie, flags, type, payload } = await this.chunk();
+    const request = this.answered(cookie);
+    assert.equal(flags, 1, 'one chunk is all there is, so NBD_REPLY_FLAG_DONE is set');
+    if (type === 0x8001) {
+      const error = payload.readUInt32BE(0);
+      assert.notEqual(error, 0);
+      assert.equal(payload.readUInt16BE(4), payload.length - 6);
+      assert.ok(payload.length <= 6 + 4096, 'the text is too long');
+      return { cookie, error, message: payload.toString('utf8', 6), data: Buffer.alloc(0) };
+    }
+    if (type === 0) {
+      assert.equal(payload.length, 0);
+      assert.ok(request.type !== cmd.read || Number(request.length ?? 0) === 0);
+      return { cookie, error: 0, message: '', data: payload };
+    }
+    assert.equal(type, 1, 'NBD_REPLY_TYPE_OFFSET_DATA');
+    assert.equal(request.type, cmd.read);
+    assert.equal(payload.readBigUInt64BE(0), BigInt(request.offset ?? 0));
+    assert.equal(payload.length, 8 + Number(request.length));
+    return { cookie, error: 0, message: '', data: payload.subarray(8) };
+  }
+
+  /** "Structured reply chunk message" or "Extended reply chunk message". */
+  private async chunk() {
+    const extended = this.headers === 'extended';
+    const header = await this.take(extended ? 32 : 20);
+    assert.equal(header.readUInt32BE(0), extended ? 0x6e8a278c : 0x668e33ef);
+    const cookie = header.readBigUInt64BE(8);
+    const length = extended ? header.readBigUInt64BE(24) : header.readUInt32BE(16);
+    if (extended) {
+      assert.equal(header.readBigUInt64BE(16), BigInt(this.asked.get(cookie)?.offset ?? 0));
+    }
+    const payload = await this.take(Number(length));
+    return { cookie, flags: header.readUInt16BE(4), type: header.readUInt16BE(6), payload };
+  }
+
+  private answered(cookie: bigint): RequestFields {
+    const request = this.asked.get(cookie);
+    assert.ok(request !== undefined, `a reply to no request: cookie ${cookie}`);
+    this.asked.delete(cookie);
+    return request;
+  }
+
+  private rest(): Buffer {
+    const all = this.received.length === 1 ? this.received[0] : Buffer.concat(this.received);
+    this.received = [];
+    this.count = 0;
+    return all ?? Buffer.alloc(0);
+  }
+}

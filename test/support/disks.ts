@@ -1,0 +1,162 @@
+/** Backends that are simple enough to be seen through, and do as the test says. */
+import type { TestContext } from 'node:test';
+import type { Backend, MaybePromise, WriteOptions, WriteZeroesOptions } from '../../lib/index.js';
+
+/** Bytes of which no two neighbouring words are equal. */
+export function pattern(length: number, seed = 1): Buffer {
+  const bytes = Buffer.alloc(length + 3);
+  for (let at = 0; at < length; at += 4) {
+    bytes.writeUInt32BE(Math.imul(at + seed, 2654435761) >>> 0, at);
+  }
+  return bytes.subarray(0, length);
+}
+
+function withFua(call: string, fua: boolean): string {
+  return fua ? `${call} fua` : call;
+}
+
+/** Everything that a backend can have, answered at once. It writes down its calls. */
+export class BufferDisk implements Backend {
+  readonly size: number;
+  readonly bytes: Buffer;
+  readonly calls: string[] = [];
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+    this.size = bytes.length;
+  }
+
+  read(offset: number, length: number): MaybePromise<Uint8Array | readonly Uint8Array[]> {
+    this.calls.push(`read ${offset} ${length}`);
+    return this.bytes.subarray(offset, offset + length);
+  }
+
+  write(offset: number, data: Uint8Array, { fua }: WriteOptions): MaybePromise<void> {
+    this.calls.push(withFua(`write ${offset} ${data.byteLength}`, fua));
+    this.bytes.set(data, offset);
+  }
+
+  flush(): MaybePromise<void> {
+    this.calls.push('flush');
+  }
+
+  trim(offset: number, length: number, { fua }: { fua: boolean }): MaybePromise<void> {
+    this.calls.push(withFua(`trim ${offset} ${length}`, fua));
+  }
+
+  writeZeroes(offset: number, length: number, options: WriteZeroesOptions): MaybePromise<void> {
+    const { fua, noHole, fast } = options;
+    const call = `writeZeroes ${offset} ${length}${noHole ? ' noHole' : ''}${fast ? ' fast' : ''}`;
+    this.calls.push(withFua(call, fua));
+    this.bytes.fill(0, offset, offset + length);
+  }
+
+  cache(offset: number, length: number): MaybePromise<void> {
+    this.calls.push(`cache ${offset} ${length}`);
+  }
+
+  close(): MaybePromise<void> {
+    this.calls.push('close');
+  }
+}
+
+/** A call that waits until the test lets it go on. */
+export interface WaitingCall {
+  readonly name: string;
+  readonly offset: number;
+  readonly length: number;
+  /** The payload of a write, as the backend was given it. */
+  readonly data: Uint8Array | undefined;
+  finish(): void;
+  fail(error: unknown): void;
+}
+
+/** A disk whose every call takes as long as the test wants, but not longer than the test. */
+export class SlowDisk implements Backend {
+  readonly size: number;
+  readonly bytes: Buffer;
+  /** Calls that were not answered yet, in the order they came. */
+  readonly waiting: WaitingCall[] = [];
+  started = 0;
+  /** The most calls, and bytes of their payloads, that ever were in progress. */
+  mostCalls = 0;
+  mostBytes = 0;
+  closed = 0;
+  private released = false;
+  private readonly watchers: { count: number; reached: () => void }[] = [];
+
+  constructor(t: TestContext, bytes: Buffer) {
+    this.bytes = bytes;
+    this.size = bytes.length;
+    t.after(() => this.release());
+  }
+
+  /** Settles when `count` calls have been started in all. */
+  begun(count: number): Promise<void> {
+    if (this.started >= count) return Promise.resolve();
+    return new Promise((reached) => this.watchers.push({ count, reached }));
+  }
+
+  /** Answer the call that has waited longest, or the one at `index`. */
+  finish(index = 0): void {
+    const [call] = this.waiting.splice(index, 1);
+    if (call === undefined) throw new Error('no call is waiting');
+    call.finish();
+  }
+
+  fail(error: unknown): void {
+    const call = this.waiting.shift();
+    if (call === undefined) throw new Error('no call is waiting');
+    call.fail(error);
+  }
+
+  /** Answer all calls, and from now on at once. */
+  release(): void {
+    this.released = true;
+    while (this.waiting.length > 0) this.finish();
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array> {
+    const read = (): Uint8Array => Buffer.from(this.bytes.subarray(offset, offset + length));
+    return this.wait('read', offset, length, undefined, read);
+  }
+
+  write(offset: number, data: Uint8Array): Promise<void> {
+    return this.wait('write', offset, data.byteLength, data, () => {
+      this.bytes.set(data, offset);
+    });
+  }
+
+  flush(): Promise<void> {
+    return this.wait('flush', 0, 0, undefined, () => undefined);
+  }
+
+  close(): void {
+    this.closed++;
+  }
+
+  private wait<T>(
+    name: string,
+    offset: number,
+    length: number,
+    data: Uint8Array | undefined,
+    result: () => T,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.waiting.push({
+        name,
+        offset,
+        length,
+        data,
+        finish: () => resolve(result()),
+        fail: reject,
+      });
+      this.started++;
+      this.mostCalls = Math.max(this.mostCalls, this.waiting.length);
+      const bytes = this.waiting.reduce((sum, call) => sum + call.length, 0);
+      this.mostBytes = Math.max(this.mostBytes, bytes);
+      for (const { count, reached } of this.watchers) if (this.started >= count) reached();
+      if (this.released) this.finish();
+    });
+  }
+}

@@ -1,0 +1,107 @@
+/**
+ * Programs of other projects that tests talk to. A test whose program is
+ * missing is skipped and says so; with NBDCORK_REQUIRE_PEERS=1 it fails.
+ */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync, type SpawnOptions } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { buffer, text } from 'node:stream/consumers';
+import type { TestContext } from 'node:test';
+
+/** The last two hold file system tools, and are not on every user's PATH. */
+const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+
+/** Every file of that name that can be run. */
+function pathsOf(tool: string): string[] {
+  return folders
+    .map((folder) => join(folder, tool))
+    .filter((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
+
+function pathOf(tool: string): string {
+  const [path] = pathsOf(tool);
+  assert.ok(path !== undefined, `${tool} is not installed`);
+  return path;
+}
+
+/** Skip the test because of what this machine lacks, or fail it where nothing may be lacking. */
+export function unavailable(t: TestContext, what: string): false {
+  if (process.env['NBDCORK_REQUIRE_PEERS'] === '1')
+    assert.fail(`${what} (NBDCORK_REQUIRE_PEERS=1)`);
+  t.skip(what);
+  return false;
+}
+
+/** `if (!needs(t, 'nbdinfo')) return;` */
+export function needs(t: TestContext, ...tools: readonly string[]): boolean {
+  const missing = tools.filter((tool) => pathsOf(tool).length === 0);
+  if (missing.length === 0) return true;
+  return unavailable(t, `not installed: ${missing.join(', ')}`);
+}
+
+/**
+ * A Python with libnbd's module, which nbdsh is a thin layer on. Debian's is
+ * made for /usr/bin/python3, which another one may hide.
+ */
+export function pythonWithNbd(t: TestContext): string | undefined {
+  const found = pathsOf('python3').find(
+    (path) => spawnSync(path, ['-c', 'import nbd'], { stdio: 'ignore' }).status === 0,
+  );
+  if (found === undefined) unavailable(t, "not installed: python3 with libnbd's module nbd");
+  return found;
+}
+
+/** Tracing another process may be forbidden, in containers above all. */
+export function needsStrace(t: TestContext): boolean {
+  if (!needs(t, 'strace')) return false;
+  const { status, stderr } = spawnSync(pathOf('strace'), ['-o', '/dev/null', 'true']);
+  return status === 0 || unavailable(t, `strace does not work: ${stderr.toString().trim()}`);
+}
+
+export interface Finished {
+  /** As a shell would have it in `$?`, but null after a signal. */
+  readonly status: number | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+/** Run a program, by name or path, to its end. */
+export async function run(
+  t: TestContext,
+  tool: string,
+  args: readonly string[],
+  options: Pick<SpawnOptions, 'cwd' | 'env'> = {},
+): Promise<Finished> {
+  const path = tool.includes('/') ? tool : pathOf(tool);
+  const child = spawn(path, args, {
+    ...options,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal: t.signal,
+  });
+  const status = new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  });
+  const [stdout, stderr] = await Promise.all([buffer(child.stdout), text(child.stderr), status]);
+  return { status: await status, stdout, stderr };
+}
+
+/** Run a program that has to succeed. What it printed on standard output. */
+export async function succeed(
+  t: TestContext,
+  tool: string,
+  args: readonly string[],
+  options: Pick<SpawnOptions, 'cwd' | 'env'> = {},
+): Promise<string> {
+  const { status, stdout, stderr } = await run(t, tool, args, options);
+  assert.equal(status, 0, `${tool} ${args.join(' ')}\n${stdout.toString()}${stderr}`);
+  return stdout.toString();
+}

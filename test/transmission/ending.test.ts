@@ -1,0 +1,214 @@
+/** "Terminating the transmission phase", and clients that end it otherwise. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { headerKinds, requestBytes } from '../support/byte-client.js';
+import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
+import { cmd, cmdFlag, u32 } from '../support/numbers.js';
+import { places, serve, turn, until } from '../support/serving.js';
+
+const content = pattern(300_000);
+const newDisk = (): BufferDisk => new BufferDisk(Buffer.from(content));
+
+for (const place of places) {
+  describe(`NBD_CMD_DISC on ${place}`, () => {
+    for (const headers of headerKinds) {
+      test(`closes the connection without a reply, with ${headers} headers`, async (t) => {
+        const { server, open } = await serve(t, { exports: { '': newDisk() } }, place);
+        const client = await open(headers);
+        await client.call({ type: cmd.flush });
+        client.request({ type: cmd.disc });
+        assert.equal((await client.closed).length, 0);
+        await until(() => server.connectionCount === 0);
+      });
+    }
+
+    test('is obeyed when all that was asked before is answered', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const client = await open();
+      const read = client.request({ type: cmd.read, offset: 1, length: 100 });
+      const write = client.request({ type: cmd.write, offset: 0, payload: Buffer.alloc(10, 1) });
+      client.request({ type: cmd.disc });
+      await disk.begun(2);
+      for (let count = 0; count < 20; count++) await turn();
+      assert.equal(server.connectionCount, 1);
+      disk.finish(1);
+      assert.equal((await client.reply()).cookie, write);
+      disk.finish(0);
+      assert.equal((await client.reply()).cookie, read);
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test('waits for what waits because of the limits', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const limits = { requestsInFlightMax: 1 };
+      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      for (let index = 0; index < 10; index++) {
+        client.request({ type: cmd.read, offset: index, length: 9 });
+      }
+      client.request({ type: cmd.disc });
+      disk.release();
+      for (let index = 0; index < 10; index++) {
+        assert.deepEqual((await client.reply()).data, content.subarray(index, index + 9));
+      }
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test('ends what the server listens to: requests behind it do nothing', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const client = await (await serve(t, { exports: { '': disk } }, place)).open();
+      client.request({ type: cmd.read, length: 10 });
+      client.request({ type: cmd.disc });
+      client.request({ type: cmd.write, payload: Buffer.alloc(100) });
+      await disk.begun(1);
+      client.request({ type: cmd.write, payload: Buffer.alloc(100) });
+      await turn();
+      disk.finish();
+      await client.reply();
+      assert.equal((await client.closed).length, 0);
+      assert.equal(disk.started, 1);
+    });
+
+    test('lets all replies out that a client has yet to read', async (t) => {
+      const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open();
+      client.stream.pause();
+      for (let index = 0; index < 100; index++) {
+        client.request({ type: cmd.read, offset: index, length: 200_000 });
+      }
+      client.request({ type: cmd.disc });
+      for (let count = 0; count < 20; count++) await turn();
+      client.stream.resume();
+      for (let index = 0; index < 100; index++) {
+        const { data } = await client.reply();
+        assert.ok(data.equals(content.subarray(index, index + 200_000)));
+      }
+      assert.equal((await client.closed).length, 0);
+    });
+  });
+
+  describe(`a request with another magic, on ${place}`, () => {
+    for (const headers of headerKinds) {
+      for (const [what, magic] of [
+        ['nonsense', 0x12345678],
+        ['that of a reply', 0x67446698],
+        ['the other kind of header', headers === 'extended' ? 0x25609513 : 0x21e41c71],
+      ] as const) {
+        test(`${what} closes the connection, with ${headers} headers`, async (t) => {
+          const disk = newDisk();
+          const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+          const wrong = requestBytes(headers, { type: cmd.flush });
+          u32(magic).copy(wrong);
+          client.send(wrong, requestBytes(headers, { type: cmd.flush }));
+          assert.equal((await client.closed).length, 0);
+          assert.deepEqual(disk.calls, []);
+        });
+      }
+    }
+
+    test('behind good ones closes the connection when these are answered', async (t) => {
+      const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open();
+      const good = client.ask({ type: cmd.read, offset: 3, length: 33 });
+      client.send(requestBytes('simple', good), Buffer.alloc(28));
+      assert.deepEqual((await client.reply()).data, content.subarray(3, 36));
+      assert.equal((await client.closed).length, 0);
+    });
+  });
+}
+
+for (const place of ['Unix', 'TCP'] as const) {
+  describe(`a client that ends its half, on ${place}`, () => {
+    test('gets every reply, then the end', async (t) => {
+      const { server, open } = await serve(t, { exports: { '': newDisk() } }, place);
+      const client = await open('structured');
+      for (let index = 0; index < 50; index++) {
+        client.request({ type: cmd.read, offset: index, length: 100_000 });
+      }
+      client.stream.end();
+      for (let index = 0; index < 50; index++) {
+        const { data } = await client.reply();
+        assert.ok(data.equals(content.subarray(index, index + 100_000)));
+      }
+      assert.equal((await client.closed).length, 0);
+      await until(() => server.connectionCount === 0);
+    });
+
+    test('gets replies that take their time', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const limits = { requestsInFlightMax: 2 };
+      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      for (let index = 0; index < 6; index++) {
+        client.request({ type: cmd.read, offset: index, length: 100 });
+      }
+      client.stream.end();
+      for (let index = 0; index < 6; index++) {
+        await disk.begun(Math.min(index + 2, 6));
+        for (let count = 0; count < 5; count++) await turn();
+        disk.finish();
+        assert.deepEqual((await client.reply()).data, content.subarray(index, index + 100));
+      }
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test('right behind the handshake is answered as well', async (t) => {
+      const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open();
+      client.request({ type: cmd.read, offset: 5, length: 5 });
+      client.stream.end();
+      assert.deepEqual((await client.reply()).data, content.subarray(5, 10));
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test('in the middle of a header or a payload is forgotten', async (t) => {
+      const disk = newDisk();
+      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const write = requestBytes('simple', { type: cmd.write, payload: pattern(40_000) });
+      for (const sent of [1, 27, 28, 29, 20_000, 40_027]) {
+        const client = await open();
+        client.send(write.subarray(0, sent));
+        client.stream.end();
+        assert.equal((await client.closed).length, 0);
+        await until(() => server.connectionCount === 0);
+      }
+      assert.deepEqual(disk.calls, []);
+    });
+  });
+
+  describe(`a client that vanishes, on ${place}`, () => {
+    test('leaves its requests to be finished, and their answers to nobody', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const serving = await serve(t, { exports: { '': disk } }, place);
+      const client = await serving.open();
+      client.request({ type: cmd.read, length: 10 });
+      client.request({ type: cmd.write, payload: Buffer.alloc(10, 1) });
+      client.request({ type: cmd.write, payload: Buffer.alloc(10, 1) });
+      await disk.begun(3);
+      client.stream.destroy();
+      await until(() => serving.server.connectionCount === 0);
+      disk.finish();
+      disk.finish();
+      disk.fail(new Error('too late'));
+      await turn();
+      assert.deepEqual(disk.bytes.subarray(0, 10), Buffer.alloc(10, 1));
+      const other = await serving.open();
+      const read = other.request({ type: cmd.read, length: 10 });
+      await disk.begun(4);
+      disk.finish();
+      assert.equal((await other.reply()).cookie, read);
+    });
+  });
+}
+
+describe('a write of which only a part has come', () => {
+  test('is not written, whatever the flags', async (t) => {
+    const disk = newDisk();
+    const { server, open } = await serve(t, { exports: { '': disk } });
+    const client = await open('extended');
+    const flags = cmdFlag.payloadLen | cmdFlag.fua;
+    const write = requestBytes('extended', { type: cmd.write, payload: pattern(100_000), flags });
+    client.send(write.subarray(0, 90_000));
+    await turn();
+    client.stream.destroy();
+    await until(() => server.connectionCount === 0);
+    assert.deepEqual(disk.calls, []);
+    assert.ok(disk.bytes.equals(content));
+  });
+});

@@ -1,0 +1,163 @@
+/** Backends that fail, in every way that code can fail. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { NbdError, type Backend } from '../../lib/index.js';
+import { headerKinds } from '../support/byte-client.js';
+import { pattern } from '../support/disks.js';
+import { cmd, err } from '../support/numbers.js';
+import { serve } from '../support/serving.js';
+
+const content = pattern(10_000);
+const coded = (code: string): Error => Object.assign(new Error(`it was ${code}`), { code });
+
+/** What is thrown, and the number that the client gets. */
+const failures: Record<string, [unknown, number]> = {
+  'an NbdError': [new NbdError('ENOSPC', 'The disk is full.'), err.ENOSPC],
+  ...Object.fromEntries(
+    Object.entries(err).map(([code, number]) => [`an error with ${code}`, [coded(code), number]]),
+  ),
+  // "It also SHOULD map the EDQUOT and EFBIG errors to NBD_ENOSPC."
+  'an error with EDQUOT': [coded('EDQUOT'), err.ENOSPC],
+  'an error with EFBIG': [coded('EFBIG'), err.ENOSPC],
+  'an error with EACCES': [coded('EACCES'), err.EPERM],
+  'an error with EROFS': [coded('EROFS'), err.EPERM],
+  'an error with an unknown code': [coded('ECOFFEE'), err.EIO],
+  'an error with the code of a success': [coded('ok'), err.EIO],
+  'an error with a number for a code': [Object.assign(new Error('28'), { code: 28 }), err.EIO],
+  'an error without a code': [new TypeError('undefined is not a function'), err.EIO],
+  'an error whose words are too long': [new Error('é'.repeat(100_000)), err.EIO],
+  'an error without words': [new Error(''), err.EIO],
+  'a string': ['no', err.EIO],
+  'an object with a code': [{ code: 'ENOMEM' }, err.ENOMEM],
+  'an object without a prototype': [Object.create(null), err.EIO],
+  'a symbol': [Symbol('no'), err.EIO],
+  undefined: [undefined, err.EIO],
+  null: [null, err.EIO],
+};
+
+function raise(reason: unknown): never {
+  throw reason;
+}
+
+/** All commands fail but reads at offset 1. */
+function failing(fail: () => never | Promise<never>): Backend {
+  return {
+    size: content.length,
+    read: (offset, length) => (offset === 1 ? content.subarray(1, 1 + length) : fail()),
+    write: fail,
+    flush: fail,
+    trim: fail,
+    writeZeroes: fail,
+    cache: fail,
+  };
+}
+
+describe('a backend that fails', () => {
+  for (const [what, [reason, number]] of Object.entries(failures)) {
+    for (const [how, fail] of [
+      ['throws', () => raise(reason)],
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what is tested
+      ['rejects with', () => Promise.reject(reason)],
+    ] as const) {
+      test(`and ${how} ${what}: the client gets ${number}, and goes on`, async (t) => {
+        for (const headers of headerKinds) {
+          const logged: object[] = [];
+          const quiet = () => undefined;
+          const logger = {
+            debug: quiet,
+            info: quiet,
+            warn: (details: object) => logged.push(details),
+            error: quiet,
+          };
+          const options = { exports: { '': failing(fail) }, logger };
+          const client = await (await serve(t, options)).open(headers);
+          for (const fields of [
+            { type: cmd.read, length: 10 },
+            { type: cmd.write, payload: Buffer.alloc(10) },
+            { type: cmd.flush },
+            { type: cmd.trim, length: 10 },
+            { type: cmd.writeZeroes, length: 10 },
+            { type: cmd.cache, length: 10 },
+          ]) {
+            assert.equal((await client.call(fields)).error, number);
+          }
+          const { data } = await client.call({ type: cmd.read, offset: 1, length: 10 });
+          assert.deepEqual(data, content.subarray(1, 11));
+          assert.equal(logged.length, 6);
+        }
+      });
+    }
+  }
+
+  test('says why to clients whose headers have room for it', async (t) => {
+    const backend = failing(() => raise(coded('ENOSPC')));
+    for (const headers of ['structured', 'extended'] as const) {
+      const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+      const { message } = await client.call({ type: cmd.trim, length: 1 });
+      assert.equal(message, 'ENOSPC: it was ENOSPC');
+    }
+  });
+});
+
+describe('a read of another length', () => {
+  const wrong: Record<string, unknown> = {
+    'too short': content.subarray(0, 99),
+    'too long': content.subarray(0, 101),
+    empty: new Uint8Array(0),
+    'pieces that are too short': [content.subarray(0, 50), content.subarray(0, 49)],
+    'pieces that are too long': [content.subarray(0, 50), content.subarray(0, 51)],
+    'no pieces': [],
+    nothing: undefined,
+    null: null,
+    'a string': 'x'.repeat(100),
+    'a number': 100,
+    'pieces that are none': ['x'.repeat(100)],
+    'an object': { length: 100, byteLength: 100 },
+  };
+  for (const [what, answer] of Object.entries(wrong)) {
+    for (const [when, read] of [
+      ['at once', () => answer as Buffer],
+      ['later', () => Promise.resolve(answer as Buffer)],
+    ] as const) {
+      test(`${what}, ${when}, is EIO, and the connection goes on`, async (t) => {
+        for (const headers of headerKinds) {
+          const backend = {
+            size: content.length,
+            read: (offset: number, length: number) =>
+              offset === 1 ? content.subarray(1, 1 + length) : read(),
+          };
+          const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+          assert.equal((await client.call({ type: cmd.read, length: 100 })).error, err.EIO);
+          const { data } = await client.call({ type: cmd.read, offset: 1, length: 10 });
+          assert.deepEqual(data, content.subarray(1, 11));
+        }
+      });
+    }
+  }
+
+  test('by readSlice is EIO as well, and no byte of it is sent', async (t) => {
+    for (const [memory, start] of [
+      [content.subarray(0, 100), 1],
+      [content.subarray(0, 100), -1],
+      [content.subarray(0, 99), 0],
+      [content.subarray(0, 100), NaN],
+      [new Uint8Array(0), 0],
+    ] as const) {
+      for (const headers of headerKinds) {
+        const backend: Backend = {
+          size: content.length,
+          read: (offset, length) => content.subarray(offset, offset + length),
+          readSlice: (offset, _length, slice) => {
+            slice.memory = memory;
+            slice.start = start;
+            return offset === 0;
+          },
+        };
+        const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+        assert.equal((await client.call({ type: cmd.read, length: 100 })).error, err.EIO);
+        const { data } = await client.call({ type: cmd.read, offset: 1, length: 10 });
+        assert.deepEqual(data, content.subarray(1, 11));
+      }
+    }
+  });
+});

@@ -1,0 +1,162 @@
+/** What a connection may have in progress, and that a client which does not read is not served. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Backend } from '../../lib/index.js';
+import { duplexPair } from '../transport/support/duplex.js';
+import { ByteClient, headerKinds, requestBytes } from '../support/byte-client.js';
+import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
+import { cmd, err } from '../support/numbers.js';
+import { places, serve, turn, until } from '../support/serving.js';
+
+const content = pattern(1 << 20);
+const mebibyte = 2 ** 20;
+
+for (const place of places) {
+  describe(`requests in flight, on ${place}`, () => {
+    for (const requestsInFlightMax of [1, 3]) {
+      test(`a backend never sees more than requestsInFlightMax ${requestsInFlightMax}`, async (t) => {
+        const disk = new SlowDisk(t, content);
+        const limits = { requestsInFlightMax };
+        const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+        const cookies = Array.from({ length: 40 }, (_, index) =>
+          client.request({ type: cmd.read, offset: index, length: 5 }),
+        );
+        for (const [index, cookie] of cookies.entries()) {
+          await disk.begun(Math.min(index + requestsInFlightMax, cookies.length));
+          disk.finish();
+          const reply = await client.reply();
+          assert.equal(reply.cookie, cookie);
+          assert.deepEqual(reply.data, content.subarray(index, index + 5));
+        }
+        assert.equal(disk.mostCalls, requestsInFlightMax);
+      });
+    }
+
+    test('a backend never sees more bytes than bytesInFlightMax and one request', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const limits = { bytesInFlightMax: 100_000 };
+      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      for (let index = 0; index < 30; index++) {
+        client.request(
+          index % 2 === 0
+            ? { type: cmd.read, offset: index, length: 40_000 }
+            : { type: cmd.write, offset: 500_000, payload: pattern(40_000) },
+        );
+      }
+      for (let index = 0; index < 30; index++) {
+        await disk.begun(Math.min(index + 3, 30));
+        disk.finish();
+        assert.equal((await client.reply()).error, 0);
+      }
+      assert.equal(disk.mostCalls, 3);
+      assert.equal(disk.mostBytes, 120_000);
+    });
+
+    test('a client is not read on while its requests wait', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const limits = { requestsInFlightMax: 2 };
+      const serving = await serve(t, { exports: { '': disk }, limits }, place);
+      const client = await serving.open();
+      const count = 300;
+      for (let index = 0; index < count; index++) {
+        client.request({ type: cmd.write, payload: pattern(100_000, index) });
+      }
+      await disk.begun(2);
+      const other = await serving.connect();
+      await other.greet();
+      for (let index = 0; index < 100; index++) await turn();
+      // Far more than sockets hold for a reader that has stopped.
+      const kept = client.stream.writableLength;
+      assert.ok(kept > 10 * mebibyte, `only ${kept} bytes were left with the client`);
+      disk.release();
+      for (let index = 0; index < count; index++) assert.equal((await client.reply()).error, 0);
+      assert.equal(disk.mostCalls, 2);
+      assert.ok(disk.bytes.subarray(0, 100_000).equals(pattern(100_000, count - 1)));
+    });
+
+    test('what is wrong among many that wait is answered in its turn', async (t) => {
+      const disk = new SlowDisk(t, content);
+      const limits = { requestsInFlightMax: 1 };
+      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      for (let index = 0; index < 20; index++) {
+        client.request({ type: cmd.read, offset: index, length: 5 });
+        client.request({ type: 99 });
+      }
+      for (let index = 0; index < 20; index++) {
+        await disk.begun(index + 1);
+        disk.finish();
+        assert.deepEqual((await client.reply()).data, content.subarray(index, index + 5));
+        assert.equal((await client.reply()).error, err.EINVAL);
+      }
+    });
+  });
+
+  describe(`a client that does not read, on ${place}`, () => {
+    const length = 65_536;
+    const count = 1500;
+
+    for (const [what, late] of [
+      ['answers at once', false],
+      ['needs time', true],
+    ] as const) {
+      test(`gets no more than fits the sockets of a backend that ${what}`, async (t) => {
+        let calls = 0;
+        const read = (offset: number): Buffer => {
+          calls++;
+          return content.subarray(offset, offset + length);
+        };
+        const backend: Backend = {
+          size: content.length,
+          read: (offset) => (late ? turn().then(() => read(offset)) : read(offset)),
+        };
+        const limits = { bytesInFlightMax: 4 * length };
+        const exports = { '': backend, other: new BufferDisk(content) };
+        const serving = await serve(t, { exports, limits }, place);
+        const client = await serving.open();
+        client.stream.pause();
+        for (let index = 0; index < count; index++) {
+          client.request({ type: cmd.read, offset: index, length });
+        }
+        // While an ordinary client is served as ever.
+        const other = await serving.open('structured', 'other');
+        for (let index = 0; index < 200; index++) {
+          const { data } = await other.call({ type: cmd.read, offset: index, length: 100 });
+          assert.deepEqual(data, content.subarray(index, index + 100));
+        }
+        // Sockets may hold megabytes; all of it would be 94 MiB.
+        assert.ok(calls > 0 && calls < count / 2, `${calls} of ${count} were read`);
+        client.stream.resume();
+        for (let index = 0; index < count; index++) {
+          const { data } = await client.reply();
+          assert.ok(data.equals(content.subarray(index, index + length)));
+        }
+        assert.equal(calls, count);
+      });
+    }
+  });
+}
+
+describe('a client that reads nothing of a Duplex', () => {
+  for (const headers of headerKinds) {
+    test(`does not make errors pile up, with ${headers} headers`, async (t) => {
+      const { server } = await serve(t, { exports: { '': new BufferDisk(content) } }, 'duplex');
+      const [near, far] = duplexPair();
+      t.after(() => far.destroy());
+      void server.serve(far);
+      const client = new ByteClient(near);
+      await client.open(headers);
+      near.pause();
+      const count = 50_000;
+      const wrong = Array.from({ length: count }, () => requestBytes(headers, { type: 99 }));
+      near.write(Buffer.concat(wrong));
+      await until(() => far.writableNeedDrain);
+      for (let index = 0; index < 50; index++) await turn();
+      assert.ok(far.writableLength < 2 * mebibyte, `${far.writableLength} bytes are queued`);
+      near.resume();
+      for (let index = 0; index < count; index++) {
+        client.ask({ type: 99, cookie: 1n });
+        assert.equal((await client.reply()).error, err.EINVAL);
+      }
+    });
+  }
+});

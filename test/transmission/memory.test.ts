@@ -1,0 +1,234 @@
+/** Whose memory the bytes of reads and writes lie in. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MemoryBackend } from '../../lib/backend/memory.js';
+import type { Backend } from '../../lib/index.js';
+import { duplexPair } from '../transport/support/duplex.js';
+import { ByteClient, headerKinds, requestBytes } from '../support/byte-client.js';
+import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
+import { cmd, err } from '../support/numbers.js';
+import { places, serve, turn } from '../support/serving.js';
+
+const size = 1 << 20;
+const content = pattern(size);
+
+for (const place of places) {
+  for (const headers of headerKinds) {
+    describe(`reading, with ${headers} headers on ${place}`, () => {
+      const piecewise: Backend = {
+        size,
+        read: (offset, length) => {
+          const pieces: Uint8Array[] = [new Uint8Array(0)];
+          for (let at = 0, step = 1; at < length; at += step, step = (step * 3) % 5000) {
+            pieces.push(content.subarray(offset + at, offset + Math.min(at + step, length)));
+          }
+          return pieces;
+        },
+      };
+      const sliced: Backend = {
+        size,
+        read: (offset, length) => content.subarray(offset, offset + length),
+        readSlice: (offset, length, slice) => {
+          slice.memory = content;
+          slice.start = offset;
+          return length % 2 === 0;
+        },
+      };
+      const shared = new Uint8Array(new SharedArrayBuffer(size));
+      shared.set(content);
+      const backends: Record<string, Backend> = {
+        'a view': new BufferDisk(content),
+        'pieces of all sizes': piecewise,
+        'a slice, or a view where there is none': sliced,
+        'shared memory': {
+          size,
+          read: (offset, length) => shared.subarray(offset, offset + length),
+        },
+      };
+      for (const [what, backend] of Object.entries(backends)) {
+        test(`${what} gives the bytes`, async (t) => {
+          const client = await (await serve(t, { exports: { '': backend } }, place)).open(headers);
+          const ranges = [
+            [0, 1],
+            [1, 2],
+            [5, 4096],
+            [4096, 4097],
+            [100_001, 70_000],
+            [0, size],
+            [size - 1, 1],
+          ] as const;
+          for (const [offset, length] of ranges) {
+            client.request({ type: cmd.read, offset, length });
+          }
+          for (const [offset, length] of ranges) {
+            const { data } = await client.reply();
+            assert.ok(data.equals(content.subarray(offset, offset + length)));
+          }
+        });
+      }
+
+      test('a thousand pieces and more are one reply', async (t) => {
+        const backend: Backend = {
+          size,
+          read: (offset, length) =>
+            Array.from({ length }, (_, at) => content.subarray(offset + at, offset + at + 1)),
+        };
+        const client = await (await serve(t, { exports: { '': backend } }, place)).open(headers);
+        const { data } = await client.call({ type: cmd.read, offset: 9, length: 3000 });
+        assert.ok(data.equals(content.subarray(9, 3009)));
+      });
+
+      test('memory that was never written is zeros, and what was is what it was', async (t) => {
+        const disk = new MemoryBackend(2 ** 40, { chunkBytes: 65_536 });
+        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const offset = 2 ** 39 + 1000;
+        const { data: before } = await client.call({ type: cmd.read, offset, length: 200_000 });
+        assert.ok(before.equals(Buffer.alloc(200_000)));
+        await client.call({ type: cmd.write, offset, payload: content.subarray(0, 100_000) });
+        const { data } = await client.call({ type: cmd.read, offset: offset - 5, length: 100_010 });
+        const zeros = Buffer.alloc(5);
+        assert.ok(data.equals(Buffer.concat([zeros, content.subarray(0, 100_000), zeros])));
+      });
+    });
+  }
+}
+
+/** A disk that gives its own memory for payloads, and checks that it gets them there. */
+class TargetDisk extends BufferDisk {
+  readonly targets: Uint8Array[] = [];
+
+  writeTarget(offset: number, length: number): Uint8Array | undefined {
+    const target = this.bytes.subarray(offset, offset + length);
+    this.targets.push(target);
+    return target;
+  }
+
+  override write(offset: number, data: Uint8Array, options: { fua: boolean }): void {
+    const target = this.targets.pop();
+    // Data that came whole with its request need not lie there.
+    this.calls.push(data === target ? 'in place' : 'elsewhere');
+    void super.write(offset, data, options);
+  }
+}
+
+for (const place of places) {
+  for (const headers of headerKinds) {
+    describe(`payloads that come in parts, with ${headers} headers on ${place}`, () => {
+      test('are received into the memory that the backend gives', async (t) => {
+        const disk = new TargetDisk(Buffer.alloc(size));
+        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        for (const length of [2, 100, 16_384, 300_000, size - 10]) {
+          const write = client.ask({
+            type: cmd.write,
+            offset: 7,
+            payload: pattern(length, length),
+          });
+          const bytes = requestBytes(headers, write);
+          const cut = bytes.length - (length >> 1);
+          client.send(bytes.subarray(0, cut));
+          await turn();
+          client.send(bytes.subarray(cut));
+          assert.equal((await client.reply()).error, 0);
+          assert.ok(disk.bytes.subarray(7, 7 + length).equals(pattern(length, length)));
+        }
+        assert.deepEqual(
+          disk.calls.filter((call) => !call.startsWith('write')),
+          Array.from({ length: 5 }, () => 'in place'),
+        );
+      });
+
+      for (const [what, writeTarget] of Object.entries({
+        'gives nothing': () => undefined,
+        'gives memory of another length': () => new Uint8Array(100),
+        throws: () => {
+          throw new Error('no memory here');
+        },
+      })) {
+        test(`go through write() where the backend ${what}`, async (t) => {
+          const disk = Object.assign(new BufferDisk(Buffer.alloc(size)), { writeTarget });
+          const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+          const payload = pattern(500_000, 3);
+          assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
+          assert.ok(disk.bytes.subarray(0, payload.length).equals(payload));
+        });
+      }
+    });
+  }
+}
+
+describe('a backend that keeps what it is given', () => {
+  test('keeps it, though a client of a Duplex uses its own memory again', async (t) => {
+    const disk = new SlowDisk(t, Buffer.alloc(size));
+    const { server } = await serve(t, { exports: { '': disk } }, 'duplex');
+    const [near, far] = duplexPair();
+    t.after(() => near.destroy());
+    // A client that shares memory with the server: no copy is made on the way.
+    const push = far.push.bind(far);
+    const shared: Buffer[] = [];
+    far.push = (chunk: Buffer | null) => {
+      if (chunk !== null) shared.push(chunk);
+      return push(chunk);
+    };
+    void server.serve(far);
+    const client = new ByteClient(near);
+    await client.open();
+    const payloads = [pattern(10, 1), pattern(5000, 2), pattern(60_000, 3)];
+    const writes = payloads.map((payload) => client.ask({ type: cmd.write, payload }));
+    near.write(Buffer.concat(writes.map((write) => requestBytes('simple', write))));
+    await disk.begun(3);
+    for (const chunk of shared) chunk.fill(0xee);
+    for (const payload of payloads) {
+      assert.ok(payload.equals(disk.waiting[0]?.data ?? Buffer.alloc(0)));
+      disk.finish();
+      assert.equal((await client.reply()).error, 0);
+    }
+  });
+});
+
+describe('the other end of a Duplex that answers within a write', () => {
+  for (const transmit of ['auto', 'plain'] as const) {
+    for (const headers of headerKinds) {
+      test(`is served in order by ${transmit}, with ${headers} headers`, async (t) => {
+        const { server } = await serve(
+          t,
+          { exports: { '': new BufferDisk(content) }, transmit },
+          'duplex',
+        );
+        const [near, far] = duplexPair();
+        t.after(() => near.destroy());
+        void server.serve(far);
+        const client = new ByteClient(near);
+        await client.open(headers);
+        let asked = 0;
+        const ask = (): void => {
+          if (asked === 2000) return;
+          const write = asked % 3 === 0;
+          const offset = asked % 1000;
+          asked++;
+          // Some in two parts, of which the second comes later.
+          client.request(write ? { type: 99, offset } : { type: cmd.read, offset, length: 1000 });
+        };
+        near.on('data', ask);
+        ask();
+        near.write(
+          Buffer.concat(
+            Array.from({ length: 5 }, (_, index) =>
+              requestBytes(
+                headers,
+                client.ask({ type: cmd.read, offset: index, length: 50, cookie: BigInt(index) }),
+              ),
+            ),
+          ),
+        );
+        let [reads, errors] = [0, 0];
+        while (reads + errors < 2000 + 5) {
+          const { error } = await client.reply();
+          if (error === 0) reads++;
+          else errors++;
+          if (error !== 0) assert.equal(error, err.EINVAL);
+        }
+        assert.equal(errors, Math.ceil(2000 / 3));
+      });
+    }
+  }
+});

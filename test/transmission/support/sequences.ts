@@ -1,0 +1,120 @@
+/** Random requests, good and bad, and what a server answers to them however they are cut. */
+import type { TestContext } from 'node:test';
+import fc from 'fast-check';
+import { MemoryBackend } from '../../../lib/backend/memory.js';
+import type { Backend } from '../../../lib/index.js';
+import { requestBytes, type Headers, type RequestFields } from '../../support/byte-client.js';
+import { BufferDisk, pattern } from '../../support/disks.js';
+import { cmd, cmdFlag } from '../../support/numbers.js';
+import { serve, turn, type Place, type Serving } from '../../support/serving.js';
+
+export const diskBytes = 200_000;
+/** Reads are before it, changes behind: what is read while it is written to is not defined. */
+const boundary = 100_000;
+const payloads = pattern(diskBytes, 77);
+
+/** Disks with the same content, that read and take payloads in every way there is. */
+export const diskKinds: Readonly<Record<string, () => Backend>> = {
+  'a backend that keeps what it is given': () => new BufferDisk(pattern(diskBytes)),
+  'a backend that consumes at once': () =>
+    Object.assign(new BufferDisk(pattern(diskBytes)), { consumesWrites: true }),
+  'memory in chunks of 4 KiB': () => filled(new MemoryBackend(diskBytes, { chunkBytes: 4096 })),
+  'memory in one chunk': () => filled(new MemoryBackend(diskBytes)),
+};
+
+function filled(disk: MemoryBackend): MemoryBackend {
+  disk.write(0, pattern(diskBytes));
+  return disk;
+}
+
+/** The last two read everything that the others have left behind, and disconnect. */
+export function sequenceBytes(
+  headers: Headers,
+  requests: readonly RequestFields[],
+  length = diskBytes,
+): Buffer {
+  const last = [{ type: cmd.read, length }, { type: cmd.disc }];
+  return Buffer.concat(
+    [...requests, ...last].map((fields, index) =>
+      requestBytes(headers, { ...fields, cookie: BigInt(index) }),
+    ),
+  );
+}
+
+/** Everything that a server says to `pieces`, each of which is a packet of its own. */
+export async function answers(
+  serving: Serving,
+  headers: Headers,
+  pieces: readonly Uint8Array[],
+): Promise<Buffer> {
+  const client = await serving.open(headers);
+  for (const piece of pieces) {
+    client.send(piece);
+    await turn();
+  }
+  return client.closed;
+}
+
+/** The same of a new server, for what leaves a backend changed. */
+export async function answersOf(
+  t: TestContext,
+  place: Place,
+  backend: Backend,
+  headers: Headers,
+  pieces: readonly Uint8Array[],
+): Promise<Buffer> {
+  const serving = await serve(t, { exports: { '': backend } }, place);
+  const bytes = await answers(serving, headers, pieces);
+  await serving.server.close();
+  return bytes;
+}
+
+/** `bytes` in pieces that end at the given places, in whatever order these are. */
+export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
+  const ends = [...new Set(places.map((place) => place % bytes.length))].sort((a, b) => a - b);
+  return [0, ...ends].map((start, index) => bytes.subarray(start, ends[index] ?? bytes.length));
+}
+
+const lengths = fc.oneof(
+  { weight: 4, arbitrary: fc.nat(300) },
+  { weight: 2, arbitrary: fc.nat(10_000) },
+  { weight: 1, arbitrary: fc.nat(60_000) },
+);
+const flags = fc.oneof(
+  { weight: 6, arbitrary: fc.constant(0) },
+  { weight: 1, arbitrary: fc.constantFrom(cmdFlag.fua, cmdFlag.noHole, cmdFlag.df, 0x8000) },
+);
+
+const readOffsets = fc.oneof(
+  { weight: 8, arbitrary: fc.nat(boundary - 60_000) },
+  { weight: 1, arbitrary: fc.constantFrom(0, 4095, 4096, diskBytes, 2 ** 40) },
+);
+const writeOffsets = fc.oneof(
+  { weight: 8, arbitrary: fc.integer({ min: boundary, max: diskBytes }) },
+  { weight: 1, arbitrary: fc.constantFrom(131_071, 131_072, 2 ** 40) },
+);
+
+const write = fc.record({ offset: writeOffsets, length: lengths }).map(({ offset, length }) => ({
+  type: cmd.write,
+  offset,
+  payload: payloads.subarray(0, length),
+}));
+
+const changing = fc.record({
+  type: fc.constantFrom(cmd.trim, cmd.writeZeroes),
+  offset: writeOffsets,
+  length: lengths,
+  flags,
+});
+
+const notChanging = fc.record({
+  type: fc.constantFrom(cmd.read, cmd.read, cmd.flush, cmd.cache, 99),
+  offset: readOffsets,
+  length: lengths,
+  flags,
+});
+
+export const requestLists: fc.Arbitrary<RequestFields[]> = fc.array(
+  fc.oneof<fc.Arbitrary<RequestFields>[]>(write, changing, notChanging),
+  { minLength: 1, maxLength: 25 },
+);

@@ -1,0 +1,94 @@
+/** Headers of replies, against bytes that are put together here. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import {
+  extendedReplyBytes,
+  readUint64,
+  simpleReplyBytes,
+  structuredReplyBytes,
+  writeExtendedReply,
+  writeSimpleReply,
+  writeStructuredReply,
+  writeUint64,
+} from '../../lib/wire/reply.js';
+import { Request } from '../../lib/wire/request.js';
+import { requestBytes } from '../support/byte-client.js';
+import { u16, u32, u64 } from '../support/numbers.js';
+
+const uint64 = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n });
+const uint32 = fc.integer({ min: 0, max: 0xffffffff });
+const uint16 = fc.integer({ min: 0, max: 0xffff });
+const margin = 5;
+
+/** What `write` puts between two margins that it must not touch. */
+function written(length: number, write: (view: DataView, at: number) => void): Buffer {
+  const bytes = Buffer.alloc(length + 2 * margin, 0xaa);
+  write(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), margin);
+  const frame = Buffer.alloc(margin, 0xaa);
+  assert.deepEqual(bytes.subarray(0, margin), frame);
+  assert.deepEqual(bytes.subarray(margin + length), frame);
+  return bytes.subarray(margin, margin + length);
+}
+
+function requestOf(cookie: bigint, offset = 0n): Request {
+  const bytes = requestBytes('extended', { type: 0, cookie, offset });
+  const request = new Request();
+  assert.ok(request.readExtended(new DataView(Uint8Array.from(bytes).buffer), 0));
+  return request;
+}
+
+describe('the headers of replies', () => {
+  test('simple', () => {
+    fc.assert(
+      fc.property(uint64, uint32, (cookie, error) => {
+        const bytes = written(simpleReplyBytes, (view, at) => {
+          writeSimpleReply(view, at, requestOf(cookie), error);
+        });
+        assert.deepEqual(bytes, Buffer.concat([u32(0x67446698), u32(error), u64(cookie)]));
+      }),
+    );
+  });
+
+  test('structured', () => {
+    fc.assert(
+      fc.property(uint64, uint16, uint16, uint32, (cookie, flags, type, length) => {
+        const bytes = written(structuredReplyBytes, (view, at) => {
+          writeStructuredReply(view, at, requestOf(cookie), flags, type, length);
+        });
+        const fields = [u32(0x668e33ef), u16(flags), u16(type), u64(cookie), u32(length)];
+        assert.deepEqual(bytes, Buffer.concat(fields));
+      }),
+    );
+  });
+
+  test('extended: the offset comes back as well, all of its 64 bits', () => {
+    fc.assert(
+      fc.property(uint64, uint64, uint16, uint16, uint32, (cookie, offset, flags, type, length) => {
+        const bytes = written(extendedReplyBytes, (view, at) => {
+          writeExtendedReply(view, at, requestOf(cookie, offset), flags, type, length);
+        });
+        const ids = [u32(0x6e8a278c), u16(flags), u16(type), u64(cookie)];
+        assert.deepEqual(bytes, Buffer.concat([...ids, u64(offset), u64(length)]));
+      }),
+    );
+  });
+});
+
+describe('64-bit numbers', () => {
+  test('are written and read exactly up to 2^53 - 1', () => {
+    fc.assert(
+      fc.property(fc.bigInt({ min: 0n, max: 2n ** 53n - 1n }), (value) => {
+        const bytes = written(8, (view, at) => writeUint64(view, at, Number(value)));
+        assert.deepEqual(bytes, u64(value));
+        assert.equal(readUint64(new DataView(Uint8Array.from(bytes).buffer), 0), Number(value));
+      }),
+    );
+  });
+
+  test('past that are known to be larger', () => {
+    for (const value of [2n ** 53n, 2n ** 64n - 1n]) {
+      assert.ok(readUint64(new DataView(Uint8Array.from(u64(value)).buffer), 0) >= 2 ** 53);
+    }
+  });
+});
