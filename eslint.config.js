@@ -1,0 +1,81 @@
+import js from '@eslint/js';
+import { defineConfig, globalIgnores } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+/** What each folder of lib/ may import besides the leaves. Imports point down only. */
+const serving = ['transport', 'backend', 'filter', 'wire'];
+const connecting = ['handshake', 'transmission', ...serving];
+const mayImport = {
+  native: [],
+  wire: [],
+  backend: ['native'],
+  filter: ['backend'],
+  transport: ['native', 'wire'],
+  handshake: serving,
+  transmission: serving,
+  server: connecting,
+  client: connecting,
+  cli: ['server', 'client', ...connecting],
+};
+const folders = Object.keys(mayImport);
+
+function forbidImports(pattern, message) {
+  return { 'no-restricted-imports': ['error', { patterns: [{ regex: pattern, message }] }] };
+}
+
+const importDirections = folders.map((folder) => {
+  const allowed = [folder, ...mayImport[folder]];
+  const forbidden = folders.filter((other) => !allowed.includes(other));
+  return {
+    files: [`lib/${folder}/**`],
+    rules: forbidImports(
+      String.raw`\.\./((${forbidden.join('|')})/|index\.js|test/|benchmarks/)`,
+      `Imports point down only: lib/${folder} may import ${allowed.join(', ')}, errors and limits.`,
+    ),
+  };
+});
+
+export default defineConfig(
+  globalIgnores(['build/', 'dist/', 'prebuilds/']),
+  js.configs.recommended,
+  {
+    files: ['**/*.{js,mjs}'],
+    languageOptions: { globals: { console: 'readonly', process: 'readonly' } },
+  },
+  {
+    files: ['**/*.ts'],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true } },
+    rules: {
+      eqeqeq: 'error',
+      'max-lines': ['error', 450],
+      'max-lines-per-function': ['error', 70],
+      '@typescript-eslint/no-confusing-void-expression': ['error', { ignoreArrowShorthand: true }],
+      '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+    },
+  },
+  ...importDirections,
+  {
+    files: ['lib/errors.ts', 'lib/limits.ts'],
+    rules: forbidImports(String.raw`^\.\.?/(?!errors\.js$)`, 'The leaves import nothing.'),
+  },
+  {
+    files: ['lib/index.ts'],
+    rules: forbidImports(String.raw`\.\./`, 'lib/ stands without its tests and benchmarks.'),
+  },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      // A describe() is one function around all its tests.
+      'max-lines-per-function': 'off',
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', package: 'node:test', name: ['describe', 'it', 'suite', 'test'] },
+          ],
+        },
+      ],
+    },
+  },
+);
