@@ -22,7 +22,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("fallocate", nbdcork::Fallocate),
       Method("seekData", nbdcork::SeekData),
       Method("seekHole", nbdcork::SeekHole),
-      Method("pageOffset", nbdcork::PageOffset),
+      Method("offsetIn", nbdcork::OffsetIn),
+      Method("adviseHugePages", nbdcork::AdviseHugePages),
       Method("blockDeviceSize", nbdcork::BlockDeviceSize),
   };
   napi_define_properties(env, exports, sizeof(methods) / sizeof(methods[0]), methods);

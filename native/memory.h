@@ -5,6 +5,7 @@
 // lib/native/addon.ts says what each takes and returns.
 namespace nbdcork {
 
-napi_value PageOffset(napi_env env, napi_callback_info info);
+napi_value OffsetIn(napi_env env, napi_callback_info info);
+napi_value AdviseHugePages(napi_env env, napi_callback_info info);
 
 }  // namespace nbdcork

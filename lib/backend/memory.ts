@@ -4,14 +4,21 @@
  * allocation. Owns: the chunks. They leave in replies as they are, and a reply
  * keeps its chunk alive where that is dropped meanwhile.
  */
+import { totalmem } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../errors.js';
-import { addon } from '../native/load.js';
 import type { Backend, Bytes, MaybePromise, Slice, WriteZeroesOptions } from './backend.js';
+import { allocatePages } from './pages.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from './zeros.js';
 
 const chunkBytesDefault = 2 ** 22;
-const pageBytes = 2 ** 12;
+/** Fewer chunks to tell apart, where each is committed in huge pages anyway. */
+const chunkBytesHuge = 2 ** 24;
+/**
+ * A disk of up to this share of the machine's memory gets huge pages. A larger
+ * one may be sparse, and there they would commit far more than was written.
+ */
+const hugePagesShareMax = 1 / 16;
 const chunkBytesMin = 2 ** 12;
 const chunkBytesMax = 2 ** 26;
 
@@ -24,8 +31,9 @@ const sliceBytesMax = 2 ** 24;
 export interface MemoryOptions {
   /**
    * Memory is taken in pieces of this many bytes when first written to: a
-   * power of two from 4 KiB to 64 MiB, 4 MiB unless given. The kernel commits
-   * the pages of a chunk one by one, so a chunk costs what is written to it.
+   * power of two from 4 KiB to 64 MiB. Unless given: 4 MiB, and 16 MiB for a
+   * disk of at most a sixteenth of the machine's memory. The kernel commits
+   * a chunk page by page, so it costs what is written to it.
    */
   readonly chunkBytes?: number;
   /**
@@ -50,11 +58,18 @@ export class MemoryBackend implements Backend {
   readonly consumesWrites = true;
   private readonly chunkBytes: number;
   private readonly chunksMax: number;
+  /** Exact, since chunks are powers of two; and quicker to multiply with than to divide by. */
+  private readonly chunksPerByte: number;
   private readonly chunks = new Map<number, Uint8Array>();
+  private readonly hugePages: boolean;
   private allocated = 0;
 
   constructor(size: number, options: MemoryOptions = {}) {
-    const { chunkBytes = chunkBytesDefault, chunksMax = chunksMaxDefault } = options;
+    const hugePages = size <= totalmem() * hugePagesShareMax;
+    const {
+      chunkBytes = hugePages ? chunkBytesHuge : chunkBytesDefault,
+      chunksMax = chunksMaxDefault,
+    } = options;
     if (!Number.isSafeInteger(size) || size < 0) {
       throw new NbdError(
         'NBDCORK_BAD_SIZE',
@@ -70,7 +85,9 @@ export class MemoryBackend implements Backend {
     }
     this.size = size;
     this.chunkBytes = chunkBytes;
+    this.chunksPerByte = 1 / chunkBytes;
     this.chunksMax = chunksMax;
+    this.hugePages = hugePages;
   }
 
   /** Bytes of memory that the disk's chunks take. */
@@ -80,7 +97,7 @@ export class MemoryBackend implements Backend {
 
   read(offset: number, length: number): Bytes {
     const { chunkBytes } = this;
-    const index = Math.floor(offset / chunkBytes);
+    const index = Math.floor(offset * this.chunksPerByte);
     const at = offset - index * chunkBytes;
     if (at + length > chunkBytes) return this.readAcross(offset, length);
     const chunk = this.chunks.get(index);
@@ -90,7 +107,7 @@ export class MemoryBackend implements Backend {
 
   readSlice(offset: number, length: number, slice: Slice): boolean {
     const { chunkBytes } = this;
-    const index = Math.floor(offset / chunkBytes);
+    const index = Math.floor(offset * this.chunksPerByte);
     const at = offset - index * chunkBytes;
     if (at + length > chunkBytes) return false;
     const chunk = this.chunks.get(index);
@@ -107,7 +124,7 @@ export class MemoryBackend implements Backend {
 
   write(offset: number, data: Uint8Array): void {
     const { chunkBytes } = this;
-    const index = Math.floor(offset / chunkBytes);
+    const index = Math.floor(offset * this.chunksPerByte);
     const at = offset - index * chunkBytes;
     if (at + data.length > chunkBytes) {
       this.writeAcross(offset, data);
@@ -121,7 +138,7 @@ export class MemoryBackend implements Backend {
 
   writeTarget(offset: number, length: number): Uint8Array | undefined {
     const { chunkBytes } = this;
-    const index = Math.floor(offset / chunkBytes);
+    const index = Math.floor(offset * this.chunksPerByte);
     const at = offset - index * chunkBytes;
     if (at + length > chunkBytes) return undefined;
     let chunk = this.chunks.get(index);
@@ -197,7 +214,7 @@ export class MemoryBackend implements Backend {
     const length = Math.min(this.chunkBytes, this.size - index * this.chunkBytes);
     let chunk: Uint8Array;
     try {
-      chunk = allocatePages(length);
+      chunk = allocatePages(length, this.hugePages);
     } catch (cause) {
       throw new NbdError(
         'ENOMEM',
@@ -278,16 +295,6 @@ export class MemoryBackend implements Backend {
 
 function viewOf(chunk: Uint8Array, at: number, length: number): Uint8Array {
   return new Uint8Array(chunk.buffer, chunk.byteOffset + at, length);
-}
-
-/**
- * Zeros that begin with a page, where that can be found out: the kernel copies
- * aligned memory a fifth faster. A page more is asked for, but not touched.
- */
-function allocatePages(length: number): Uint8Array {
-  const memory = new Uint8Array(length + pageBytes);
-  const offset = addon === undefined ? 0 : addon.pageOffset(memory);
-  return memory.subarray((pageBytes - offset) % pageBytes).subarray(0, length);
 }
 
 function isChunkSize(bytes: number): boolean {

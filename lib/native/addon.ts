@@ -59,8 +59,14 @@ export interface NativeAddon {
   /** lseek(SEEK_HOLE), likewise. */
   readonly seekHole: (fd: number, offset: number) => number;
 
-  /** Where in its page of 4096 bytes the memory of `bytes` begins. */
-  readonly pageOffset: (bytes: Uint8Array) => number;
+  /** Where the memory of `bytes` begins in its page, or other unit of `unitBytes`. */
+  readonly offsetIn: (bytes: Uint8Array, unitBytes: number) => number;
+
+  /**
+   * madvise(MADV_HUGEPAGE) for memory that begins with a page: whatever is
+   * touched in it is committed in pages of 2 MiB. A hint: 0 or `-errno`.
+   */
+  readonly adviseHugePages: (bytes: Uint8Array) => number;
 
   /** BLKGETSIZE64 of a block device in bytes, or `-errno`. */
   readonly blockDeviceSize: (fd: number) => number;

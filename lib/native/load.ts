@@ -16,7 +16,8 @@ const functions: Record<keyof NativeAddon, true> = {
   fallocate: true,
   seekData: true,
   seekHole: true,
-  pageOffset: true,
+  offsetIn: true,
+  adviseHugePages: true,
   blockDeviceSize: true,
 };
 

@@ -230,7 +230,10 @@ describe('memory has bounds', () => {
 
   for (const size of [-1, 0.5, NaN, Infinity, 2 ** 53]) {
     test(`a size of ${size} is refused`, () => {
-      assert.throws(() => new MemoryBackend(size, { chunkBytes: mebibyte }), { name: 'NbdError', code: 'NBDCORK_BAD_SIZE' });
+      assert.throws(() => new MemoryBackend(size, { chunkBytes: mebibyte }), {
+        name: 'NbdError',
+        code: 'NBDCORK_BAD_SIZE',
+      });
     });
   }
 

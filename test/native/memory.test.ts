@@ -1,22 +1,49 @@
 import assert from 'node:assert/strict';
+import { constants } from 'node:os';
 import { describe, it } from 'node:test';
 import { native, withoutAddon } from './support/native.js';
 
-describe('pageOffset', { skip: withoutAddon }, () => {
+describe('offsetIn', { skip: withoutAddon }, () => {
   it('moves with the view, and comes back after a page', () => {
     for (const buffer of [new ArrayBuffer(8_192), new SharedArrayBuffer(8_192)]) {
-      const { pageOffset } = native();
-      const start = pageOffset(new Uint8Array(buffer));
+      const { offsetIn } = native();
+      const start = offsetIn(new Uint8Array(buffer), 4_096);
       assert.ok(start >= 0 && start < 4_096, `${start}`);
       for (const at of [1, 64, 4_095, 4_096, 4_097, 8_192]) {
         const expected = (start + at) % 4_096;
-        assert.equal(pageOffset(new Uint8Array(buffer, at)), expected, `at ${at}`);
+        assert.equal(offsetIn(new Uint8Array(buffer, at), 4_096), expected, `at ${at}`);
       }
     }
   });
 
   it('throws for what is no Uint8Array', () => {
     const wrong = [new ArrayBuffer(1)];
-    assert.throws(() => Reflect.apply(native().pageOffset, undefined, wrong), TypeError);
+    assert.throws(() => Reflect.apply(native().offsetIn, undefined, wrong), TypeError);
+  });
+
+  it('throws for a unit of no bytes', () => {
+    assert.throws(() => native().offsetIn(new Uint8Array(1), 0), RangeError);
+  });
+});
+
+describe('adviseHugePages', { skip: withoutAddon }, () => {
+  const pageBytes = 4_096;
+
+  it('takes memory that begins with a page, and leaves its content', () => {
+    const { adviseHugePages, offsetIn } = native();
+    const memory = new Uint8Array(2 ** 22);
+    const start = (pageBytes - offsetIn(memory, pageBytes)) % pageBytes;
+    memory[start] = 7;
+    const result = adviseHugePages(memory.subarray(start, start + 2 ** 21));
+    // A kernel without huge pages refuses every such hint.
+    assert.ok(result === 0 || result === -constants.errno.EINVAL, `${result}`);
+    assert.equal(memory[start], 7);
+  });
+
+  it('refuses memory that does not', () => {
+    const { adviseHugePages, offsetIn } = native();
+    const memory = new Uint8Array(2 ** 20);
+    const start = offsetIn(memory, pageBytes) === 0 ? 1 : 0;
+    assert.equal(adviseHugePages(memory.subarray(start)), -constants.errno.EINVAL);
   });
 });
