@@ -8,7 +8,7 @@ export class MoreOutbox extends SocketOutbox {
     const last = this.pieceCount - 1;
     let taken = 0;
     for (let index = 0; index <= last; index++) {
-      const piece = this.view(index);
+      const piece = this.view(index, this.arena);
       const result = this.addon.send(this.fd, piece, more || index < last);
       this.counters.sends++;
       if (result < 0) return taken > 0 ? taken : result;

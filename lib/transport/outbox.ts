@@ -6,6 +6,7 @@
  * Hot: nothing here is allocated for a message.
  */
 import { Duplex, type Writable } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { NbdError } from '../errors.js';
 import type { StrategyName, Transport, TransportCounters } from './transport.js';
 import { headerBytesMax } from './transport.js';
@@ -57,21 +58,16 @@ export abstract class Outbox implements Transport {
     // On the peer's end Node ends a stream that may not be half open: what is pending goes first.
     if (stream instanceof Duplex) {
       stream.prependListener('end', () => {
-        if (this.pieceCount > 0) this.emit(false);
+        this.flush();
       });
     }
   }
 
   /**
-   * Send all pieces and `reset`, or see that they are sent as soon as that is
-   * possible. `more` says that the message goes on.
+   * Send all pieces and `reset`. What the kernel does not take waits in the
+   * stream. `more` says that the message goes on.
    */
   protected abstract emit(more: boolean): void;
-
-  /** The arena or the vector is full in the middle of a message: empty both. */
-  protected makeRoom(): void {
-    this.emit(true);
-  }
 
   /** A message is whole: send it now, or see that it is sent when the tick ends. */
   protected abstract messageEnded(): void;
@@ -87,19 +83,19 @@ export abstract class Outbox implements Transport {
         `A header has 0 to ${headerBytesMax} bytes, not ${length}: append it as a piece.`,
       );
     }
-    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) this.makeRoom();
+    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) this.emit(true);
     const at = this.arenaUsed;
     this.arenaUsed = at + length;
     if (length > 0) this.addPiece(0, at, length);
     return at;
   }
 
-  append(memory: Uint8Array, start = 0, length = memory.byteLength - start): void {
+  append(memory: Uint8Array, start = 0, length = memory.length - start): void {
     if (length === 0) return;
-    if (start < 0 || length < 0 || start + length > memory.byteLength) {
+    if (!(start >= 0 && length >= 0 && start + length <= memory.length)) {
       throw new NbdError('NBDCORK_BAD_PIECE', 'A piece must lie inside its memory.');
     }
-    if (this.pieceCount === piecesMax) this.makeRoom();
+    if (this.pieceCount === piecesMax) this.emit(true);
     this.addPiece(this.indexOf(memory), start, length);
   }
 
@@ -131,7 +127,7 @@ export abstract class Outbox implements Transport {
 
   sent(): Promise<void> {
     this.flush();
-    if (this.pieceCount > 0) this.makeRoom();
+    if (this.stream.writableEnded) return finished(this.stream, { readable: false });
     return new Promise((resolve, reject) => {
       this.stream.write('', (error) => {
         if (error) reject(error);
@@ -142,10 +138,8 @@ export abstract class Outbox implements Transport {
 
   end(): void {
     // Flushing may bring a Duplex's other end to answer at once, with a question to answer.
-    do {
-      this.flush();
-      if (this.pieceCount > 0) this.makeRoom();
-    } while (this.pieceCount > 0);
+    do this.flush();
+    while (this.pieceCount > 0);
     this.ended = true;
     this.stream.end();
   }
@@ -191,22 +185,36 @@ export abstract class Outbox implements Transport {
     this.buffers.length = 1;
   }
 
-  /** The first `taken` bytes are on their way: the pieces behind them stay. */
+  /** The first `taken` bytes, fewer than all, are with the kernel: the others stay. */
   protected drop(taken: number): void {
+    const pieces = this.pieces;
     let count = 0;
     let skip = taken;
-    while (skip > 0 && skip >= this.lengthOf(count)) skip -= this.lengthOf(count++);
-    if (count === this.pieceCount) {
-      this.reset();
-      return;
-    }
-    const pieces = this.pieces;
-    this.counters.bytes += taken;
-    this.pendingBytes -= taken;
+    while (skip >= this.lengthOf(count)) skip -= this.lengthOf(count++);
     pieces.copyWithin(0, count * pieceWidth, this.pieceCount * pieceWidth);
-    this.pieceCount -= count;
     pieces[1] = (pieces[1] ?? 0) + skip;
     pieces[2] = (pieces[2] ?? 0) - skip;
+    this.pieceCount -= count;
+    this.pendingBytes -= taken;
+    this.counters.bytes += taken;
+  }
+
+  /** All pieces go through the stream, in one writev where it can. */
+  protected giveToStream(): void {
+    const { stream } = this;
+    const headers = this.headersCopy();
+    stream.cork();
+    for (let index = 0; index < this.pieceCount; index++) {
+      this.counters.streamWrites++;
+      stream.write(this.view(index, headers));
+    }
+    this.reset();
+    stream.uncork();
+  }
+
+  /** The arena's content for the stream, which may keep it while the arena is used again. */
+  protected headersCopy(): Uint8Array {
+    return Buffer.from(this.arena.subarray(0, this.arenaUsed));
   }
 
   /** Drop what is pending: the stream is gone. */
@@ -215,24 +223,14 @@ export abstract class Outbox implements Transport {
     this.reset();
   }
 
-  /** The bytes of piece number `index`. */
-  protected view(index: number): Uint8Array {
+  /** The bytes of piece number `index`; `arena` or a copy of it holds the headers. */
+  protected view(index: number, arena: Uint8Array): Uint8Array {
     const at = index * pieceWidth;
-    const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
+    const buffer = this.pieces[at] === 0 ? arena : (this.buffers[this.pieces[at] ?? 0] ?? arena);
     const offset = this.pieces[at + 1] ?? 0;
     const length = this.pieces[at + 2] ?? 0;
     if (offset === 0 && length === buffer.byteLength) return buffer;
     return Buffer.from(buffer.buffer, buffer.byteOffset + offset, length);
-  }
-
-  /** Bytes of a piece that must outlive the arena: a copy where they lie there. */
-  protected lastingView(index: number): Uint8Array {
-    const view = this.view(index);
-    return this.inArena(index) ? Buffer.from(view) : view;
-  }
-
-  protected inArena(index: number): boolean {
-    return this.pieces[index * pieceWidth] === 0;
   }
 
   protected lengthOf(index: number): number {

@@ -15,8 +15,9 @@ export class PlainOutbox extends Outbox {
 
   protected override emit(): void {
     if (!this.usable()) return;
+    const headers = this.headersCopy();
     for (let index = 0; index < this.pieceCount; index++) {
-      this.waiting.push(this.lastingView(index));
+      this.waiting.push(this.view(index, headers));
     }
     this.reset();
     // A Duplex may hand a piece on at once to somebody who answers with a

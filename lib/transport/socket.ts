@@ -1,10 +1,8 @@
 /**
  * What the socket strategies share: raw sends on the descriptor while the
- * stream has nothing queued. What the kernel does not take stays here, but for
- * its beginning: that goes through the stream, whose completion tells that the
- * socket is writable again. So order is kept, nothing is polled, and payloads
- * are neither copied nor cut into chunks for the stream. Callers: Outbox.
- * Calls: the strategy's `transmit`, the stream.
+ * stream has nothing queued, and the stream for whatever the kernel does not
+ * take at once. Order is kept because a raw send is made only when the stream
+ * is empty. Callers: Outbox. Calls: the strategy's `transmit`, the stream.
  */
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
@@ -20,24 +18,9 @@ const transientErrors: ReadonlySet<number> = new Set([
   -constants.errno.ENOMEM,
 ]);
 
-/** What the stream is given when the kernel takes no more: little, so that the rest stays in place. */
-const probeBytesMax = 8 * 1024;
-
 export abstract class SocketOutbox extends Outbox {
   protected readonly addon: NativeAddon;
   protected readonly fd: number;
-  /** Writes of ours that the stream has not completed. */
-  private handedOver = 0;
-  private owesDrain = false;
-  private readonly writeCompleted = (): void => {
-    this.handedOver--;
-    if (this.stream.destroyed) return;
-    if (this.pieceCount > 0 && this.stream.writableLength === 0) this.emit(false);
-    if (this.owesDrain && this.queuedBytes === 0) {
-      this.owesDrain = false;
-      this.stream.emit('drain');
-    }
-  };
 
   constructor(socket: Socket, fd: number, addon: NativeAddon) {
     super(socket);
@@ -55,70 +38,31 @@ export abstract class SocketOutbox extends Outbox {
   protected override emit(more: boolean): void {
     // The descriptor is the socket's only until it is destroyed.
     if (!this.usable()) return;
-    const { stream } = this;
-    if (stream.writableLength > 0) {
-      // Behind a probe there is nothing to do but to wait for it.
-      if (this.handedOver === 0 || stream.writableNeedDrain) this.handOverAll();
+    if (this.stream.writableLength > 0) {
+      this.fallBack();
       return;
     }
-    const taken = this.transmit(more);
+    let taken = this.transmit(more);
+    // A reader that is awake makes room while it is being sent to, so what a
+    // short send left is tried again, until the kernel takes nothing.
+    while (taken > 0 && taken < this.pendingBytes) {
+      this.counters.shortSends++;
+      this.drop(taken);
+      taken = this.transmit(more);
+    }
     if (taken === this.pendingBytes) {
       this.reset();
-    } else if (taken < 0 && !transientErrors.has(taken)) {
-      this.fail(taken);
-    } else {
+    } else if (transientErrors.has(taken)) {
       this.counters.shortSends++;
-      if (taken > 0) this.drop(taken);
-      this.probe();
+      this.fallBack();
+    } else {
+      this.fail(taken);
     }
   }
 
-  protected override makeRoom(): void {
-    this.emit(true);
-    if (this.pieceCount > 0) this.handOverAll();
-  }
-
-  /** Node's rule for what its streams do not know of: full at the high-water mark, then 'drain'. */
-  protected override writable(): boolean {
-    const stream = this.stream;
-    if (this.handedOver === 0 || !stream.writable || stream.writableNeedDrain) {
-      return super.writable();
-    }
-    if (this.pendingBytes + stream.writableLength < stream.writableHighWaterMark) return true;
-    this.owesDrain = true;
-    return false;
-  }
-
-  /** The beginning of what is pending, short enough that the stream's own 'drain' does not follow. */
-  private probe(): void {
-    const { stream } = this;
-    const bytes = Math.min(
-      this.lengthOf(0),
-      probeBytesMax,
-      Math.max(stream.writableHighWaterMark - 1, 1),
-    );
-    const piece = this.lastingView(0).subarray(0, bytes);
+  private fallBack(): void {
     this.counters.fallbacks++;
-    this.counters.streamWrites++;
-    this.handedOver++;
-    this.drop(bytes);
-    stream.write(piece, this.writeCompleted);
-  }
-
-  /** Everything goes through the stream: what was queued there first keeps its place. */
-  private handOverAll(): void {
-    const { stream } = this;
-    this.counters.fallbacks++;
-    this.handedOver++;
-    stream.cork();
-    for (let index = 0; index < this.pieceCount; index++) {
-      this.counters.streamWrites++;
-      const isLast = index === this.pieceCount - 1;
-      stream.write(this.lastingView(index), isLast ? this.writeCompleted : undefined);
-    }
-    this.reset();
-    stream.uncork();
-    if (stream.writableNeedDrain) this.owesDrain = false;
+    this.giveToStream();
   }
 
   private fail(errno: number): void {

@@ -15,12 +15,6 @@ export class StreamOutbox extends Outbox {
 
   protected override emit(): void {
     if (!this.usable()) return;
-    this.stream.cork();
-    for (let index = 0; index < this.pieceCount; index++) {
-      this.counters.streamWrites++;
-      this.stream.write(this.lastingView(index));
-    }
-    this.reset();
-    this.stream.uncork();
+    this.giveToStream();
   }
 }

@@ -5,7 +5,7 @@ import { createWriteStream, readFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
-import { describe, test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { codeOf } from '../../lib/errors.js';
 import { descriptorOf } from '../../lib/transport/handle.js';
@@ -110,11 +110,26 @@ test('a header that is too long is refused', () => {
   assert.equal(transport.queuedBytes, headerBytesMax);
 });
 
+test('a piece outside its memory is refused', () => {
+  const transport = attach(new PassThrough());
+  const memory = Buffer.alloc(10);
+  for (const [start, length] of [
+    [-1, 5],
+    [5, -1],
+    [5, 6],
+    [11, undefined],
+    [NaN, 1],
+  ] as const) {
+    assert.throws(() => transport.append(memory, start, length), { code: 'NBDCORK_BAD_PIECE' });
+  }
+  transport.append(memory, 5);
+  transport.append(memory, 10);
+  assert.equal(transport.queuedBytes, 5);
+});
+
 for (const strategy of wantedStrategies) {
-  test(
-    `${strategy}: a message after end() is one error`,
-    { skip: skipReason(strategy) },
-    async (t) => {
+  describe(strategy, { skip: skipReason(strategy) }, () => {
+    test('a message after end() is one error', async (t) => {
       const { sender } = await openTcp(t);
       const transport = attach(sender, { strategy });
       const reports = new Reports(sender);
@@ -123,16 +138,26 @@ for (const strategy of wantedStrategies) {
       assert.ok(!sender.destroyed, 'an empty message is no write');
       assert.equal(transport.send(Buffer.from('late')), false);
       assert.equal(transport.send(Buffer.from('later')), false);
+      await assert.rejects(transport.sent());
       await reports.closed;
       assert.deepEqual(reports.errors.map(codeOf), ['NBDCORK_WRITE_AFTER_END']);
       assert.equal(transport.counters.bytes, 0);
-    },
-  );
+    });
 
-  test(
-    `${strategy}: a destroyed socket sends nothing`,
-    { skip: skipReason(strategy) },
-    async (t) => {
+    test('sent() after end()', async (t) => {
+      const { sender, receiver } = await openUnix(t);
+      const transport = attach(sender, { strategy });
+      const received = new Receiver(receiver);
+      transport.send(Buffer.alloc(1_000_000));
+      transport.end();
+      const sent = transport.sent();
+      received.read();
+      await sent;
+      await transport.sent();
+      assert.equal((await received.closed).length, 1_000_000);
+    });
+
+    test('a destroyed socket sends nothing', async (t) => {
       const { sender, receiver } = await openUnix(t);
       const transport = attach(sender, { strategy });
       const received = new Receiver(receiver).read();
@@ -142,10 +167,11 @@ for (const strategy of wantedStrategies) {
         assert.equal(each.send(Buffer.from('late')), false);
         await tick();
         assert.equal(each.queuedBytes, 0);
+        await assert.rejects(each.sent());
       }
       assert.equal((await received.closed).length, 0);
-    },
-  );
+    });
+  });
 }
 
 test('a file is written', async (t) => {
@@ -179,7 +205,7 @@ describe('a descriptor that has another owner by now', { skip: withoutAddon }, (
 
 /** Open connections until one of their sockets has the descriptor `fd`. */
 async function takeDescriptor(
-  t: Parameters<typeof openTcp>[0],
+  t: TestContext,
   fd: number | undefined,
 ): Promise<{ owner: Socket; peer: Socket }> {
   for (;;) {

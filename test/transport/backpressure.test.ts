@@ -64,7 +64,7 @@ async function stopAndGo(t: TestContext, kind: LinkKind, wanted: Wanted): Promis
   assert.ok(transport.queuedBytes > 5000);
   if (isSocketStrategy(transport)) {
     assert.ok(transport.counters.shortSends > 0);
-    assert.ok(transport.counters.fallbacks >= transport.counters.shortSends);
+    assert.ok(transport.counters.fallbacks > 0);
     assert.ok(transport.counters.streamWrites > 0);
   }
 

@@ -42,20 +42,18 @@ function corkOf(link: SocketLink): number | undefined {
 }
 
 /** What answers the first call as it is told, and the later ones as the addon does. */
-function once<F extends 'send' | 'sendmsg'>(name: F, answer: () => number): Partial<NativeAddon> {
+function first(name: 'send' | 'sendmsg', answer: () => number): Partial<NativeAddon> {
+  assert.ok(addon !== undefined);
+  const { send, sendmsg } = addon;
   let called = false;
-  const real = addon;
-  assert.ok(real !== undefined);
-  const first = (): number | undefined => {
+  const instead = (): number | undefined => {
     if (called) return undefined;
     called = true;
     return answer();
   };
-  const instead: Partial<NativeAddon> =
-    name === 'send'
-      ? { send: (...given) => first() ?? real.send(...given) }
-      : { sendmsg: (...given) => first() ?? real.sendmsg(...given) };
-  return instead;
+  return name === 'send'
+    ? { send: (...given) => instead() ?? send(...given) }
+    : { sendmsg: (...given) => instead() ?? sendmsg(...given) };
 }
 
 describe('failures of the descriptor', { skip: withoutAddon }, () => {
@@ -66,7 +64,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
         const link = await open(
           t,
           Outbox,
-          once(call, () => -errno),
+          first(call, () => -errno),
         );
         link.transport.sendv(pieces);
         link.transport.flush();
@@ -83,7 +81,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
       const link = await open(
         t,
         Outbox,
-        once(call, () => -ECONNRESET),
+        first(call, () => -ECONNRESET),
       );
       link.transport.gather();
       link.transport.sendv(pieces);
@@ -100,7 +98,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
     const link = await open(
       t,
       CorkOutbox,
-      once('send', () => {
+      first('send', () => {
         corks.push(corkOf(link));
         return -ECONNRESET;
       }),
@@ -117,30 +115,34 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
   });
 
   for (const Outbox of [CorkOutbox, MoreOutbox]) {
-    test(`${Outbox.name}: what is behind a failed piece is left to the stream`, async (t) => {
+    test(`${Outbox.name}: an error in the middle of a message is one error`, async (t) => {
       let sends = 0;
       const link = await open(t, Outbox, {
         send: (fd, bytes, more) =>
-          sends++ === 1 ? -ECONNRESET : (addon?.send(fd, bytes, more) ?? 0),
+          sends++ === 0 ? (addon?.send(fd, bytes, more) ?? 0) : -ECONNRESET,
       });
-      link.transport.sendv(pieces);
-      assert.equal(sends, 2);
-      assert.equal(corkOf(link), 0);
-      link.transport.end();
-      assert.equal(String(await new Receiver(link.receiver).read().closed), whole);
+      const { transport, reports } = link;
+      assert.equal(transport.sendv(pieces), false);
+      assert.equal(transport.counters.bytes, 4);
+      assert.equal(transport.queuedBytes, 0);
+      await reports.closed;
+      assert.deepEqual(reports.errors.map(codeOf), ['ECONNRESET']);
+      assert.equal(String(await new Receiver(link.receiver).read().closed), 'one ');
     });
-  }
 
-  for (const Outbox of [CorkOutbox, MoreOutbox]) {
-    test(`${Outbox.name}: no piece is sent behind one that was taken in part`, async (t) => {
-      let sends = 0;
+    test(`${Outbox.name}: what follows a short send is the rest of its piece`, async (t) => {
+      const sent: string[] = [];
       const link = await open(t, Outbox, {
-        send: (fd, bytes, more) =>
-          addon?.send(fd, sends++ === 1 ? bytes.subarray(0, 2) : bytes, more) ?? 0,
+        send: (fd, bytes, more) => {
+          sent.push(Buffer.from(bytes).toString());
+          return addon?.send(fd, sent.length === 2 ? bytes.subarray(0, 2) : bytes, more) ?? 0;
+        },
       });
       link.transport.sendv(pieces);
-      assert.equal(sends, 2);
+      assert.deepEqual(sent, ['one ', 'two ', 'o ', 'three']);
       assert.equal(link.transport.counters.shortSends, 1);
+      assert.equal(link.transport.counters.fallbacks, 0);
+      assert.equal(corkOf(link), 0);
       link.transport.end();
       assert.equal(String(await new Receiver(link.receiver).read().closed), whole);
     });

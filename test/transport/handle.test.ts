@@ -46,7 +46,7 @@ interface Connection {
   readonly peer: Socket;
 }
 
-const places: readonly { name: string; listenOptions(t: TestContext): ListenOptions }[] = [
+const places: readonly { name: string; listenOptions: (t: TestContext) => ListenOptions }[] = [
   { name: 'TCP', listenOptions: () => ({ port: 0, host: '127.0.0.1' }) },
   {
     name: 'Unix',

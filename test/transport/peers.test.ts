@@ -40,8 +40,11 @@ async function vanishesUnread(t: TestContext, kind: LinkKind, wanted: Wanted): P
   new Receiver(link.receiver).stop();
   fill(transport, material);
   transport.send(material.piece(100));
+  const sent = assert.rejects(transport.sent());
+  transport.send(material.piece(100));
   link.cut();
   await sendUntilClosed(transport, material, reports);
+  await sent;
   await assertGone(transport, reports);
 }
 
@@ -65,16 +68,16 @@ async function sendUntilClosed(
   material: Material,
   reports: Reports,
 ): Promise<void> {
-  let closed = false;
-  void reports.closed.then(() => (closed = true));
-  while (!closed) {
-    if (!transport.stream.writableNeedDrain) {
+  let waits = false;
+  transport.stream.on('drain', () => (waits = false));
+  while (!reports.isClosed) {
+    if (!waits) {
       transport.gather();
       transport.sendv(material.pieces([16, material.random() % 20_000]));
       writeHeader(transport, material.piece(20));
       transport.endMessage();
       transport.flush();
-      transport.send(material.piece(5));
+      waits = !transport.send(material.piece(5));
       assertUncorked(transport.stream);
     }
     await tick();
@@ -120,6 +123,19 @@ const halfOpenLinks = [
 for (const { name, open } of halfOpenLinks) {
   for (const wanted of wantedStrategies) {
     const skip = skipReason(wanted);
+    test(`${name}, ${wanted}: an answer that the peer reads late`, { skip }, async (t) => {
+      const { sender, receiver: peer } = await open(t);
+      const transport = attach(sender, { strategy: wanted });
+      const answer = Buffer.alloc(20_000_000, 'a');
+      sender.on('data', () => transport.sendv([answer.subarray(0, 10), answer.subarray(10)]));
+      const reports = new Reports(sender);
+      const receiver = new Receiver(peer);
+      peer.end('request');
+      await once(sender, 'end');
+      assert.ok((await receiver.read().closed).equals(answer));
+      assert.deepEqual(reports.errors, []);
+    });
+
     test(
       `${name}, ${wanted}: a request and the end in one go are answered`,
       { skip },
@@ -155,7 +171,9 @@ for (const { name, open } of halfOpenLinks) {
 
 test('no signal is raised', { skip: withoutAddon }, async (t) => {
   let signals = 0;
-  const count = (): void => void signals++;
+  const count = (): void => {
+    signals++;
+  };
   process.on('SIGPIPE', count);
   t.after(() => process.off('SIGPIPE', count));
   for (const open of [openTcp, openUnix]) {

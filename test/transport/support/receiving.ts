@@ -60,25 +60,30 @@ export class Receiver {
 export class Reports {
   readonly errors: Error[] = [];
   readonly closed: Promise<void>;
+  isClosed = false;
 
   constructor(stream: Writable) {
     stream.on('error', (error) => this.errors.push(error));
-    this.closed = new Promise((resolve) => stream.on('close', () => resolve()));
+    this.closed = new Promise((resolve) => {
+      stream.on('close', () => {
+        this.isClosed = true;
+        resolve();
+      });
+    });
   }
 }
 
-/** Send to a reader that has stopped, until neither the kernel nor the stream wants more. */
+/** Send to a reader that has stopped, until the kernel takes no more and 'drain' is to be awaited. */
 export function fill(transport: Transport, material: Material): void {
-  const { stream } = transport;
-  while (stream.writableLength < stream.writableHighWaterMark) {
+  while (transport.queuedBytes < transport.stream.writableHighWaterMark) {
     transport.sendv(material.pieces([16, 65_536]));
     transport.flush();
   }
 }
 
-/** Settles when a stream takes more, or never will. */
+/** Settles when a stream that asked to wait takes more, or never will. */
 export function drained(stream: Writable): Promise<void> {
-  if (!stream.writable || !stream.writableNeedDrain) return Promise.resolve();
+  if (!stream.writable) return Promise.resolve();
   return new Promise((resolve) => {
     stream.once('drain', resolve);
     stream.once('close', resolve);

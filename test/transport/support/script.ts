@@ -22,7 +22,7 @@ export type Operation =
   | { readonly kind: 'vector'; readonly count: number; readonly length: number }
   /** Messages that are a header and nothing else. */
   | { readonly kind: 'headers'; readonly count: number; readonly length: number }
-  | { readonly kind: 'gather' | 'flush' | 'tick' | 'drain' | 'read' | 'stop' };
+  | { readonly kind: 'gather' | 'flush' | 'tick' | 'drain' | 'sent' | 'read' | 'stop' };
 
 const anyLength = fc.oneof(
   { weight: 6, arbitrary: fc.integer({ min: 0, max: 64 }) },
@@ -65,7 +65,7 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
   {
     weight: 8,
     arbitrary: fc.record({
-      kind: fc.constantFrom('gather', 'flush', 'tick', 'drain', 'read', 'stop'),
+      kind: fc.constantFrom('gather', 'flush', 'tick', 'drain', 'sent', 'read', 'stop'),
     }),
   },
 );
@@ -90,78 +90,102 @@ export async function play(
   material: Material,
   receiver: Receiver,
 ): Promise<void> {
-  for (const next of operations) {
-    if (next.kind === 'drain') {
-      receiver.read();
-      await drained(transport.stream);
-    } else if (next.kind === 'tick') {
-      await tick();
-    } else {
-      playOne(next, transport, material, receiver);
-    }
+  const player = new Player(transport, material, receiver);
+  for (const operation of operations) {
+    await player.play(operation);
     assertUncorked(transport.stream);
   }
 }
 
-function playOne(
-  operation: Operation,
-  transport: Transport,
-  material: Material,
-  receiver: Receiver,
-): void {
-  switch (operation.kind) {
-    case 'send':
-      sendEach(transport, material.pieces(operation.lengths));
-      break;
-    case 'sendv':
-      agree(transport, transport.sendv(material.pieces(operation.lengths)));
-      break;
-    case 'build':
-      build(transport, material, operation.parts);
-      break;
-    case 'vector': {
-      const each = new Array<number>(operation.count).fill(operation.length);
-      agree(transport, transport.sendv(material.pieces(each)));
-      break;
-    }
-    case 'headers':
-      for (let count = operation.count; count > 0; count--) {
-        build(transport, material, [{ header: true, length: operation.length }]);
+class Player {
+  /** Pending from a `false` to the stream's 'drain'. */
+  private waiting: Promise<void> | undefined;
+
+  constructor(
+    private readonly transport: Transport,
+    private readonly material: Material,
+    private readonly receiver: Receiver,
+  ) {}
+
+  async play(operation: Operation): Promise<void> {
+    const { transport, material, receiver } = this;
+    switch (operation.kind) {
+      case 'send':
+        this.sendEach(material.pieces(operation.lengths));
+        break;
+      case 'sendv':
+        this.note(transport.sendv(material.pieces(operation.lengths)));
+        break;
+      case 'build':
+        this.build(operation.parts);
+        break;
+      case 'vector': {
+        const each = new Array<number>(operation.count).fill(operation.length);
+        this.note(transport.sendv(material.pieces(each)));
+        break;
       }
-      break;
-    case 'gather':
-      transport.gather();
-      break;
-    case 'flush':
-      agree(transport, transport.flush());
-      break;
-    case 'read':
-      receiver.read();
-      break;
-    case 'stop':
-      receiver.stop();
-      break;
-    default:
-      assert.fail(`no operation ${operation.kind}`);
+      case 'headers':
+        for (let count = operation.count; count > 0; count--) {
+          this.build([{ header: true, length: operation.length }]);
+        }
+        break;
+      case 'gather':
+        transport.gather();
+        break;
+      case 'flush':
+        this.note(transport.flush());
+        break;
+      case 'read':
+        receiver.read();
+        break;
+      case 'stop':
+        receiver.stop();
+        break;
+      case 'tick':
+        await tick();
+        break;
+      case 'drain':
+        receiver.read();
+        await this.waiting;
+        break;
+      case 'sent':
+        await this.sent();
+        break;
+    }
   }
-}
 
-function sendEach(transport: Transport, pieces: readonly Uint8Array[]): void {
-  const last = pieces.length - 1;
-  pieces.forEach((piece, index) => agree(transport, transport.send(piece, index < last)));
-}
-
-function build(transport: Transport, material: Material, parts: readonly Part[]): void {
-  for (const { header, length } of parts) {
-    const bytes = material.piece(length);
-    if (header) writeHeader(transport, bytes);
-    else transport.append(bytes);
+  private async sent(): Promise<void> {
+    this.receiver.read();
+    await this.transport.sent();
+    assert.equal(this.transport.queuedBytes, 0);
+    this.material.overwrite();
   }
-  agree(transport, transport.endMessage());
-}
 
-/** `false` is a promise that the stream's 'drain' comes, or that the stream is gone. */
-function agree(transport: Transport, taken: boolean): void {
-  const { stream } = transport;
-  assert.equal(taken, stream.writable && !stream.writableNeedDrain);
+  private sendEach(pieces: readonly Uint8Array[]): void {
+    const last = pieces.length - 1;
+    pieces.forEach((piece, index) => {
+      this.note(this.transport.send(piece, index < last));
+    });
+  }
+
+  private build(parts: readonly Part[]): void {
+    for (const { header, length } of parts) {
+      const bytes = this.material.piece(length);
+      if (header) {
+        writeHeader(this.transport, bytes);
+      } else {
+        const half = length >> 1;
+        this.transport.append(bytes, 0, half);
+        this.transport.append(bytes, half);
+      }
+    }
+    this.note(this.transport.endMessage());
+  }
+
+  /** `false` is a promise that the stream's 'drain' comes. */
+  private note(taken: boolean): void {
+    const { stream } = this.transport;
+    if (taken) assert.ok(stream.writable && !stream.writableNeedDrain);
+    else this.waiting ??= drained(stream).then(() => (this.waiting = undefined));
+  }
 }
