@@ -47,6 +47,8 @@ export class Connection {
   private direct = false;
   private paused = false;
   private receivingChunk = false;
+  /** At the end, wait for the client's. */
+  private lingers = false;
   private exportName = '';
 
   constructor(context: ConnectionContext, open: OpenStreams, peer: string) {
@@ -76,8 +78,12 @@ export class Connection {
 
   /** Answer what is in progress, then end. */
   shutDown(): void {
-    if (this.session === undefined) this.destroy();
-    else this.session.stop();
+    if (this.session === undefined) {
+      this.destroy();
+      return;
+    }
+    this.lingers = !this.session.idle;
+    this.session.stop();
   }
 
   destroy(): void {
@@ -204,7 +210,8 @@ export class Connection {
   }
 
   private inputEnded(): void {
-    if (this.session !== undefined) this.session.end();
+    if (this.output.writableFinished) this.destroy();
+    else if (this.session !== undefined) this.session.end();
     else {
       this.channel.close(
         new NbdError('NBDCORK_CLIENT_LEFT', 'The client left during the handshake.'),
@@ -223,13 +230,19 @@ export class Connection {
     this.input.resume();
   }
 
-  /** Close as agreed with the client: after the last reply. */
+  /**
+   * Close after the last reply. Where a client did not agree to that it may be
+   * sending: closing a TCP socket with something unread resets the connection,
+   * and the client would lose the replies that it has yet to read.
+   */
   private end(): void {
-    if (this.output.writableEnded) return;
-    this.output.once('finish', () => {
-      this.destroy();
+    const { input, output } = this;
+    if (output.writableEnded) return;
+    output.once('finish', () => {
+      if (!this.lingers || input.readableEnded) this.destroy();
     });
     this.transport.end();
+    if (this.lingers) this.readOn();
   }
 
   /** Close at once, because of the client. */

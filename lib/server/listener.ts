@@ -7,13 +7,18 @@ import type { ListenOptions } from './options.js';
 
 /** Connections that the kernel keeps for us while we are busy. */
 const backlog = 1024;
+/** What `sockaddr_un` has room for, less a final NUL. */
+const pathBytesMax = process.platform === 'linux' ? 107 : 103;
 
 /**
  * Start to listen. A Unix socket's file that nobody listens on is replaced.
  * @throws NbdError `NBDCORK_LISTEN` with the cause and what to do.
  */
 export async function listen(server: Server, where: ListenOptions): Promise<Address> {
-  if ('path' in where) await removeStaleSocket(where.path);
+  if ('path' in where) {
+    checkLength(where);
+    await removeStaleSocket(where.path);
+  }
   const options =
     'path' in where || 'fd' in where
       ? where
@@ -33,6 +38,15 @@ export async function listen(server: Server, where: ListenOptions): Promise<Addr
     }
   });
   return addressOf(server);
+}
+
+/** Node would cut a path that is too long, and listen elsewhere. */
+function checkLength(where: { readonly path: string }): void {
+  if (Buffer.byteLength(where.path) <= pathBytesMax) return;
+  const cause = new Error(
+    `A Unix socket's path has at most ${pathBytesMax} bytes: choose another.`,
+  );
+  throw cannotListen(where, cause);
 }
 
 function addressOf(server: Server): Address {

@@ -4,7 +4,7 @@ import type { Duplex, Readable, Writable } from 'node:stream';
 import { socketOnDescriptor, withReadInto, type ReadInto } from '../transport/handle.js';
 
 /** The two halves of a connection, which are one object but for pipes. */
-export interface Streams {
+interface Streams {
   readonly input: Readable;
   readonly output: Writable;
   /** True where reads go into the memory of `ReadInto`, false where they come as 'data'. */
@@ -22,14 +22,9 @@ export function acceptedStreams(accepted: Socket, listener: Server): OpenStreams
   };
 }
 
-/** For streams that the caller has opened. */
-export function givenStreams(input: Readable, output: Writable): OpenStreams {
-  return () => ({ input, output, readsInto: false });
-}
-
 /** For any duplex stream. */
 export function duplexStreams(stream: Duplex): OpenStreams {
-  return givenStreams(stream, stream);
+  return () => ({ input: stream, output: stream, readsInto: false });
 }
 
 /** For standard input and output: a socket that is both, or two pipes. */

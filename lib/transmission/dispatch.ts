@@ -106,7 +106,7 @@ export class Dispatcher {
     const { backend, slice } = this;
     if (backend.readSlice === undefined || request.length === 0) return false;
     if (!backend.readSlice(request.offset, request.length, slice)) return false;
-    const got = slice.memory.byteLength - slice.start;
+    const got = slice.memory.length - slice.start;
     if (!(slice.start >= 0 && got >= request.length)) throw wrongLength(got, request.length);
     if (!this.replies.slice(request, slice)) this.congested = true;
     return true;

@@ -90,14 +90,14 @@ export class Receiver {
   /** The memory that the next read should fill, where that is not the common buffer. */
   directTarget(): Uint8Array | undefined {
     if (this.state !== State.payload) return undefined;
-    if (this.payload.byteLength - this.payloadBytes < directBytesMin) return undefined;
+    if (this.payload.length - this.payloadBytes < directBytesMin) return undefined;
     return this.payload.subarray(this.payloadBytes);
   }
 
   /** `count` bytes were read into the `directTarget`. */
   received(count: number): void {
     this.payloadBytes += count;
-    if (this.payloadBytes === this.payload.byteLength) this.payloadArrived();
+    if (this.payloadBytes === this.payload.length) this.payloadArrived();
   }
 
   private readHeader(bytes: Uint8Array, view: DataView, at: number, end: number): number {
@@ -153,7 +153,7 @@ export class Receiver {
   private payloadTarget(offset: number, length: number): Uint8Array {
     try {
       const target = this.backend.writeTarget?.(offset, length);
-      if (target?.byteLength === length) return target;
+      if (target?.length === length) return target;
     } catch {
       // The backend says why when it is asked to write.
     }
@@ -161,7 +161,7 @@ export class Receiver {
   }
 
   private readPayload(bytes: Uint8Array, at: number, end: number): number {
-    const count = Math.min(this.payload.byteLength - this.payloadBytes, end - at);
+    const count = Math.min(this.payload.length - this.payloadBytes, end - at);
     this.payload.set(bytes.subarray(at, at + count), this.payloadBytes);
     this.received(count);
     return at + count;

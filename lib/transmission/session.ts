@@ -76,6 +76,11 @@ export class Session {
     return this.flush();
   }
 
+  /** Every request is answered, and every answer with the kernel. */
+  get idle(): boolean {
+    return this.settled && this.transport.queuedBytes === 0;
+  }
+
   /** The transport's stream has emitted 'drain'. */
   drained(): void {
     this.dispatcher.congested = false;
@@ -116,29 +121,32 @@ export class Session {
   private flush(): boolean {
     if (!this.transport.flush()) this.dispatcher.congested = true;
     if (this.receiver.ended) this.end();
-    return this.backlog.byteLength === 0 && !this.dispatcher.full;
+    return this.backlog.length === 0 && !this.dispatcher.full;
   }
 
   /** Something was answered or sent: take up what had to wait. */
   private goOn(): void {
     if (this.receiving) return;
-    if (this.backlog.byteLength > 0 && !this.dispatcher.full) {
+    if (this.backlog.length > 0 && !this.dispatcher.full) {
       const bytes = this.backlog;
       this.backlog = noBytes;
-      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+      const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       this.transport.gather();
-      const stopped = this.parse(bytes, view, 0, bytes.byteLength);
+      const stopped = this.parse(bytes, view, 0, bytes.length);
       // Ours already: it is copied once, however often it has to wait again.
-      if (stopped < bytes.byteLength && !this.receiver.ended)
-        this.backlog = bytes.subarray(stopped);
+      if (stopped < bytes.length && !this.receiver.ended) this.backlog = bytes.subarray(stopped);
       if (!this.flush()) return;
     }
     if (this.ending) this.endIfIdle();
     else if (!this.dispatcher.full) this.events.readOn();
   }
 
+  private get settled(): boolean {
+    return this.dispatcher.idle && this.backlog.length === 0;
+  }
+
   private endIfIdle(): void {
-    if (!this.dispatcher.idle || this.backlog.byteLength > 0) return;
+    if (!this.settled) return;
     this.ended = true;
     this.events.disconnected();
   }

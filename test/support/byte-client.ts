@@ -66,8 +66,7 @@ export function requestBytes(headers: Headers, fields: RequestFields): Buffer {
 export class ByteClient {
   headers: Headers = 'simple';
   readonly stream: Duplex;
-  /** What came and was not taken, when the server has closed the connection. */
-  readonly closed: Promise<Buffer>;
+  private readonly gone: Promise<void>;
   private received: Buffer[] = [];
   private count = 0;
   private over = false;
@@ -83,13 +82,18 @@ export class ByteClient {
       this.wake();
     });
     stream.on('error', () => undefined); // a reset is followed by 'close'
-    this.closed = new Promise((resolve) => {
+    this.gone = new Promise((resolve) => {
       stream.on('close', () => {
         this.over = true;
         this.wake();
-        resolve(this.rest());
+        resolve();
       });
     });
+  }
+
+  /** What has come and was not taken, when the connection is closed. */
+  get closed(): Promise<Buffer> {
+    return this.gone.then(() => this.rest());
   }
 
   send(...pieces: Uint8Array[]): void {

@@ -61,8 +61,10 @@ async function socketClient(server: NbdServer): Promise<ByteClient> {
 
 function duplexClient(server: NbdServer): ByteClient {
   const [near, far] = duplexPair();
-  // As when one end of a socket is closed.
-  far.on('close', () => near.destroy());
+  // As when one end of a socket is closed: what was sent before can still be read.
+  far.on('close', () => {
+    if (!far.writableFinished) near.destroy();
+  });
   near.on('close', () => far.destroy());
   void server.serve(far);
   return new ByteClient(near);

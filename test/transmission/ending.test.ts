@@ -182,11 +182,11 @@ for (const place of ['Unix', 'TCP'] as const) {
       client.request({ type: cmd.write, payload: Buffer.alloc(10, 1) });
       await disk.begun(3);
       client.stream.destroy();
-      await until(() => serving.server.connectionCount === 0);
+      await turn();
       disk.finish();
       disk.finish();
       disk.fail(new Error('too late'));
-      await turn();
+      await until(() => serving.server.connectionCount === 0);
       assert.deepEqual(disk.bytes.subarray(0, 10), Buffer.alloc(10, 1));
       const other = await serving.open();
       const read = other.request({ type: cmd.read, length: 10 });

@@ -300,6 +300,9 @@ describe('payloads that are too long', () => {
     const payload = Buffer.alloc(33 * 2 ** 20, 0x25);
     assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
     assert.ok(disk.bytes.subarray(0, payload.length).equals(payload));
+    const offset = disk.size - 10;
+    assert.equal((await client.call({ type: cmd.write, offset, payload })).error, err.ENOSPC);
+    assert.equal((await client.call({ type: cmd.flush })).error, 0);
     client.request({ type: cmd.write, length: 33 * 2 ** 20 + 1 });
     await client.closed;
   });

@@ -74,6 +74,28 @@ for (const place of places) {
       assert.ok(disk.bytes.subarray(0, 100_000).equals(pattern(100_000, count - 1)));
     });
 
+    test('requests that wait are not overwritten by what other clients send', async (t) => {
+      const disk = new SlowDisk(t, content);
+      const options = {
+        exports: { '': disk, other: new BufferDisk(Buffer.from(content)) },
+        limits: { requestsInFlightMax: 1 },
+      };
+      const serving = await serve(t, options, place);
+      const [client, other] = [await serving.open(), await serving.open('simple', 'other')];
+      const asked = Array.from({ length: 40 }, (_, index) =>
+        client.ask({ type: cmd.read, offset: index, length: 5 }),
+      );
+      client.send(...asked.map((request) => requestBytes('simple', request)));
+      for (const [index, { cookie }] of asked.entries()) {
+        await disk.begun(index + 1);
+        await other.call({ type: cmd.write, payload: Buffer.alloc(10_000, 0xee) });
+        disk.finish();
+        const reply = await client.reply();
+        assert.equal(reply.cookie, cookie);
+        assert.deepEqual(reply.data, content.subarray(index, index + 5));
+      }
+    });
+
     test('what is wrong among many that wait is answered in its turn', async (t) => {
       const disk = new SlowDisk(t, content);
       const limits = { requestsInFlightMax: 1 };
@@ -146,12 +168,12 @@ describe('a client that reads nothing of a Duplex', () => {
       const client = new ByteClient(near);
       await client.open(headers);
       near.pause();
-      const count = 50_000;
+      const count = 30_000;
       const wrong = Array.from({ length: count }, () => requestBytes(headers, { type: 99 }));
       near.write(Buffer.concat(wrong));
       await until(() => far.writableNeedDrain);
       for (let index = 0; index < 50; index++) await turn();
-      assert.ok(far.writableLength < 2 * mebibyte, `${far.writableLength} bytes are queued`);
+      assert.ok(far.writableLength < mebibyte / 4, `${far.writableLength} bytes are queued`);
       near.resume();
       for (let index = 0; index < count; index++) {
         client.ask({ type: 99, cookie: 1n });

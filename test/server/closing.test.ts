@@ -1,0 +1,313 @@
+/** close(): what is in progress is answered, nothing is left behind. */
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import { describe, test } from 'node:test';
+import { createServer, type Backend } from '../../lib/index.js';
+import { duplexPair } from '../transport/support/duplex.js';
+import { headerKinds, requestBytes } from '../support/byte-client.js';
+import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
+import { cmd, err } from '../support/numbers.js';
+import { places, serve, turn, until } from '../support/serving.js';
+
+const content = pattern(100_000);
+
+for (const place of places) {
+  describe(`close() on ${place}`, () => {
+    test('ends clients that ask nothing, in the handshake and after', async (t) => {
+      const disk = new BufferDisk(content);
+      const { server, connect, open } = await serve(t, { exports: { '': disk } }, place);
+      const greeted = await connect();
+      await greeted.greet();
+      const opened = await open();
+      await opened.call({ type: cmd.read, length: 1 });
+      await server.close();
+      assert.equal((await greeted.closed).length, 0);
+      assert.equal((await opened.closed).length, 0);
+      assert.equal(server.connectionCount, 0);
+    });
+
+    for (const headers of headerKinds) {
+      test(`waits for requests in progress, with ${headers} headers`, async (t) => {
+        const disk = new SlowDisk(t, Buffer.from(content));
+        const { server, open } = await serve(t, { exports: { '': disk } }, place);
+        const client = await open(headers);
+        const read = client.request({ type: cmd.read, offset: 9, length: 90 });
+        const write = client.request({ type: cmd.write, payload: Buffer.alloc(5, 1) });
+        await disk.begun(2);
+        let closed = false;
+        const closing = server.close().then(() => (closed = true));
+        for (let count = 0; count < 20; count++) await turn();
+        assert.equal(closed, false);
+        disk.finish();
+        const reply = await client.reply();
+        assert.equal(reply.cookie, read);
+        assert.deepEqual(reply.data, content.subarray(9, 99));
+        assert.equal(closed, false);
+        assert.equal(disk.closed, 0);
+        disk.finish();
+        assert.deepEqual((await client.reply()).cookie, write);
+        assert.equal((await client.closed).length, 0);
+        disk.release();
+        await closing;
+        assert.equal(disk.closed, 1);
+      });
+
+      // "The error value issued in respect of [...] any subsequently received requests"
+      test(`refuses what comes while it waits, with ${headers} headers`, async (t) => {
+        const disk = new SlowDisk(t, Buffer.from(content));
+        const { server, open } = await serve(t, { exports: { '': disk } }, place);
+        const client = await open(headers);
+        const read = client.request({ type: cmd.read, offset: 9, length: 90 });
+        await disk.begun(1);
+        const closing = server.close();
+        for (const fields of [
+          { type: cmd.read, length: 10 },
+          { type: cmd.write, payload: Buffer.alloc(50_000) },
+          { type: cmd.flush },
+        ]) {
+          assert.equal((await client.call(fields)).error, err.ESHUTDOWN);
+        }
+        assert.equal(disk.started, 1);
+        disk.finish();
+        assert.equal((await client.reply()).cookie, read);
+        assert.equal((await client.closed).length, 0);
+        disk.release();
+        await closing;
+      });
+    }
+
+    test('is not held up by a client that never stops asking', async (t) => {
+      const disk = new SlowDisk(t, Buffer.from(content));
+      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const client = await open();
+      const fields = { type: cmd.read, length: 10 };
+      const cookie = client.request(fields);
+      await disk.begun(1);
+      const closing = server.close();
+      for (let count = 0; count < 10; count++) {
+        assert.equal((await client.call(fields)).error, err.ESHUTDOWN);
+      }
+      disk.finish();
+      assert.equal((await client.reply()).cookie, cookie);
+      await until(() => {
+        const over = client.stream.readableEnded;
+        if (!over) client.request(fields);
+        return over;
+      });
+      disk.release();
+      await closing;
+      assert.equal(disk.mostCalls, 1);
+    });
+
+    test('lets replies out that a client has yet to read', async (t) => {
+      const disk = new BufferDisk(content);
+      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const client = await open();
+      client.stream.pause();
+      const reads = Array.from({ length: 4 }, () =>
+        client.ask({ type: cmd.read, length: 100_000 }),
+      );
+      client.send(...reads.map((read) => requestBytes('simple', read)));
+      await until(() => disk.calls.length > 0);
+      const closing = server.close();
+      for (let count = 0; count < 10; count++) await turn();
+      client.stream.resume();
+      let read = 0;
+      for (let count = 0; count < 4; count++) {
+        const { error, data } = await client.reply();
+        // What no room was left for had not begun.
+        if (error === err.ESHUTDOWN) continue;
+        assert.ok(data.equals(content));
+        read++;
+      }
+      await closing;
+      assert.equal((await client.closed).length, 0);
+      assert.deepEqual(disk.calls, [
+        ...Array.from({ length: read }, () => 'read 0 100000'),
+        'flush',
+        'close',
+      ]);
+    });
+
+    test('ignores what comes when all is answered, and lets the answers out', async (t) => {
+      const disk = new BufferDisk(pattern(16 * 2 ** 20));
+      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const client = await open();
+      client.stream.pause();
+      client.request({ type: cmd.read, length: disk.size });
+      await until(() => disk.calls.length === 1);
+      const closing = server.close();
+      for (let count = 0; count < 10; count++) {
+        client.request({ type: cmd.writeZeroes, length: 100 });
+        await turn();
+      }
+      client.stream.resume();
+      assert.ok((await client.reply()).data.equals(pattern(disk.size)));
+      assert.equal((await client.closed).length, 0);
+      await closing;
+      assert.deepEqual(disk.calls, [`read 0 ${disk.size}`, 'flush', 'close']);
+    });
+
+    test('cuts after shutdownTimeoutMs what takes longer', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const disk = Object.assign(new SlowDisk(t, Buffer.from(content)), { flush: () => undefined });
+      const limits = { shutdownTimeoutMs: 7000 };
+      const { server, open } = await serve(t, { exports: { '': disk }, limits }, place);
+      const client = await open();
+      client.request({ type: cmd.read, length: 10 });
+      await disk.begun(1);
+      const closing = server.close();
+      t.mock.timers.tick(6999);
+      for (let count = 0; count < 20; count++) await turn();
+      assert.equal(server.connectionCount, 1);
+      t.mock.timers.tick(1);
+      assert.equal((await client.closed).length, 0);
+      await closing;
+      assert.equal(disk.closed, 1);
+      // The answer comes too late for anybody.
+      disk.finish();
+      await turn();
+    });
+
+    test('cuts a client that does not read', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const disk = new BufferDisk(pattern(2 ** 20));
+      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const client = await open();
+      client.stream.pause();
+      for (let count = 0; count < 100; count++) {
+        client.request({ type: cmd.read, length: 2 ** 20 });
+      }
+      await until(() => disk.calls.length > 0);
+      const closing = server.close();
+      for (let count = 0; count < 20; count++) await turn();
+      t.mock.timers.tick(10_000);
+      await closing;
+      assert.equal(server.connectionCount, 0);
+    });
+  });
+}
+
+describe('close()', () => {
+  test('of an idle server ends at once, as often as it is called', async () => {
+    const disk = new BufferDisk(content);
+    const server = createServer({ exports: { '': disk } });
+    const closing = server.close();
+    assert.equal(server.close(), closing);
+    await closing;
+    await server.close();
+    assert.deepEqual(disk.calls, ['flush', 'close']);
+  });
+
+  test('flushes and closes every backend once, though it has several names', async () => {
+    const [first, second] = [new BufferDisk(content), new BufferDisk(content)];
+    const server = createServer({
+      exports: { a: first, b: { backend: first, readOnly: true }, c: second },
+    });
+    await server.listen({ port: 0 });
+    await server.close();
+    assert.deepEqual(first.calls, ['flush', 'close']);
+    assert.deepEqual(second.calls, ['flush', 'close']);
+  });
+
+  test('does not flush what cannot be written', async () => {
+    const calls: string[] = [];
+    const backend: Backend = {
+      size: 1,
+      read: () => new Uint8Array(1),
+      flush: () => void calls.push('flush'),
+      close: () => void calls.push('close'),
+    };
+    await createServer({ exports: { '': backend } }).close();
+    assert.deepEqual(calls, ['close']);
+  });
+
+  test('reports backends that fail, and closes the others all the same', async () => {
+    const errors: object[] = [];
+    const quiet = () => undefined;
+    const logger = {
+      debug: quiet,
+      info: quiet,
+      warn: quiet,
+      error: (details: object) => errors.push(details),
+    };
+    const failing = (when: 'flush' | 'close', how: () => never | Promise<never>): Backend =>
+      Object.assign(new BufferDisk(content), { [when]: how });
+    const good = new BufferDisk(content);
+    const refuse = () => Promise.reject(new Error('no'));
+    const raise = () => {
+      throw new Error('no');
+    };
+    const exports = {
+      a: failing('flush', refuse),
+      b: failing('close', raise),
+      c: failing('close', refuse),
+      d: good,
+    };
+    await createServer({ exports, logger }).close();
+    assert.equal(errors.length, 3);
+    assert.deepEqual(good.calls, ['flush', 'close']);
+  });
+
+  test('removes the file of its Unix socket', async (t) => {
+    const { server } = await serve(t, { exports: { '': new BufferDisk(content) } });
+    const [address] = server.addresses;
+    assert.ok(address !== undefined && 'path' in address);
+    await access(address.path);
+    await server.close();
+    await assert.rejects(access(address.path));
+  });
+
+  test('takes no further clients', async (t) => {
+    const disk = new SlowDisk(t, content);
+    const { server, open } = await serve(t, { exports: { '': disk } }, 'TCP');
+    const client = await open();
+    client.request({ type: cmd.read, length: 1 });
+    await disk.begun(1);
+    const closing = server.close();
+    const [near, far] = duplexPair();
+    await server.serve(far);
+    assert.ok(far.destroyed);
+    near.destroy();
+    disk.release();
+    await closing;
+  });
+});
+
+describe('serve()', () => {
+  test('settles when the client is gone', async (t) => {
+    const server = createServer({ exports: { '': new BufferDisk(content) } });
+    t.after(() => server.close());
+    const [near, far] = duplexPair();
+    let settled = false;
+    const serving = server.serve(far).then(() => (settled = true));
+    for (let count = 0; count < 10; count++) await turn();
+    assert.equal(settled, false);
+    assert.equal(server.connectionCount, 1);
+    near.end();
+    near.resume();
+    await serving;
+    assert.equal(server.connectionCount, 0);
+  });
+
+  test('of a stream that is closed settles at once', async (t) => {
+    const server = createServer({ exports: { '': new BufferDisk(content) } });
+    t.after(() => server.close());
+    const [, far] = duplexPair();
+    far.destroy();
+    await once(far, 'close');
+    await server.serve(far);
+    assert.equal(server.connectionCount, 0);
+  });
+
+  test('of a stream that fails settles', async (t) => {
+    const server = createServer({ exports: { '': new BufferDisk(content) } });
+    t.after(() => server.close());
+    const [, far] = duplexPair();
+    const serving = server.serve(far);
+    far.destroy(new Error('the line is dead'));
+    await serving;
+    assert.equal(server.connectionCount, 0);
+  });
+});
