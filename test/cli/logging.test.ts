@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import type { ByteClient } from '../support/byte-client.js';
+import { connectTo } from '../support/connecting.js';
+import { temporaryFolder } from '../support/folder.js';
+import { finish, serve } from '../support/program.js';
+
+interface Line {
+  readonly level: unknown;
+  readonly msg: string;
+}
+
+function isLine(value: unknown): value is Line {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'level' in value &&
+    'time' in value &&
+    'msg' in value &&
+    typeof value.msg === 'string'
+  );
+}
+
+function parse(log: string): Line[] {
+  assert.ok(log.endsWith('\n'));
+  return log
+    .trimEnd()
+    .split('\n')
+    .map((text) => {
+      const line: unknown = JSON.parse(text);
+      assert.ok(isLine(line), text);
+      return line;
+    });
+}
+
+/** A client that says what no client may, and is thrown out. */
+async function misbehave(client: ByteClient): Promise<void> {
+  const greeting = await client.take(18);
+  assert.equal(greeting.toString('latin1', 0, 8), 'NBDMAGIC');
+  client.send(Buffer.alloc(100, 0xff));
+  assert.equal((await client.closed).length, 0);
+}
+
+describe('--log-format json', () => {
+  test('every line of the log is JSON', async (t) => {
+    const args = ['--port', '0', '--log-format', 'json', '--log-level', 'debug', 'memory:1M'];
+    const { server, uri } = await serve(t, args);
+    await misbehave(await connectTo(t, uri));
+    await server.stop();
+    const lines = parse(server.stderr.text);
+    assert.ok(lines.some(({ msg }) => msg.startsWith('connection closed')));
+    assert.equal(lines.at(-1)?.msg, 'stopping');
+  });
+
+  test('why the program cannot go on is JSON, whatever the level', async (t) => {
+    const path = join(await temporaryFolder(t), 'missing.img');
+    const args = ['serve', '--log-format', 'json', '--log-level', 'silent', path];
+    const { status, stderr } = await finish(t, args);
+    assert.equal(status, 1);
+    const [line, ...more] = parse(stderr);
+    assert.match(line?.msg ?? '', /There is no file/);
+    assert.ok(line !== undefined && 'code' in line && line.code === 'NBDCORK_NOT_FOUND');
+    assert.deepEqual(more, []);
+  });
+});
+
+test('text is for people, and has no colours where no terminal is', async (t) => {
+  const { server, uri } = await serve(t, ['--port', '0', 'memory:1M']);
+  await misbehave(await connectTo(t, uri));
+  await server.stop();
+  assert.match(server.stderr.text, /^\[\d\d:\d\d:\d\d\] WARN: connection closed: /);
+  assert.ok(!server.stderr.text.includes('\u001b'));
+});
+
+test('--log-level silent logs nothing', async (t) => {
+  const { server, uri } = await serve(t, ['--port', '0', '--log-level', 'silent', 'memory:1M']);
+  await misbehave(await connectTo(t, uri));
+  await server.stop();
+  assert.equal(server.stderr.text, '');
+});

@@ -1,0 +1,101 @@
+/** The README tells what is so: nothing is missing in its tables, and nothing is made up. */
+import assert from 'node:assert/strict';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { exitCode } from '../../lib/cli/exit-codes.js';
+import { defaultLimits } from '../../lib/limits.js';
+import { finish } from '../support/program.js';
+
+const root = fileURLToPath(new URL('../../../', import.meta.url));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const readme = read('README.md');
+
+/** The first cells of the table whose head begins so, without the marks of code. */
+function rows(head: string, text = readme): string[][] {
+  const start = text.indexOf(`| ${head} `);
+  assert.ok(start >= 0, `no table of ${head}`);
+  const [table = ''] = text.slice(start).split('\n\n', 1);
+  return table
+    .trimEnd()
+    .split('\n')
+    .slice(2)
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.replaceAll('`', '').trim()),
+    );
+}
+
+function firstCells(head: string, text?: string): string[] {
+  return rows(head, text).map(([first = '']) => first);
+}
+
+test('the options of serve are those of --help', async (t) => {
+  const { stdout } = await finish(t, ['serve', '--help']);
+  const options = [...stdout.matchAll(/^ {2}(-.*?) {2,}/gm)].map(([, option]) => option);
+  assert.ok(options.length > 5);
+  assert.deepEqual(firstCells('option'), options);
+});
+
+test('the limits are those of lib/limits.ts', () => {
+  const units: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 2 ** 20, s: 1000 };
+  const limits = rows('limit').map(([name = '', value = '']) => {
+    const [number, unit = ''] = value.split(' ');
+    return [name, Number(number) * (units[unit] ?? NaN)];
+  });
+  assert.deepEqual(Object.fromEntries(limits), defaultLimits);
+});
+
+test('the exit codes are those of lib/cli/exit-codes.ts', () => {
+  const [ok, failure, usage, signal] = firstCells('exit code');
+  assert.deepEqual(
+    [ok, failure, usage],
+    [exitCode.ok, exitCode.failure, exitCode.usage].map(String),
+  );
+  assert.equal(signal, `${exitCode.signalBase} + _n_`);
+});
+
+/** Without those that never leave lib/: an option's error is sent to the client as text. */
+const internal = ['NBDCORK_BAD_OPTION'];
+const environment = ['NBDCORK_NO_NATIVE'];
+
+test('the error codes are those of lib/', () => {
+  const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => read(join('lib', path)));
+  const codes = new Set(sources.flatMap((source) => source.match(/(?<=')NBDCORK_\w+(?=')/g) ?? []));
+  for (const code of [...internal, ...environment]) assert.ok(codes.delete(code), code);
+  const documented = [
+    ...firstCells('code'),
+    ...firstCells('code', read('docs/transport.md')).filter((code) => code.startsWith('NBDCORK_')),
+  ];
+  assert.deepEqual(
+    {
+      missing: [...codes].filter((code) => !documented.includes(code)),
+      madeUp: documented.filter((code) => !codes.has(code)),
+    },
+    { missing: [], madeUp: [] },
+  );
+});
+
+test('the example is the one that is compiled and run', () => {
+  const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code);
+  assert.ok(blocks.includes(read('examples/key-value.ts')));
+});
+
+test('the links lead somewhere', () => {
+  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+  assert.ok(links.length > 5);
+  for (const [, path = '', anchor] of links) {
+    const target = path === '' ? readme : /\.\w+$|LICENSE/.test(path) ? read(path) : undefined;
+    if (target === undefined) assert.ok(readdirSync(join(root, path)).length > 0);
+    if (anchor === undefined || target === undefined) continue;
+    const headings = [...target.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+      heading.toLowerCase().replaceAll(' ', '-'),
+    );
+    assert.ok(headings.includes(anchor), anchor);
+  }
+});

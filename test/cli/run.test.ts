@@ -1,0 +1,104 @@
+/** `serve --run CMD`. */
+import assert from 'node:assert/strict';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { openExport } from '../support/connecting.js';
+import { temporaryFolder } from '../support/folder.js';
+import { finish, RunningProgram } from '../support/program.js';
+
+describe('--run', () => {
+  test('the URI is in the environment, of a socket that is private and is removed', async (t) => {
+    const TMPDIR = await temporaryFolder(t);
+    const command =
+      'printf "%s\\n%s\\n" "$NBD_URI" "$uri"; stat -c "%a %F" "$TMPDIR"/* "$TMPDIR"/*/*';
+    const args = ['serve', '--run', command, 'a=memory:1M', 'memory:2M'];
+    const { status, stdout, stderr } = await finish(t, args, { env: { TMPDIR } });
+    assert.equal(stderr, '');
+    assert.equal(status, 0);
+    const [first, second, folderMode, socketMode, ...more] = stdout.split('\n');
+    assert.equal(first, second);
+    const { protocol, pathname, searchParams } = new URL(first ?? '');
+    assert.equal(protocol, 'nbd+unix:');
+    assert.equal(pathname, '/a');
+    assert.ok(searchParams.get('socket')?.startsWith(`${TMPDIR}/`));
+    assert.equal(folderMode, '700 directory');
+    assert.match(socketMode ?? '', / socket$/);
+    assert.deepEqual(more, ['']);
+    assert.deepEqual(await readdir(TMPDIR), []);
+  });
+
+  for (const [command, status] of [
+    ['exit 0', 0],
+    ['exit 3', 3],
+    ['kill -KILL $$', 128 + 9],
+    ['kill -TERM $$', 128 + 15],
+    ['no-such-program-anywhere', 127],
+  ] as const) {
+    test(`ends with ${status} after: ${command}`, async (t) => {
+      const TMPDIR = await temporaryFolder(t);
+      const args = ['serve', '--run', command, 'memory:1M'];
+      assert.equal((await finish(t, args, { env: { TMPDIR } })).status, status);
+      assert.deepEqual(await readdir(TMPDIR), []);
+    });
+  }
+
+  test('the command can use the export, wherever it listens', async (t) => {
+    const script = join(await temporaryFolder(t), 'client.mjs');
+    // NBDMAGIC is what a server says first.
+    await writeFile(
+      script,
+      `import { connect } from 'node:net';
+       const { hostname, port } = new URL(process.env.NBD_URI);
+       connect(port, hostname).on('data', (data) => {
+         console.log(data.toString('latin1', 0, 8));
+         process.exit(7);
+       });`,
+    );
+    const command = `exec "${process.execPath}" "${script}"`;
+    const args = ['serve', '--port', '0', '--run', command, 'memory:1M'];
+    const { status, stdout } = await finish(t, args);
+    assert.equal(stdout, 'NBDMAGIC\n');
+    assert.equal(status, 7);
+  });
+
+  test('a source that is missing runs nothing', async (t) => {
+    const path = join(await temporaryFolder(t), 'missing.img');
+    const { status, stdout } = await finish(t, ['serve', '--run', 'echo ran', path]);
+    assert.equal(status, 1);
+    assert.equal(stdout, '');
+  });
+
+  test('a folder for the socket that cannot be made ends with 1 and says so', async (t) => {
+    const TMPDIR = join(await temporaryFolder(t), 'missing');
+    const args = ['serve', '--run', 'echo ran', 'memory:1M'];
+    const { status, stdout, stderr } = await finish(t, args, { env: { TMPDIR } });
+    assert.equal(status, 1);
+    assert.match(stderr, /Set TMPDIR.*\(NBDCORK_RUN\)/);
+    assert.equal(stdout, '');
+  });
+});
+
+describe('signals go to the command', () => {
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+    test(`${signal} ends it, and the server after it, without a trace`, async (t) => {
+      const TMPDIR = await temporaryFolder(t);
+      // The shell replaces itself by a client that ends with 5 when it is asked
+      // to, and with 9 when it has lost its server.
+      const child = `
+        const { searchParams } = new URL(process.env.NBD_URI);
+        const socket = require('node:net').connect(searchParams.get('socket'));
+        socket.resume().on('close', () => process.exit(9));
+        process.on('${signal}', () => process.exit(5));
+        socket.on('connect', () => console.log(process.env.NBD_URI));`;
+      const command = `exec "${process.execPath}" -e "${child}"`;
+      const program = new RunningProgram(t, ['serve', '--run', command, 'memory:1M'], {
+        env: { TMPDIR },
+      });
+      const [uri] = await program.uris();
+      assert.equal((await openExport(t, uri ?? '')).size, 2 ** 20);
+      assert.deepEqual(await program.stop(signal), { status: 5, signal: null });
+      assert.deepEqual(await readdir(TMPDIR), []);
+    });
+  }
+});
