@@ -10,7 +10,7 @@ for (const [text, name, source] of [
   ['a=memory:64M', 'a', 'memory:64M'],
   ['a=/dev/sda', 'a', '/dev/sda'],
   ['./a=b', '', './a=b'],
-  ['/tmp/a=b', '', '/tmp/a=b'],
+  ['/disks/a=b', '', '/disks/a=b'],
   ['file:a=b', '', 'file:a=b'],
   ['a=', '', 'a='],
   ['two words=x', 'two words', 'x'],
