@@ -15,7 +15,7 @@ if (process.platform === 'linux' && addonIsStale()) {
     console.error('The addon could not be built: replies will be sent through Node streams.');
   }
 }
-for (const folder of ['lib', 'test', 'benchmarks']) removeOrphans(folder);
+for (const folder of ['lib', 'test', 'benchmarks', 'examples']) removeOrphans(folder);
 run(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.json']);
 
 function run(command, args) {

@@ -4,10 +4,14 @@ export type {
   BlockSize,
   Bytes,
   MaybePromise,
+  Slice,
   TrimOptions,
   WriteOptions,
   WriteZeroesOptions,
 } from './backend/backend.js';
+export { openFile, type FileBackend, type OpenFileOptions } from './backend/file.js';
+export { MemoryBackend, type MemoryOptions } from './backend/memory.js';
+export { openSource, type OpenSourceOptions } from './backend/source.js';
 export { NbdError } from './errors.js';
 export { defaultLimits, type Limits } from './limits.js';
 export type { ExportOptions, ListenOptions, Logger, ServerOptions } from './server/options.js';

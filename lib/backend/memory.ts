@@ -216,6 +216,7 @@ export class MemoryBackend implements Backend {
     try {
       chunk = allocatePages(length, this.hugePages);
     } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause;
       throw new NbdError(
         'ENOMEM',
         `There is no memory for ${length} more bytes of the memory disk, which has ` +

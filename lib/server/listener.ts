@@ -1,4 +1,5 @@
-import { rm, stat } from 'node:fs/promises';
+import { fstatSync } from 'node:fs';
+import { readFile, rm, stat } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { defaultPort } from '../wire/constants.js';
@@ -37,7 +38,7 @@ export async function listen(server: Server, where: ListenOptions): Promise<Addr
       fail(cause);
     }
   });
-  return addressOf(server);
+  return addressOf(server, where);
 }
 
 /** Node would cut a path that is too long, and listen elsewhere. */
@@ -49,11 +50,23 @@ function checkLength(where: { readonly path: string }): void {
   throw cannotListen(where, cause);
 }
 
-function addressOf(server: Server): Address {
+async function addressOf(server: Server, where: ListenOptions): Promise<Address> {
   const address = server.address();
-  if (address === null) throw new NbdError('NBDCORK_LISTEN', 'The socket has no address.');
   if (typeof address === 'string') return { path: address };
-  return { host: address.address, port: address.port };
+  if (address !== null) return { host: address.address, port: address.port };
+  // Node knows the path of a Unix socket only where it bound it itself.
+  const path = 'fd' in where ? await boundPath(where.fd) : undefined;
+  if (path !== undefined) return { path };
+  server.close();
+  throw new NbdError('NBDCORK_LISTEN', 'The listening socket has no address: bind it first.');
+}
+
+/** proc(5), "/proc/net/unix": the last two columns are the inode and the path; '@' is a NUL. */
+async function boundPath(fd: number): Promise<string | undefined> {
+  const inode = fstatSync(fd).ino;
+  const table = await readFile('/proc/net/unix', 'utf8');
+  const path = new RegExp(`^(?:\\S+ +){6}${inode} (.+)$`, 'm').exec(table)?.[1];
+  return path?.replace(/^@/, '\0');
 }
 
 async function removeStaleSocket(path: string): Promise<void> {
@@ -80,9 +93,21 @@ function cannotListen(where: ListenOptions, cause: unknown): NbdError {
       : 'fd' in where
         ? `descriptor ${where.fd}`
         : `${where.host ?? '127.0.0.1'} port ${where.port ?? defaultPort}`;
-  const advice =
-    codeOf(cause) === 'EADDRINUSE'
-      ? 'Another server listens there: stop it or choose another place.'
-      : messageOf(cause);
+  const advice = adviceOn(cause, 'path' in where);
   return new NbdError('NBDCORK_LISTEN', `Cannot listen on ${place}. ${advice}`, cause);
+}
+
+function adviceOn(cause: unknown, isPath: boolean): string {
+  switch (codeOf(cause)) {
+    case 'EADDRINUSE':
+      return isPath
+        ? 'Another server listens there, or the file is no socket: choose another place.'
+        : 'Another server listens there: stop it or choose another place.';
+    case 'EACCES':
+      // libuv says so of a folder that does not exist, too.
+      if (isPath) return 'The folder does not exist, or may not be written: choose another place.';
+      return messageOf(cause);
+    default:
+      return messageOf(cause);
+  }
 }

@@ -72,15 +72,16 @@ export class NbdServer {
   async listen(where: ListenOptions = {}): Promise<this> {
     if (this.isClosing()) throw closed();
     const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
+    // An inherited socket may have clients that wait already.
+    server.on('connection', (socket: Socket) => {
+      this.accept(acceptedStreams(socket, server), peerName(socket), () => socket.destroy());
+    });
     const address = await listen(server, where);
     if (this.isClosing()) {
       server.close();
       throw closed();
     }
     this.listeners.push({ server, address });
-    server.on('connection', (socket: Socket) => {
-      this.accept(acceptedStreams(socket, server), peerName(socket), () => socket.destroy());
-    });
     server.on('error', (error) => {
       this.context.logger.error({ err: error }, 'listening socket failed');
     });

@@ -1,6 +1,7 @@
-import { fstatSync } from 'node:fs';
+import { fstatSync, type Stats } from 'node:fs';
 import { Socket, type Server } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
+import { NbdError } from '../errors.js';
 import { socketOnDescriptor, withReadInto, type ReadInto } from '../transport/handle.js';
 
 /** The two halves of a connection, which are one object but for pipes. */
@@ -31,6 +32,13 @@ export function duplexStreams(stream: Duplex): OpenStreams {
 export function stdioStreams(): OpenStreams {
   return (onread) => {
     const [stdin, stdout] = [fstatSync(0), fstatSync(1)];
+    if (!isStream(stdin) || !isStream(stdout)) {
+      throw new NbdError(
+        'NBDCORK_BAD_STDIO',
+        'Standard input and output must be a socket or pipes that lead to a client. ' +
+          'Let the client start this program, or listen on a socket.',
+      );
+    }
     if (stdin.isSocket() && stdin.ino === stdout.ino) {
       const socket = socketOnDescriptor(0, onread, true);
       return { input: socket, output: socket, readsInto: true };
@@ -39,4 +47,8 @@ export function stdioStreams(): OpenStreams {
     const output = new Socket({ fd: 1, readable: false, writable: true });
     return { input, output, readsInto: true };
   };
+}
+
+function isStream(stats: Stats): boolean {
+  return stats.isSocket() || stats.isFIFO();
 }
