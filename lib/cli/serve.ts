@@ -2,6 +2,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
+import { busyPollDefault, busyPollMax } from '../server/busy-poll.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
@@ -20,6 +21,7 @@ interface ServeOptions extends LoggingOptions {
   readonly stdio?: true;
   readonly readOnly?: true;
   readonly transmit: StrategyName | 'auto';
+  readonly busyPoll?: number;
   readonly run?: string;
 }
 
@@ -75,6 +77,11 @@ export function serveCommand(): Command {
         .choices(['auto', ...strategyNames])
         .default('auto'),
     )
+    .option(
+      '--busy-poll <microseconds>',
+      `stay awake so long for the next request, 0 for never (default: ${busyPollDefault})`,
+      parseMicroseconds,
+    )
     .option('--run <cmd>', 'run a shell command with NBD_URI set, and end when it ends')
     .addOption(
       new Option('--log-format <format>', 'of the log').choices(logFormats).default('text'),
@@ -93,7 +100,12 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
   const exports = await openExports(sources, options.readOnly === true);
-  const server = createServer({ exports, transmit: options.transmit, logger });
+  const server = createServer({
+    exports,
+    transmit: options.transmit,
+    ...(options.busyPoll !== undefined && { busyPollMicroseconds: options.busyPoll }),
+    logger,
+  });
   try {
     // libnbd starts a server with a listening socket of its own, whatever the server is told.
     if (options.stdio === true && inherited.length === 0) await serveStdio(server, logger);
@@ -183,6 +195,14 @@ function stopSignal(logger: Logger): Promise<void> {
       resolve();
     });
   });
+}
+
+function parseMicroseconds(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= busyPollMax) || text.trim() === '') {
+    throw new InvalidArgumentError(`It must be a number from 0 to ${busyPollMax}.`);
+  }
+  return value;
 }
 
 function parsePort(text: string): number {

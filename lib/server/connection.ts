@@ -14,6 +14,7 @@ import type { Limits } from '../limits.js';
 import { Session } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import type { Transport } from '../transport/transport.js';
+import type { BusyPoll } from './busy-poll.js';
 import type { Logger } from './options.js';
 import type { OpenStreams } from './streams.js';
 
@@ -30,6 +31,7 @@ export interface ConnectionContext {
   readonly limits: Limits;
   readonly logger: Logger;
   readonly strategy: NonNullable<AttachOptions['strategy']>;
+  readonly busyPoll: BusyPoll;
 }
 
 export class Connection {
@@ -179,10 +181,13 @@ export class Connection {
   /** A read brought `count` bytes. False stops reading. */
   private received(count: number): boolean {
     const { session } = this;
+    const { busyPoll } = this.context;
     let more: boolean;
+    busyPoll.arrived();
     if (session === undefined) more = this.channel.push(receiveBuffer.subarray(0, count));
     else if (this.direct) more = session.received(count);
     else more = session.receive(receiveBuffer, receiveView, 0, count);
+    busyPoll.idle();
     this.paused = !more;
     return more;
   }

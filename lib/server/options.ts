@@ -23,6 +23,11 @@ export interface ServerOptions {
   readonly exports: Readonly<Record<string, Backend | ExportOptions>>;
   /** How replies are sent; `auto` is the best that each connection supports. */
   readonly transmit?: StrategyName | 'auto';
+  /**
+   * How long to stay awake for the next request where sleeping is known to cost
+   * more than that, in microseconds from 0 (never) to 1000; 100 unless given.
+   */
+  readonly busyPollMicroseconds?: number;
   /** Any of the limits, in place of its default. */
   readonly limits?: Partial<Limits>;
   /** Silent where absent. */

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { NbdError } from '../errors.js';
 import { defaultLimits, type Limits } from '../limits.js';
 import { formatUri, type Address } from '../wire/uri.js';
+import { BusyPoll, busyPollDefault, busyPollMax } from './busy-poll.js';
 import { StaticCatalog } from './catalog.js';
 import { Connection, type ConnectionContext } from './connection.js';
 import { listen } from './listener.js';
@@ -43,6 +44,7 @@ export class NbdServer {
       limits: this.limits,
       logger: options.logger ?? silentLogger,
       strategy: options.transmit ?? 'auto',
+      busyPoll: new BusyPoll(checkedPoll(options.busyPollMicroseconds) / 1000),
     };
   }
 
@@ -164,6 +166,14 @@ export class NbdServer {
 
 function closed(): NbdError {
   return new NbdError('NBDCORK_CLOSED', 'The server is closed: create another.');
+}
+
+function checkedPoll(microseconds = busyPollDefault): number {
+  if (microseconds >= 0 && microseconds <= busyPollMax) return microseconds;
+  throw new NbdError(
+    'NBDCORK_BAD_LIMIT',
+    `busyPollMicroseconds must be a number from 0 to ${busyPollMax}.`,
+  );
 }
 
 function checkedLimits(given: Partial<Limits>): Limits {

@@ -105,7 +105,7 @@ for (const place of places) {
       const { server, open } = await serve(t, { exports: { '': disk } }, place);
       const client = await open();
       client.stream.pause();
-      const reads = Array.from({ length: 4 }, () =>
+      const reads = Array.from({ length: 64 }, () =>
         client.ask({ type: cmd.read, length: 100_000 }),
       );
       client.send(...reads.map((read) => requestBytes('simple', read)));
@@ -114,7 +114,7 @@ for (const place of places) {
       for (let count = 0; count < 10; count++) await turn();
       client.stream.resume();
       let read = 0;
-      for (let count = 0; count < 4; count++) {
+      for (let count = 0; count < reads.length; count++) {
         const { error, data } = await client.reply();
         // What no room was left for had not begun.
         if (error === err.ESHUTDOWN) continue;
@@ -267,8 +267,9 @@ describe('close()', () => {
     await disk.begun(1);
     const closing = server.close();
     const [near, far] = duplexPair();
-    await server.serve(far);
+    const serving = server.serve(far);
     assert.ok(far.destroyed);
+    await serving;
     near.destroy();
     disk.release();
     await closing;

@@ -1,9 +1,16 @@
 /** "Terminating the transmission phase", and clients that end it otherwise. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { headerKinds, requestBytes } from '../support/byte-client.js';
+import { duplexPair } from '../transport/support/duplex.js';
+import {
+  ByteClient,
+  goData,
+  headerKinds,
+  optionBytes,
+  requestBytes,
+} from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
-import { cmd, cmdFlag, u32 } from '../support/numbers.js';
+import { cmd, cmdFlag, opt, u32 } from '../support/numbers.js';
 import { places, serve, turn, until } from '../support/serving.js';
 
 const content = pattern(300_000);
@@ -196,6 +203,34 @@ for (const place of ['Unix', 'TCP'] as const) {
     });
   });
 }
+
+describe('a client that has said everything before it is heard', () => {
+  for (const headers of headerKinds) {
+    test(`is answered, with ${headers} headers`, async (t) => {
+      const { server } = await serve(t, { exports: { '': newDisk() } }, 'duplex');
+      const [near, far] = duplexPair();
+      t.after(() => near.destroy());
+      [near.allowHalfOpen, far.allowHalfOpen] = [true, true];
+      const client = new ByteClient(near);
+      client.headers = headers;
+      const read = client.ask({ type: cmd.read, offset: 3, length: 500 });
+      const agreement = { simple: [], structured: [8], extended: [11] }[headers];
+      client.send(
+        u32(3),
+        ...agreement.map((option) => optionBytes(option)),
+        optionBytes(opt.go, goData('')),
+        requestBytes(headers, read),
+      );
+      near.end();
+      const serving = server.serve(far);
+      await client.take(18);
+      for (const option of [...agreement, opt.go]) await client.optionReplies(option);
+      assert.deepEqual((await client.reply()).data, content.subarray(3, 503));
+      await serving;
+      near.destroy();
+    });
+  }
+});
 
 describe('a write of which only a part has come', () => {
   test('is not written, whatever the flags', async (t) => {

@@ -269,6 +269,16 @@ for (const [what, { request, error, export: exported, headers }] of Object.entri
   });
 }
 
+describe('a wrong WRITE of no bytes', () => {
+  for (const headers of headerKinds) {
+    test(`is answered though nothing comes behind it, with ${headers} headers`, async (t) => {
+      const backend = new BufferDisk(Buffer.from(content));
+      const client = await (await serve(t, { exports: { '': readOnly(backend) } })).open(headers);
+      assert.equal((await client.call({ type: cmd.write, length: 0 })).error, err.EPERM);
+    });
+  }
+});
+
 describe('payloads that are too long', () => {
   for (const headers of headerKinds) {
     test(`of 32 MiB are consumed with ${headers} headers`, async (t) => {

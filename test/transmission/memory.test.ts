@@ -157,6 +157,25 @@ for (const place of places) {
   }
 }
 
+describe('a payload that comes whole with its request', () => {
+  for (const consumesWrites of [true, false]) {
+    const what = consumesWrites ? 'a view of more' : 'its own memory';
+    test(`is ${what} for a backend with consumesWrites ${consumesWrites}`, async (t) => {
+      const given: Uint8Array[] = [];
+      const backend: Backend = {
+        size,
+        consumesWrites,
+        read: () => new Uint8Array(0),
+        write: (_offset, data) => void given.push(data),
+      };
+      const client = await (await serve(t, { exports: { '': backend } })).open();
+      assert.equal((await client.call({ type: cmd.write, payload: pattern(4096) })).error, 0);
+      assert.equal(given[0]?.byteLength, 4096);
+      assert.equal(given[0].buffer.byteLength > 4096, consumesWrites);
+    });
+  }
+});
+
 describe('a backend that keeps what it is given', () => {
   test('keeps it, though a client of a Duplex uses its own memory again', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(size));
@@ -194,6 +213,11 @@ describe('the other end of a Duplex that answers within a write', () => {
         const { server } = await serve(t, { exports, transmit }, 'duplex');
         const [near, far] = duplexPair();
         t.after(() => near.destroy());
+        // The other end has each chunk before `write` returns, even within its own event.
+        near._write = (chunk: Buffer, _encoding, done) => {
+          done();
+          far.push(chunk);
+        };
         void server.serve(far);
         const client = new ByteClient(near);
         await client.open(headers);
