@@ -1,6 +1,5 @@
 /** close(): what is in progress is answered, nothing is left behind. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { createServer, type Backend } from '../../lib/index.js';
@@ -114,8 +113,9 @@ for (const place of places) {
       for (let count = 0; count < 10; count++) await turn();
       client.stream.resume();
       let read = 0;
-      for (let count = 0; count < reads.length; count++) {
-        const { error, data } = await client.reply();
+      for (const { cookie } of reads) {
+        const { error, data, ...reply } = await client.reply();
+        assert.equal(reply.cookie, cookie);
         // What no room was left for had not begun.
         if (error === err.ESHUTDOWN) continue;
         assert.ok(data.equals(content));
@@ -273,42 +273,5 @@ describe('close()', () => {
     near.destroy();
     disk.release();
     await closing;
-  });
-});
-
-describe('serve()', () => {
-  test('settles when the client is gone', async (t) => {
-    const server = createServer({ exports: { '': new BufferDisk(content) } });
-    t.after(() => server.close());
-    const [near, far] = duplexPair();
-    let settled = false;
-    const serving = server.serve(far).then(() => (settled = true));
-    for (let count = 0; count < 10; count++) await turn();
-    assert.equal(settled, false);
-    assert.equal(server.connectionCount, 1);
-    near.end();
-    near.resume();
-    await serving;
-    assert.equal(server.connectionCount, 0);
-  });
-
-  test('of a stream that is closed settles at once', async (t) => {
-    const server = createServer({ exports: { '': new BufferDisk(content) } });
-    t.after(() => server.close());
-    const [, far] = duplexPair();
-    far.destroy();
-    await once(far, 'close');
-    await server.serve(far);
-    assert.equal(server.connectionCount, 0);
-  });
-
-  test('of a stream that fails settles', async (t) => {
-    const server = createServer({ exports: { '': new BufferDisk(content) } });
-    t.after(() => server.close());
-    const [, far] = duplexPair();
-    const serving = server.serve(far);
-    far.destroy(new Error('the line is dead'));
-    await serving;
-    assert.equal(server.connectionCount, 0);
   });
 });
