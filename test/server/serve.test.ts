@@ -1,6 +1,6 @@
 /** serve(): one client on a stream that is connected to it. */
-import { once } from 'node:events';
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, test } from 'node:test';
 import { createServer } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
