@@ -1,5 +1,6 @@
 /** What a message costs: system calls as the addon sees them, and segments of TCP. */
 import assert from 'node:assert/strict';
+import { Writable } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import { addon } from '../../lib/native/load.js';
 import { BatchedOutbox } from '../../lib/transport/batched.js';
@@ -79,6 +80,21 @@ test('plain and stream send when the message or the tick ends', async (t) => {
   assert.equal(stream.queuedBytes, 64 * 116);
   await tick();
   assert.equal(stream.counters.streamWrites, 128);
+});
+
+test('stream gives all messages of a tick to one writev', () => {
+  const vectors: number[] = [];
+  const stream = new Writable({
+    writev: (chunks, done) => {
+      vectors.push(chunks.length);
+      done();
+    },
+  });
+  const transport = attach(stream, { strategy: 'stream' });
+  transport.gather();
+  sendMessages(transport);
+  transport.flush();
+  assert.deepEqual(vectors, [128]);
 });
 
 describe('with the addon', { skip: withoutAddon }, () => {
