@@ -1,4 +1,5 @@
 import type { Backend, MaybePromise } from '../backend/backend.js';
+import type { Client } from './client.js';
 
 /** A disk as clients see it. */
 export interface Export {
@@ -18,6 +19,6 @@ export interface ExportListing {
 
 /** Where the handshake finds exports. The empty name asks for the default one. */
 export interface ExportCatalog {
-  find(name: string): MaybePromise<Export | undefined>;
-  list(): MaybePromise<readonly ExportListing[]>;
+  find(name: string, client: Client): MaybePromise<Export | undefined>;
+  list(client: Client): MaybePromise<readonly ExportListing[]>;
 }

@@ -17,6 +17,7 @@ import {
 import { optionName } from '../wire/names.js';
 import { HeaderKind } from '../wire/reply.js';
 import type { Channel } from './channel.js';
+import type { Client } from './client.js';
 import type { Export, ExportCatalog } from './exports.js';
 import { optionHandlers } from './options/index.js';
 
@@ -43,12 +44,15 @@ export class Negotiation {
   agreed: Agreed | undefined;
   /** Set by NBD_OPT_ABORT. */
   aborted = false;
+  /** Who asks. */
+  readonly client: Client;
   readonly catalog: ExportCatalog;
   readonly limits: Limits;
   private readonly transport: Transport;
   private option = 0;
 
-  constructor(transport: Transport, catalog: ExportCatalog, limits: Limits) {
+  constructor(transport: Transport, client: Client, catalog: ExportCatalog, limits: Limits) {
+    this.client = client;
     this.transport = transport;
     this.catalog = catalog;
     this.limits = limits;

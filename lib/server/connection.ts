@@ -7,6 +7,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { Channel } from '../handshake/channel.js';
+import type { Client } from '../handshake/client.js';
 import type { ExportCatalog } from '../handshake/exports.js';
 import { blockSizeOf } from '../handshake/flags.js';
 import { Negotiation, type Agreed } from '../handshake/negotiation.js';
@@ -42,6 +43,7 @@ export class Connection {
   private readonly transport: Transport;
   private readonly context: ConnectionContext;
   private readonly peer: string;
+  private readonly client: Client;
   private readonly channel: Channel;
   private readonly handshakeTimer: NodeJS.Timeout;
   private session: Session | undefined;
@@ -53,9 +55,10 @@ export class Connection {
   private lingers = false;
   private exportName = '';
 
-  constructor(context: ConnectionContext, open: OpenStreams, peer: string) {
+  constructor(context: ConnectionContext, open: OpenStreams, client: Client) {
     this.context = context;
-    this.peer = peer;
+    this.client = client;
+    this.peer = peerName(client);
     this.channel = new Channel(context.limits.optionBytesMax, () => {
       this.readOn();
     });
@@ -127,7 +130,7 @@ export class Connection {
 
   private async shakeHands(): Promise<void> {
     const { catalog, limits } = this.context;
-    const negotiation = new Negotiation(this.transport, catalog, limits);
+    const negotiation = new Negotiation(this.transport, this.client, catalog, limits);
     try {
       const agreed = await negotiation.run(this.channel);
       if (agreed === undefined) this.end();
@@ -270,4 +273,9 @@ export class Connection {
       `${what}: ${messageOf(error)}`,
     );
   }
+}
+
+/** For the log. */
+export function peerName({ kind, address, port }: Client): string {
+  return address === undefined ? kind : `${address} port ${port ?? 0}`;
 }

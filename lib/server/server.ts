@@ -1,11 +1,12 @@
 import { createServer as createNetServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { NbdError } from '../errors.js';
+import type { Client } from '../handshake/client.js';
 import { defaultLimits, type Limits } from '../limits.js';
 import { formatUri, type Address } from '../wire/uri.js';
 import { BusyPoll, busyPollDefault, busyPollMax } from './busy-poll.js';
 import { StaticCatalog } from './catalog.js';
-import { Connection, type ConnectionContext } from './connection.js';
+import { Connection, peerName, type ConnectionContext } from './connection.js';
 import { listen } from './listener.js';
 import { silentLogger, type ListenOptions, type ServerOptions } from './options.js';
 import { acceptedStreams, duplexStreams, stdioStreams, type OpenStreams } from './streams.js';
@@ -76,7 +77,7 @@ export class NbdServer {
     const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
     // An inherited socket may have clients that wait already.
     server.on('connection', (socket: Socket) => {
-      this.accept(acceptedStreams(socket, server), peerName(socket), () => socket.destroy());
+      this.accept(acceptedStreams(socket, server), clientOf(socket), () => socket.destroy());
     });
     const address = await listen(server, where);
     if (this.isClosing()) {
@@ -92,12 +93,12 @@ export class NbdServer {
 
   /** Serve one client on a stream that is connected to it. Settles when it is gone. */
   async serve(stream: Duplex): Promise<void> {
-    await this.accept(duplexStreams(stream), 'stream', () => stream.destroy())?.closed;
+    await this.accept(duplexStreams(stream), { kind: 'stream' }, () => stream.destroy())?.closed;
   }
 
   /** Serve one client on standard input and output: a socket or two pipes. */
   async serveStdio(): Promise<void> {
-    await this.accept(stdioStreams(), 'stdio', () => undefined)?.closed;
+    await this.accept(stdioStreams(), { kind: 'stream' }, () => undefined)?.closed;
   }
 
   /**
@@ -114,16 +115,16 @@ export class NbdServer {
     return this.closing !== undefined;
   }
 
-  private accept(open: OpenStreams, peer: string, refuse: () => void): Connection | undefined {
+  private accept(open: OpenStreams, client: Client, refuse: () => void): Connection | undefined {
     if (this.connections.size >= this.limits.connectionsMax || this.isClosing()) {
       this.context.logger.warn(
-        { peer },
+        { peer: peerName(client) },
         `connection refused: there are ${this.connections.size} already`,
       );
       refuse();
       return undefined;
     }
-    const connection = new Connection(this.context, open, peer);
+    const connection = new Connection(this.context, open, client);
     this.connections.add(connection);
     void connection.closed.then(() => this.connections.delete(connection));
     return connection;
@@ -196,7 +197,7 @@ function checkedLimits(given: Partial<Limits>): Limits {
   return limits;
 }
 
-function peerName(socket: Socket): string {
-  const { remoteAddress, remotePort } = socket;
-  return remoteAddress === undefined ? 'unix' : `${remoteAddress} port ${remotePort ?? 0}`;
+function clientOf({ remoteAddress, remotePort }: Socket): Client {
+  if (remoteAddress === undefined) return { kind: 'unix' };
+  return { kind: 'tcp', address: remoteAddress, port: remotePort ?? 0 };
 }

@@ -17,7 +17,7 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
     );
   }
   const name = readName(data);
-  const entry = await negotiation.catalog.find(name);
+  const entry = await negotiation.catalog.find(name, negotiation.client);
   if (entry === undefined) {
     throw new NbdError('NBDCORK_EXPORT_REFUSED', `There is no export '${name}'.`);
   }

@@ -26,7 +26,7 @@ export async function go(negotiation: Negotiation, data: Buffer): Promise<void> 
 /** The export, where it was described and acknowledged. */
 async function describe(negotiation: Negotiation, data: Buffer): Promise<Export | undefined> {
   const { name, wanted } = readRequest(data);
-  const entry = await negotiation.catalog.find(name);
+  const entry = await negotiation.catalog.find(name, negotiation.client);
   if (entry === undefined) {
     negotiation.refuse(OptionError.unknown, `There is no export '${name}'.`);
     return undefined;
