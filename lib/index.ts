@@ -11,7 +11,9 @@ export type {
 } from './backend/backend.js';
 export { openFile, type FileBackend, type OpenFileOptions } from './backend/file.js';
 export { MemoryBackend, type MemoryOptions } from './backend/memory.js';
+export { PartialError } from './backend/partial-error.js';
 export { openSource, type OpenSourceOptions } from './backend/source.js';
+export { zeros } from './backend/zeros.js';
 export { NbdError } from './errors.js';
 export { defaultLimits, type Limits } from './limits.js';
 export type { ExportOptions, ListenOptions, Logger, ServerOptions } from './server/options.js';

@@ -47,7 +47,7 @@ export interface BlockSize {
  * is rejected, fails that one request: see `NbdError` for the number it gets.
  */
 export interface Backend {
-  /** Bytes, an integer from 0 to 2^53 − 1. */
+  /** Bytes, an integer from 0 to 2^53 − 1. It may change, with `resize` and `measure`. */
   readonly size: number;
 
   /** Sizes that requests must keep to; without it: any size, 4096 preferred. */
@@ -76,7 +76,8 @@ export interface Backend {
   readonly consumesWrites?: boolean;
 
   /**
-   * Exactly `length` bytes from `offset`. The pieces are sent as they are,
+   * Exactly `length` bytes from `offset`; `zeros` for what is known to be zeros,
+   * a `PartialError` for a read that fails half-way. The pieces are sent as they are,
    * without a copy, and must stay readable until the reply has been sent; their
    * content may change meanwhile, as that of a disk that is being written to.
    */
@@ -110,6 +111,17 @@ export interface Backend {
 
   /** The range will be read soon: a hint. */
   cache?(offset: number, length: number): MaybePromise<void>;
+
+  /**
+   * Give the disk another `size`; what is new reads as zeros. Called only for
+   * exports that are `resizable`, and never to shrink the disk under other
+   * clients. Requests past the new size may still be in progress: they may
+   * fail, and must not bring back what was cut off. Spec: NBD_CMD_RESIZE.
+   */
+  resize?(size: number): MaybePromise<void>;
+
+  /** See whether the disk has grown by itself. Called before a client is told its size. */
+  measure?(): MaybePromise<void>;
 
   /** Called once, after the last request. */
   close?(): MaybePromise<void>;

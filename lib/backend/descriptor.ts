@@ -4,6 +4,7 @@
  */
 import { close, fdatasync, read, write } from 'node:fs';
 import { codeOf, messageOf, NbdError } from '../errors.js';
+import { PartialError } from './partial-error.js';
 
 /** Fills `bytes` from number `from` on; `bytes` as a whole is from `position`. */
 export function readFully(
@@ -16,9 +17,8 @@ export function readFully(
     let done = from;
     const next = (): void => {
       read(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
-        done += count;
-        if (error) reject(ioError('read', bytes.length, position, error));
-        else if (count === 0) reject(tooShort(position + done));
+        if (!error) done += count;
+        if (error || count === 0) reject(readFailed(bytes, position, done, error));
         else if (done < bytes.length) next();
         else resolve();
       });
@@ -32,9 +32,8 @@ export function writeFully(fd: number, bytes: Uint8Array, position: number): Pro
     let done = 0;
     const next = (): void => {
       write(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
-        done += count;
-        if (error) reject(ioError('write', bytes.length, position, error));
-        else if (count === 0) reject(ioError('write', bytes.length, position, undefined));
+        if (!error) done += count;
+        if (error || count === 0) reject(ioError('write', bytes, position, done, error));
         else if (done < bytes.length) next();
         else resolve();
       });
@@ -108,20 +107,30 @@ function settle(callers: readonly Caller[], failure: NbdError | undefined): void
 
 // These messages reach clients, so they do not name the file.
 
-function ioError(verb: string, length: number, position: number, error: unknown): NbdError {
-  const why = error === undefined ? 'the system took no byte' : messageOf(error);
-  return new NbdError(
-    codeOf(error) ?? 'EIO',
-    `Could not ${verb} ${length} bytes at ${position} of the disk: ${why}.`,
-    error,
+function readFailed(bytes: Uint8Array, position: number, done: number, error: unknown): NbdError {
+  if (error) return ioError('read', bytes, position, done, error);
+  const failedAt = position + done;
+  return new PartialError(
+    'EIO',
+    `The file ends at ${failedAt}: it has become shorter than the disk. ` +
+      'Give it its length back, or open it again.',
+    { failedAt, data: bytes.subarray(0, done) },
   );
 }
 
-function tooShort(end: number): NbdError {
-  return new NbdError(
-    'EIO',
-    `The file ends at ${end}: it has become shorter than the disk. ` +
-      'Give it its length back, or open it again.',
+function ioError(
+  verb: 'read' | 'write',
+  bytes: Uint8Array,
+  position: number,
+  done: number,
+  error: unknown,
+): NbdError {
+  const why = error ? messageOf(error) : 'the system took no byte';
+  return new PartialError(
+    codeOf(error) ?? 'EIO',
+    `Could not ${verb} ${bytes.length} bytes at ${position} of the disk: ${why}.`,
+    { failedAt: position + done, ...(verb === 'read' && { data: bytes.subarray(0, done) }) },
+    error,
   );
 }
 

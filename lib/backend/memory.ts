@@ -52,7 +52,6 @@ export interface MemoryOptions {
  * Throws `NBDCORK_BAD_SIZE` and `NBDCORK_BAD_CHUNK_SIZE`.
  */
 export class MemoryBackend implements Backend {
-  readonly size: number;
   readonly multiConn = true;
   readonly fua = true;
   readonly consumesWrites = true;
@@ -63,6 +62,7 @@ export class MemoryBackend implements Backend {
   private readonly chunks = new Map<number, Uint8Array>();
   private readonly hugePages: boolean;
   private allocated = 0;
+  private sizeNow: number;
 
   constructor(size: number, options: MemoryOptions = {}) {
     const hugePages = size <= totalmem() * hugePagesShareMax;
@@ -70,12 +70,7 @@ export class MemoryBackend implements Backend {
       chunkBytes = hugePages ? chunkBytesHuge : chunkBytesDefault,
       chunksMax = chunksMaxDefault,
     } = options;
-    if (!Number.isSafeInteger(size) || size < 0) {
-      throw new NbdError(
-        'NBDCORK_BAD_SIZE',
-        `A memory disk cannot have ${size} bytes. Give a whole number from 0 to 2^53 - 1.`,
-      );
-    }
+    checkSize(size);
     if (!isChunkSize(chunkBytes)) {
       throw new NbdError(
         'NBDCORK_BAD_CHUNK_SIZE',
@@ -83,11 +78,15 @@ export class MemoryBackend implements Backend {
           'Give a power of two from 4096 to 67108864.',
       );
     }
-    this.size = size;
+    this.sizeNow = size;
     this.chunkBytes = chunkBytes;
     this.chunksPerByte = 1 / chunkBytes;
     this.chunksMax = chunksMax;
     this.hugePages = hugePages;
+  }
+
+  get size(): number {
+    return this.sizeNow;
   }
 
   /** Bytes of memory that the disk's chunks take. */
@@ -169,6 +168,14 @@ export class MemoryBackend implements Backend {
     return undefined;
   }
 
+  /** Throws `NBDCORK_BAD_SIZE`. */
+  resize(size: number): void {
+    checkSize(size);
+    if (size < this.sizeNow) this.drop(size, this.sizeNow - size);
+    else this.lengthenLastChunk(size);
+    this.sizeNow = size;
+  }
+
   cache(): void {
     // It is in memory.
   }
@@ -176,6 +183,23 @@ export class MemoryBackend implements Backend {
   close(): void {
     this.chunks.clear();
     this.allocated = 0;
+  }
+
+  /** The last chunk is only as long as the disk needs it to be. */
+  private lengthenLastChunk(size: number): void {
+    const index = Math.floor(this.sizeNow / this.chunkBytes);
+    const last = this.chunks.get(index);
+    // A payload may have arrived behind the end since the disk shrank.
+    last?.fill(0, this.sizeNow - index * this.chunkBytes);
+    if (last === undefined || last.length === this.chunkBytes) return;
+    this.dropChunk(index);
+    try {
+      this.makeChunk(index, size).set(last);
+    } catch (error) {
+      this.chunks.set(index, last);
+      this.allocated += last.length;
+      throw error;
+    }
   }
 
   private readAcross(offset: number, length: number): Uint8Array[] {
@@ -203,7 +227,7 @@ export class MemoryBackend implements Backend {
     }
   }
 
-  private makeChunk(index: number): Uint8Array {
+  private makeChunk(index: number, size = this.sizeNow): Uint8Array {
     if (this.chunks.size >= this.chunksMax) {
       throw new NbdError(
         'ENOMEM',
@@ -211,7 +235,7 @@ export class MemoryBackend implements Backend {
           'Trim it, or make it with larger chunks or more of them.',
       );
     }
-    const length = Math.min(this.chunkBytes, this.size - index * this.chunkBytes);
+    const length = Math.min(this.chunkBytes, size - index * this.chunkBytes);
     let chunk: Uint8Array;
     try {
       chunk = allocatePages(length, this.hugePages);
@@ -289,9 +313,19 @@ export class MemoryBackend implements Backend {
   private async provisionSlices(offset: number, length: number): Promise<void> {
     for (let done = 0; done < length; done += sliceBytesMax) {
       if (done > 0) await setImmediate();
-      this.provision(offset + done, Math.min(sliceBytesMax, length - done));
+      // The disk may have shrunk meanwhile.
+      const end = Math.min(offset + length, this.sizeNow);
+      this.provision(offset + done, Math.min(sliceBytesMax, end - (offset + done)));
     }
   }
+}
+
+function checkSize(size: number): void {
+  if (Number.isSafeInteger(size) && size >= 0) return;
+  throw new NbdError(
+    'NBDCORK_BAD_SIZE',
+    `A memory disk cannot have ${size} bytes. Give a whole number from 0 to 2^53 - 1.`,
+  );
 }
 
 function viewOf(chunk: Uint8Array, at: number, length: number): Uint8Array {

@@ -3,7 +3,9 @@
  * without waiting; everything that may wait for a disk is done on libuv's pool.
  * Owns: the descriptor.
  */
+import { fstat } from 'node:fs';
 import { constants } from 'node:os';
+import { promisify } from 'node:util';
 import { NbdError } from '../errors.js';
 import type { NativeAddon } from '../native/addon.js';
 import type { Backend, Bytes, MaybePromise, Slice } from './backend.js';
@@ -22,6 +24,8 @@ export type FileNative = Partial<
  */
 const cachedReadBytesMax = 2 ** 18;
 
+const statsOf = promisify(fstat);
+
 /** Bytes that CACHE reads at a time. */
 const scratchBytes = 2 ** 18;
 
@@ -38,9 +42,10 @@ const replyMemory = new Slab(2 ** 18);
 
 /** A file that can be read. `openFile` makes it. */
 export class ReadableFile implements Backend {
-  readonly size: number;
   readonly multiConn = true;
   protected readonly fd: number;
+  protected readonly blockDevice: boolean;
+  protected sizeNow: number;
   private readonly preadNoWait: NativeAddon['preadNoWait'] | undefined;
   private readsCached: boolean;
   private closing = false;
@@ -50,10 +55,23 @@ export class ReadableFile implements Backend {
 
   /** `file.fd` is this backend's from now on. */
   constructor(file: OpenFile, native: FileNative) {
-    this.size = file.size;
+    this.sizeNow = file.size;
     this.fd = file.fd;
+    this.blockDevice = file.blockDevice;
     this.preadNoWait = native.preadNoWait;
     this.readsCached = native.preadNoWait !== undefined;
+  }
+
+  get size(): number {
+    return this.sizeNow;
+  }
+
+  /** A regular file may grow; one that shrinks fails the reads past its end. */
+  async measure(): Promise<void> {
+    if (this.blockDevice) return;
+    this.requireOpen();
+    const { size } = await this.track(statsOf(this.fd));
+    if (Number.isSafeInteger(size)) this.sizeNow = Math.max(this.sizeNow, size);
   }
 
   read(offset: number, length: number): MaybePromise<Bytes> {

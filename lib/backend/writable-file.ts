@@ -2,21 +2,28 @@
  * Writing a regular file or a block device, all of it on libuv's pool: even a
  * write to the system's cache may wait for a disk.
  */
-import { NbdError } from '../errors.js';
+import { ftruncate } from 'node:fs';
+import { promisify } from 'node:util';
+import { codeOf, messageOf, NbdError } from '../errors.js';
 import type { MaybePromise, TrimOptions, WriteOptions, WriteZeroesOptions } from './backend.js';
 import { DataSync, writeFully } from './descriptor.js';
 import { type FileNative, ReadableFile } from './readable-file.js';
 import { Space, type OpenFile } from './space.js';
 import { zeroPageBytes, zeroPiece } from './zeros.js';
 
+const truncate = promisify(ftruncate);
+
 /** A file that can be read and written. `openFile` makes it. */
 export class WritableFile extends ReadableFile {
   readonly fua = true;
+  /** Block devices have the size that they have. */
+  readonly resize?: (size: number) => Promise<void>;
   private readonly dataSync: DataSync;
   private readonly space: Space;
 
   constructor(file: OpenFile, native: FileNative) {
     super(file, native);
+    if (!file.blockDevice) this.resize = (size) => this.track(this.truncate(size));
     this.dataSync = new DataSync(file.fd);
     this.space = new Space(file, native.fallocate);
   }
@@ -41,6 +48,24 @@ export class WritableFile extends ReadableFile {
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
     this.requireOpen();
     return this.track(this.thenSync(this.zero(offset, length, options), options.fua));
+  }
+
+  private async truncate(size: number): Promise<void> {
+    this.requireOpen();
+    // A disk that shrinks must not be read past its new end, nor one that grows before it has.
+    const sizeBefore = this.sizeNow;
+    this.sizeNow = Math.min(size, sizeBefore);
+    try {
+      await truncate(this.fd, size);
+      this.sizeNow = size;
+    } catch (error) {
+      this.sizeNow = sizeBefore;
+      throw new NbdError(
+        codeOf(error) ?? 'EIO',
+        `The file cannot be made ${size} bytes long: ${messageOf(error)}.`,
+        error,
+      );
+    }
   }
 
   private async thenSync(work: Promise<void>, fua: boolean): Promise<void> {

@@ -13,6 +13,22 @@ export function zeroPiece(length: number): Uint8Array {
   return length === zeroPageBytes ? zeroPage : new Uint8Array(zeroPage.buffer, 0, length);
 }
 
+/** True for what `zeroPiece` made: zeros that need not be looked at to be known. */
+export function isZeroPiece(piece: Uint8Array): boolean {
+  return piece.buffer === zeroPage.buffer;
+}
+
+/**
+ * `length` zeros, for a backend's `read`: they take no memory, and clients that
+ * agreed on structured replies or extended headers get them as a hole. Never
+ * write to them.
+ */
+export function zeros(length: number): Uint8Array[] {
+  const pieces: Uint8Array[] = [];
+  pushZeros(pieces, length);
+  return pieces;
+}
+
 /** Adds `length` zeros to `pieces`. */
 export function pushZeros(pieces: Uint8Array[], length: number): void {
   for (let left = length; left > 0; left -= zeroPageBytes) {

@@ -26,7 +26,7 @@ export function parseNamedSource(text: string): NamedSource {
  */
 export async function openExports(
   texts: readonly string[],
-  readOnly: boolean,
+  options: { readonly readOnly: boolean; readonly resizable: boolean },
 ): Promise<Record<string, ExportOptions>> {
   const exports = new Map<string, ExportOptions>();
   try {
@@ -37,8 +37,8 @@ export async function openExports(
           `Two sources have the name '${name}': give each its own, as NAME=SOURCE.`,
         );
       }
-      const backend = await openSource(source, { readOnly });
-      exports.set(name, { backend, description: source, readOnly });
+      const backend = await openSource(source, options);
+      exports.set(name, { backend, description: source, ...options });
     }
   } catch (error) {
     await Promise.all([...exports.values()].map(async ({ backend }) => backend.close?.()));

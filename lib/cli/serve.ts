@@ -20,6 +20,7 @@ interface ServeOptions extends LoggingOptions {
   readonly unix?: string;
   readonly stdio?: true;
   readonly readOnly?: true;
+  readonly resizable?: true;
   readonly transmit: StrategyName | 'auto';
   readonly busyPoll?: number;
   readonly run?: string;
@@ -72,6 +73,7 @@ export function serveCommand(): Command {
       ]),
     )
     .option('-r, --read-only', 'refuse every write')
+    .option('--resizable', 'let clients change the size of memory and of files')
     .addOption(
       new Option('--transmit <strategy>', 'how replies are sent')
         .choices(['auto', ...strategyNames])
@@ -99,7 +101,10 @@ export function serveCommand(): Command {
 async function serve(sources: readonly string[], options: ServeOptions): Promise<void> {
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
-  const exports = await openExports(sources, options.readOnly === true);
+  const exports = await openExports(sources, {
+    readOnly: options.readOnly === true,
+    resizable: options.resizable === true,
+  });
   const server = createServer({
     exports,
     transmit: options.transmit,

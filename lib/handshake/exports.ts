@@ -8,6 +8,8 @@ export interface Export {
   readonly description?: string;
   /** True refuses every command that writes, whatever the backend can do. */
   readonly readOnly?: boolean;
+  /** True allows NBD_CMD_RESIZE, where the backend has `resize`. */
+  readonly resizable?: boolean;
   readonly backend: Backend;
 }
 

@@ -17,6 +17,9 @@ export function transmissionFlags(entry: Export, headers: HeaderKind): number {
   // headers have been negotiated."
   if (headers !== HeaderKind.simple) flags |= TransmissionFlag.sendDf;
   if (!readOnly) flags |= writingFlags(backend);
+  if (!readOnly && entry.resizable === true && backend.resize !== undefined) {
+    flags |= TransmissionFlag.sendResize;
+  }
   return flags;
 }
 

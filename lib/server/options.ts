@@ -16,6 +16,8 @@ export interface ExportOptions {
   readonly description?: string;
   /** True refuses every command that writes, whatever the backend can do. */
   readonly readOnly?: boolean;
+  /** True lets clients change the size of the disk, where the backend can: NBD_CMD_RESIZE. */
+  readonly resizable?: boolean;
 }
 
 export interface ServerOptions {

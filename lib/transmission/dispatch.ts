@@ -5,6 +5,7 @@
  * a promise or a copy; one that needs time gets a copy of the request.
  */
 import type { Backend, Bytes, MaybePromise, Slice, WriteOptions } from '../backend/backend.js';
+import { PartialError } from '../backend/partial-error.js';
 import { messageOf, NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { Command, CommandFlag, stringBytesMax } from '../wire/constants.js';
@@ -82,9 +83,7 @@ export class Dispatcher {
 
   /** The request is refused, or failed. */
   refuse(request: Request, error: number, text: string): void {
-    if (!this.replies.error(request, error, text.slice(0, stringBytesMax / 4))) {
-      this.congested = true;
-    }
+    if (!this.replies.error(request, error, shown(text))) this.congested = true;
   }
 
   private start(request: Request, data: Uint8Array): MaybePromise<Answer> {
@@ -94,6 +93,7 @@ export class Dispatcher {
       return length === 0 ? undefined : backend.read(offset, length);
     }
     if (request.type === Command.flush) return backend.flush?.();
+    if (request.type === Command.resize) return this.resize(request);
     if (length === 0) return undefined;
     if (request.type === Command.cache) return backend.cache?.(offset, length);
     const fua = (request.flags & CommandFlag.fua) !== 0;
@@ -126,6 +126,11 @@ export class Dispatcher {
       noHole: (flags & CommandFlag.noHole) !== 0,
       fast: (flags & CommandFlag.fastZero) !== 0,
     });
+  }
+
+  private resize({ offset, flags }: Request): MaybePromise<void> {
+    const result = this.backend.resize?.(offset);
+    return (flags & CommandFlag.fua) === 0 ? result : this.flushAfter(result);
   }
 
   private flushAfter(result: MaybePromise<void>): MaybePromise<void> {
@@ -173,8 +178,31 @@ export class Dispatcher {
     this.events.failed(error, commandName(request.type));
     if (this.closed) return;
     const number = errorNumberOf(error);
-    this.refuse(request, number, `${errorName(number)}: ${messageOf(error)}`);
+    const text = `${errorName(number)}: ${messageOf(error)}`;
+    if (error instanceof PartialError && isInside(error.failedAt, request)) {
+      this.failPartly(request, error, number, text);
+    } else {
+      this.refuse(request, number, text);
+    }
   }
+
+  /** What was read before is sent, if it is what the error says. */
+  private failPartly(request: Request, error: PartialError, number: number, text: string): void {
+    const done = error.failedAt - request.offset;
+    const { data } = error;
+    const hasData = request.type === Command.read && isBytes(data) && bytesIn(data) === done;
+    const failure = { number, text: shown(text), at: error.failedAt };
+    if (!this.replies.partial(request, hasData ? data : undefined, failure)) this.congested = true;
+  }
+}
+
+/** A text may be as long as a string of the protocol, whose units have 4 bytes at most. */
+function shown(text: string): string {
+  return text.slice(0, stringBytesMax / 4);
+}
+
+function isInside(position: number, { offset, length }: Request): boolean {
+  return position >= offset && position < offset + length;
 }
 
 /** A backend may be JavaScript that never saw a type, and a wrong answer fails one request only. */

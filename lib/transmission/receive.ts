@@ -171,7 +171,8 @@ export class Receiver {
     const data = this.payload;
     this.payload = noData;
     this.state = State.header;
-    this.dispatcher.execute(this.request, data);
+    if (this.rules.stillFits(this.request)) this.dispatcher.execute(this.request, data);
+    else this.refuse(ErrorNumber.ENOSPC);
   }
 
   private beginSkip(error: number): void {

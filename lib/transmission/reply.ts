@@ -4,9 +4,10 @@
  * nothing; payloads are sent from where they lie. Hot: one path for all three
  * kinds of headers, no allocation for a reply that succeeds.
  */
-import type { Slice } from '../backend/backend.js';
+import type { Bytes, Slice } from '../backend/backend.js';
+import { isZeroPiece, zeroPage } from '../backend/zeros.js';
 import type { Transport } from '../transport/transport.js';
-import { ChunkFlag, ChunkType } from '../wire/constants.js';
+import { ChunkFlag, ChunkType, CommandFlag } from '../wire/constants.js';
 import {
   extendedReplyBytes,
   HeaderKind,
@@ -21,8 +22,21 @@ import type { Request } from '../wire/request.js';
 
 /** NBD_REPLY_TYPE_OFFSET_DATA begins with the 64-bit offset of its data. */
 const dataOffsetBytes = 8;
+/** NBD_REPLY_TYPE_OFFSET_HOLE: the 64-bit offset and the 32-bit size of the hole. */
+const holeFieldsBytes = 12;
+/** Fewer zeros are sent as data: the chunks before and behind a hole have headers too. */
+const holeBytesMin = 512;
 /** NBD_REPLY_TYPE_ERROR begins with the 32-bit error and the 16-bit length of the message. */
 const errorFieldsBytes = 6;
+/** NBD_REPLY_TYPE_ERROR_OFFSET ends with the 64-bit offset of what failed. */
+const errorOffsetBytes = 8;
+
+/** A request that failed half-way: `at` is the first byte of the disk that did. */
+export interface Failure {
+  readonly number: number;
+  readonly text: string;
+  readonly at: number;
+}
 
 export class ReplyWriter {
   private readonly transport: Transport;
@@ -41,53 +55,127 @@ export class ReplyWriter {
   }
 
   /** The data of a read, whose pieces together are as long as was asked. */
-  data(request: Request, bytes: Uint8Array | readonly Uint8Array[]): boolean {
-    this.dataHeader(request);
-    if (bytes instanceof Uint8Array) this.transport.append(bytes);
-    else for (const piece of bytes) this.transport.append(piece);
+  data(request: Request, bytes: Bytes): boolean {
+    if (this.mayFragment(request)) {
+      const pieces = bytes instanceof Uint8Array ? [bytes] : bytes;
+      this.content(request, pieces, request.length, ChunkFlag.done);
+    } else {
+      this.dataHeader(request, request.offset, request.length, ChunkFlag.done);
+      if (bytes instanceof Uint8Array) this.transport.append(bytes);
+      else for (const piece of bytes) this.transport.append(piece);
+    }
     return this.transport.endMessage();
   }
 
   /** The data of a read, in one place. */
   slice(request: Request, slice: Slice): boolean {
-    this.dataHeader(request);
-    this.transport.append(slice.memory, slice.start, request.length);
+    const { offset, length } = request;
+    if (slice.memory === zeroPage && length >= holeBytesMin && this.mayFragment(request)) {
+      this.hole(request, offset, length, ChunkFlag.done);
+    } else {
+      this.dataHeader(request, offset, length, ChunkFlag.done);
+      this.transport.append(slice.memory, slice.start, length);
+    }
     return this.transport.endMessage();
   }
 
   /** `text` is for people and goes where the headers have room for one. */
   error(request: Request, error: number, text: string): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, error);
-    const transport = this.transport;
     const message = Buffer.from(text);
-    const at = this.chunk(
-      request,
-      ChunkFlag.done,
-      ChunkType.error,
-      errorFieldsBytes + message.byteLength,
-      errorFieldsBytes,
-    );
-    transport.headers.setUint32(at, error);
-    transport.headers.setUint16(at + 4, message.byteLength);
-    transport.append(message);
-    return transport.endMessage();
+    this.errorChunk(request, ChunkType.error, error, message, 0);
+    this.transport.append(message);
+    return this.transport.endMessage();
   }
 
-  private dataHeader(request: Request): void {
+  /**
+   * A request that failed half-way. `data` is what was read before: "the client
+   * MAY assume [that chunks with] overlapping error offset errors are valid up
+   * until the reported offset" (NBD_CMD_READ).
+   */
+  partial(request: Request, data: Bytes | undefined, failure: Failure): boolean {
+    if (this.kind === HeaderKind.simple) return this.simple(request, failure.number);
+    const done = failure.at - request.offset;
+    if (data !== undefined && done > 0) {
+      const pieces = data instanceof Uint8Array ? [data] : data;
+      if (this.mayFragment(request)) this.content(request, pieces, done, 0);
+      else {
+        this.dataHeader(request, request.offset, done, 0);
+        for (const piece of pieces) this.transport.append(piece);
+      }
+    }
+    const message = Buffer.from(failure.text);
+    this.errorChunk(request, ChunkType.errorOffset, failure.number, message, errorOffsetBytes);
+    this.transport.append(message);
+    const at = this.transport.header(errorOffsetBytes);
+    writeUint64(this.transport.headers, at, failure.at);
+    return this.transport.endMessage();
+  }
+
+  /** NBD_CMD_FLAG_DF: "the server MUST send at most one content chunk", zeros and all. */
+  private mayFragment({ flags }: Request): boolean {
+    return this.kind !== HeaderKind.simple && (flags & CommandFlag.df) === 0;
+  }
+
+  /** A chunk for every run of data and every hole among `pieces`, the last one with `lastFlags`. */
+  private content(
+    request: Request,
+    pieces: readonly Uint8Array[],
+    length: number,
+    lastFlags: number,
+  ): void {
+    const end = request.offset + length;
+    let offset = request.offset;
+    for (let first = 0; first < pieces.length;) {
+      const isHole = isHolePiece(pieces[first]);
+      let bytes = 0;
+      let next = first;
+      for (; next < pieces.length && isHolePiece(pieces[next]) === isHole; next++) {
+        bytes += pieces[next]?.length ?? 0;
+      }
+      const flags = offset + bytes === end ? lastFlags : 0;
+      if (isHole) this.hole(request, offset, bytes, flags);
+      else if (bytes > 0) {
+        this.dataHeader(request, offset, bytes, flags);
+        for (const piece of pieces.slice(first, next)) this.transport.append(piece);
+      }
+      offset += bytes;
+      first = next;
+    }
+  }
+
+  private hole(request: Request, offset: number, bytes: number, flags: number): void {
+    const { headers } = this.transport;
+    const at = this.chunk(request, flags, ChunkType.offsetHole, holeFieldsBytes, holeFieldsBytes);
+    writeUint64(headers, at, offset);
+    headers.setUint32(at + 8, bytes);
+  }
+
+  /** The beginning of an error chunk, whose `message` and last `moreBytes` follow. */
+  private errorChunk(
+    request: Request,
+    type: number,
+    error: number,
+    message: Uint8Array,
+    moreBytes: number,
+  ): void {
+    const { headers } = this.transport;
+    const bytes = errorFieldsBytes + message.byteLength + moreBytes;
+    const at = this.chunk(request, ChunkFlag.done, type, bytes, errorFieldsBytes);
+    headers.setUint32(at, error);
+    headers.setUint16(at + 4, message.byteLength);
+  }
+
+  private dataHeader(request: Request, offset: number, bytes: number, flags: number): void {
     const transport = this.transport;
     if (this.kind === HeaderKind.simple) {
       const at = transport.header(simpleReplyBytes);
       writeSimpleReply(transport.headers, at, request, 0);
       return;
     }
-    const at = this.chunk(
-      request,
-      ChunkFlag.done,
-      ChunkType.offsetData,
-      dataOffsetBytes + request.length,
-      dataOffsetBytes,
-    );
-    writeUint64(transport.headers, at, request.offset);
+    const length = dataOffsetBytes + bytes;
+    const at = this.chunk(request, flags, ChunkType.offsetData, length, dataOffsetBytes);
+    writeUint64(transport.headers, at, offset);
   }
 
   private simple(request: Request, error: number): boolean {
@@ -115,4 +203,8 @@ export class ReplyWriter {
     writeStructuredReply(transport.headers, at, request, flags, type, payloadBytes);
     return at + structuredReplyBytes;
   }
+}
+
+function isHolePiece(piece: Uint8Array | undefined): boolean {
+  return piece !== undefined && piece.length >= holeBytesMin && isZeroPiece(piece);
 }

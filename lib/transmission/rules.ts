@@ -7,6 +7,7 @@ import type { Backend } from '../backend/backend.js';
 import { Command, CommandFlag, ErrorNumber, TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import type { Request } from '../wire/request.js';
+import { clientsOf } from './sharing.js';
 
 /** In place of flags: a command that was not advertised. */
 const unknown = -1;
@@ -15,6 +16,7 @@ const forbidden = -2;
 /** In place of flags: any command to a server that stops. */
 const tooLate = -3;
 
+const changing = [Command.write, Command.trim, Command.writeZeroes, Command.resize];
 const commandCount = Math.max(...Object.values(Command)) + 1;
 
 /** What a connection has agreed on. */
@@ -45,8 +47,9 @@ function allowedFlags(agreement: Agreement): Int32Array {
     const fast = has(TransmissionFlag.sendFastZero) ? CommandFlag.fastZero : 0;
     allowed[Command.writeZeroes] = fua | CommandFlag.noHole | fast;
   }
+  if (has(TransmissionFlag.sendResize)) allowed[Command.resize] = fua;
   if (has(TransmissionFlag.readOnly)) {
-    for (const command of [Command.write, Command.trim, Command.writeZeroes]) {
+    for (const command of changing) {
       allowed[command] = forbidden;
     }
   }
@@ -62,6 +65,8 @@ export class Rules {
   private readonly allowed: Int32Array;
   private readonly backend: Backend;
   private readonly alignment: number;
+  /** The largest size that the client has known: below it, ENOSPC says that the disk has shrunk. */
+  private sizeKnown: number;
   private readonly requestBytesMax: number;
   private readonly extended: boolean;
   private readonly chunked: boolean;
@@ -70,6 +75,7 @@ export class Rules {
     this.allowed = allowedFlags(agreement);
     this.backend = agreement.backend;
     this.alignment = agreement.minimumBytes;
+    this.sizeKnown = agreement.backend.size;
     this.requestBytesMax = agreement.requestBytesMax;
     this.extended = agreement.headers === HeaderKind.extended;
     this.chunked = agreement.headers !== HeaderKind.simple;
@@ -94,19 +100,41 @@ export class Rules {
     if (type === Command.flush) {
       return offset === 0 && length === 0 ? ErrorNumber.ok : ErrorNumber.EINVAL;
     }
-    // "SHOULD return NBD_ENOSPC if it receives a write request including one
-    // or more sectors beyond the size of the device", EINVAL for the others.
-    if (offset + length > this.backend.size) {
-      return type === Command.write || type === Command.writeZeroes
-        ? ErrorNumber.ENOSPC
-        : ErrorNumber.EINVAL;
-    }
+    if (type === Command.resize) return this.checkResize(request);
+    if (offset + length > this.backend.size) return this.pastTheEnd(request);
     if (this.alignment > 1 && (offset % this.alignment !== 0 || length % this.alignment !== 0)) {
       return ErrorNumber.EINVAL;
     }
     if (type === Command.read) return this.checkRead(length);
     if (type === Command.write) return this.checkWrite(request);
     return ErrorNumber.ok;
+  }
+
+  /** For a payload that was under way: the disk may have shrunk meanwhile. */
+  stillFits(request: Request): boolean {
+    return request.offset + request.length <= this.backend.size;
+  }
+
+  /**
+   * "SHOULD return NBD_ENOSPC if it receives a write request including one or
+   * more sectors beyond the size of the device", EINVAL for the others; after
+   * NBD_CMD_RESIZE "requests beyond the new size but not beyond the old one
+   * MUST fail with ENOSPC".
+   */
+  private pastTheEnd({ type, offset, length }: Request): number {
+    const writes = type === Command.write || type === Command.writeZeroes;
+    return writes || offset + length <= this.sizeKnown ? ErrorNumber.ENOSPC : ErrorNumber.EINVAL;
+  }
+
+  /** NBD_CMD_RESIZE: the offset is the size that the disk is to have. */
+  private checkResize({ offset, length }: Request): number {
+    const { size } = this.backend;
+    this.sizeKnown = Math.max(this.sizeKnown, size);
+    if (length !== 0 || offset % this.alignment !== 0) return ErrorNumber.EINVAL;
+    if (!Number.isSafeInteger(offset)) return ErrorNumber.ENOSPC;
+    // "Other clients are also using the same export and the request was for a smaller size".
+    const shrinksUnderOthers = offset < size && clientsOf(this.backend) > 1;
+    return shrinksUnderOthers ? ErrorNumber.EPERM : ErrorNumber.ok;
   }
 
   /** "Permitted to reject large read requests up front with NBD_EOVERFLOW" where chunks are spoken. */

@@ -4,12 +4,14 @@
  * with what each read brought. Owns: the requests that had to wait because
  * enough is in progress (the backlog), and with it when to read on.
  */
+import type { Backend } from '../backend/backend.js';
 import type { Limits } from '../limits.js';
 import type { Transport } from '../transport/transport.js';
 import { Dispatcher } from './dispatch.js';
 import { Receiver } from './receive.js';
 import { ReplyWriter } from './reply.js';
 import type { Agreement } from './rules.js';
+import { enter, leave } from './sharing.js';
 
 export interface SessionEvents {
   /** The session had said that no more should be read: now it may. */
@@ -27,6 +29,7 @@ const noBytes: Uint8Array = new Uint8Array(0);
 export class Session {
   private readonly receiver: Receiver;
   private readonly dispatcher: Dispatcher;
+  private readonly backend: Backend;
   private readonly transport: Transport;
   private readonly events: SessionEvents;
   private backlog = noBytes;
@@ -36,6 +39,7 @@ export class Session {
   private receiving = false;
 
   constructor(agreement: Agreement, transport: Transport, limits: Limits, events: SessionEvents) {
+    this.backend = agreement.backend;
     this.transport = transport;
     this.events = events;
     this.dispatcher = new Dispatcher(
@@ -52,6 +56,7 @@ export class Session {
       },
     );
     this.receiver = new Receiver(agreement, this.dispatcher);
+    enter(this.backend);
   }
 
   /** What the next read should fill, where that is not the connection's own buffer. */
@@ -101,6 +106,7 @@ export class Session {
 
   /** The connection is gone; backends may still be at work, their answers are dropped. */
   close(): void {
+    leave(this.backend);
     this.dispatcher.close();
     this.backlog = noBytes;
   }

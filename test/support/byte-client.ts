@@ -65,6 +65,8 @@ export function requestBytes(headers: Headers, fields: RequestFields): Buffer {
 
 export class ByteClient {
   headers: Headers = 'simple';
+  /** Of the last reply: the types of its chunks, and the bytes of content or of the error. */
+  lastChunks: { type: number; length: number }[] = [];
   readonly stream: Duplex;
   private readonly gone: Promise<void>;
   private received: Buffer[] = [];
@@ -196,27 +198,48 @@ export class ByteClient {
     return { cookie, error, message: '', data };
   }
 
+  /** All chunks of a reply, which this server sends one behind the other. */
   private async chunkedReply(): Promise<Reply> {
-    const { cookie, flags, type, payload } = await this.chunk();
-    const request = this.answered(cookie);
-    assert.equal(flags, 1, 'one chunk is all there is, so NBD_REPLY_FLAG_DONE is set');
-    if (type === 0x8001) {
-      const error = payload.readUInt32BE(0);
-      assert.notEqual(error, 0);
-      assert.equal(payload.readUInt16BE(4), payload.length - 6);
-      assert.ok(payload.length <= 6 + 4096, 'the text is too long');
-      return { cookie, error, message: payload.toString('utf8', 6), data: Buffer.alloc(0) };
+    this.lastChunks = [];
+    const data: Buffer[] = [];
+    let cookie: bigint | undefined;
+    let failure = { error: 0, message: '' };
+    let position = 0n;
+    for (let done = false; !done;) {
+      const chunk = await this.chunk();
+      cookie ??= chunk.cookie;
+      assert.equal(chunk.cookie, cookie);
+      const request = this.asked.get(cookie);
+      assert.ok(request !== undefined, `a reply to no request: cookie ${cookie}`);
+      const start = BigInt(request.offset ?? 0);
+      done = chunk.flags === 1;
+      assert.ok(done || chunk.flags === 0, 'NBD_REPLY_FLAG_DONE is the only flag');
+      const { payload, type } = chunk;
+      if (type === 1 || type === 2) {
+        assert.equal(request.type, cmd.read);
+        assert.equal(payload.readBigUInt64BE(0), start + position, 'chunks follow each other');
+        const bytes = contentOf(type, payload);
+        position += BigInt(bytes.length);
+        data.push(bytes);
+        this.lastChunks.push({ type, length: bytes.length });
+      } else if (type === 0x8001 || type === 0x8002) {
+        assert.ok(done, 'an error comes last');
+        failure = errorOf(payload, type === 0x8002 ? 8 : 0);
+        this.lastChunks.push({ type, length: payload.length });
+        if (type === 0x8002) {
+          const failedAt = payload.readBigUInt64BE(payload.length - 8);
+          assert.ok(failedAt >= start && failedAt < start + BigInt(request.length ?? 0));
+          assert.ok(position === 0n || failedAt === start + position);
+        }
+      } else {
+        assert.equal(type, 0);
+        assert.equal(payload.length, 0);
+      }
     }
-    if (type === 0) {
-      assert.equal(payload.length, 0);
-      assert.ok(request.type !== cmd.read || Number(request.length ?? 0) === 0);
-      return { cookie, error: 0, message: '', data: payload };
-    }
-    assert.equal(type, 1, 'NBD_REPLY_TYPE_OFFSET_DATA');
-    assert.equal(request.type, cmd.read);
-    assert.equal(payload.readBigUInt64BE(0), BigInt(request.offset ?? 0));
-    assert.equal(payload.length, 8 + Number(request.length));
-    return { cookie, error: 0, message: '', data: payload.subarray(8) };
+    assert.ok(cookie !== undefined);
+    const { type, length = 0 } = this.answered(cookie);
+    if (type === cmd.read && failure.error === 0) assert.equal(position, BigInt(length));
+    return { cookie, ...failure, data: Buffer.concat(data) };
   }
 
   /** "Structured reply chunk message" or "Extended reply chunk message". */
@@ -246,4 +269,26 @@ export class ByteClient {
     this.count = 0;
     return all ?? Buffer.alloc(0);
   }
+}
+
+/** NBD_REPLY_TYPE_OFFSET_DATA or NBD_REPLY_TYPE_OFFSET_HOLE. */
+function contentOf(type: number, payload: Buffer): Buffer {
+  if (type === 1) {
+    assert.ok(payload.length >= 9);
+    return payload.subarray(8);
+  }
+  assert.equal(payload.length, 12);
+  const length = payload.readUInt32BE(8);
+  assert.notEqual(length, 0);
+  return Buffer.alloc(length);
+}
+
+/** NBD_REPLY_TYPE_ERROR, or NBD_REPLY_TYPE_ERROR_OFFSET with `behind` bytes behind the message. */
+function errorOf(payload: Buffer, behind: number): { error: number; message: string } {
+  const error = payload.readUInt32BE(0);
+  assert.notEqual(error, 0);
+  const length = payload.readUInt16BE(4);
+  assert.equal(length, payload.length - 6 - behind);
+  assert.ok(length <= 4096, 'the text is too long');
+  return { error, message: payload.toString('utf8', 6, 6 + length) };
 }

@@ -21,6 +21,7 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
   if (entry === undefined) {
     throw new NbdError('NBDCORK_EXPORT_REFUSED', `There is no export '${name}'.`);
   }
+  await entry.backend.measure?.();
   const flags = transmissionFlags(entry, headers);
   const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));
   reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);

@@ -31,6 +31,7 @@ async function describe(negotiation: Negotiation, data: Buffer): Promise<Export 
     negotiation.refuse(OptionError.unknown, `There is no export '${name}'.`);
     return undefined;
   }
+  await entry.backend.measure?.();
   sendExport(negotiation, entry);
   const { minimum } = sendBlockSize(negotiation, entry);
   if (wanted.has(InfoType.name)) {

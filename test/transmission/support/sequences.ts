@@ -33,7 +33,9 @@ export function sequenceBytes(
   requests: readonly RequestFields[],
   length = diskBytes,
 ): Buffer {
-  const last = [{ type: cmd.read, length }, { type: cmd.disc }];
+  // Some disks know of holes, which DF hides.
+  const flags = headers === 'simple' ? 0 : cmdFlag.df;
+  const last = [{ type: cmd.read, flags, length }, { type: cmd.disc }];
   return Buffer.concat(
     [...requests, ...last].map((fields, index) =>
       requestBytes(headers, { ...fields, cookie: BigInt(index) }),
