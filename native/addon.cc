@@ -14,6 +14,8 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   const napi_property_descriptor methods[] = {
       Method("setCork", nbdcork::SetCork),
       Method("getCork", nbdcork::GetCork),
+      Method("setSendBuffer", nbdcork::SetSendBuffer),
+      Method("getSendBuffer", nbdcork::GetSendBuffer),
       Method("send", nbdcork::Send),
       Method("sendmsg", nbdcork::Sendmsg),
       Method("tcpInfo", nbdcork::TcpInfo),

@@ -143,6 +143,23 @@ napi_value GetCork(napi_env env, napi_callback_info info) {
   return call.Return(OptionOf(fd, IPPROTO_TCP, TCP_CORK));
 }
 
+napi_value SetSendBuffer(napi_env env, napi_callback_info info) {
+  Call<2> call(env, info);
+  int fd;
+  int64_t bytes;
+  if (!call.Descriptor(0, &fd)) return nullptr;
+  if (!call.Unsigned(1, INT_MAX, "expected a number of bytes", &bytes)) return nullptr;
+  const int value = static_cast<int>(bytes);
+  return call.Return(ResultOf(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value))));
+}
+
+napi_value GetSendBuffer(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  int fd;
+  if (!call.Descriptor(0, &fd)) return nullptr;
+  return call.Return(OptionOf(fd, SOL_SOCKET, SO_SNDBUF));
+}
+
 napi_value Send(napi_env env, napi_callback_info info) {
   Call<3> call(env, info);
   int fd;

@@ -7,6 +7,8 @@ namespace nbdcork {
 
 napi_value SetCork(napi_env env, napi_callback_info info);
 napi_value GetCork(napi_env env, napi_callback_info info);
+napi_value SetSendBuffer(napi_env env, napi_callback_info info);
+napi_value GetSendBuffer(napi_env env, napi_callback_info info);
 napi_value Send(napi_env env, napi_callback_info info);
 napi_value Sendmsg(napi_env env, napi_callback_info info);
 napi_value TcpInfo(napi_env env, napi_callback_info info);

@@ -11,6 +11,12 @@ export interface NativeAddon {
   /** getsockopt(TCP_CORK): 0 or 1, or `-errno`. */
   readonly getCork: (fd: number) => number;
 
+  /** setsockopt(SO_SNDBUF): Linux grants twice as much, within its own limit. 0 or `-errno`. */
+  readonly setSendBuffer: (fd: number, bytes: number) => number;
+
+  /** getsockopt(SO_SNDBUF): bytes, the kernel's bookkeeping among them, or `-errno`. */
+  readonly getSendBuffer: (fd: number) => number;
+
   /** One send(2) of `bytes`, with MSG_MORE where `more`. Bytes taken or `-errno`. */
   readonly send: (fd: number, bytes: Uint8Array, more: boolean) => number;
 

@@ -8,6 +8,8 @@ const packageRoot = fileURLToPath(new URL('../../../', import.meta.url));
 const functions: Record<keyof NativeAddon, true> = {
   setCork: true,
   getCork: true,
+  setSendBuffer: true,
+  getSendBuffer: true,
   send: true,
   sendmsg: true,
   tcpInfo: true,

@@ -11,7 +11,7 @@ import type { Client } from '../handshake/client.js';
 import type { ExportCatalog } from '../handshake/exports.js';
 import { blockSizeOf } from '../handshake/flags.js';
 import { Negotiation, type Agreed } from '../handshake/negotiation.js';
-import type { Limits } from '../limits.js';
+import { unixSendBufferBytes, type Limits } from '../limits.js';
 import { Session } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import type { Transport } from '../transport/transport.js';
@@ -68,7 +68,10 @@ export class Connection {
     });
     this.input = streams.input;
     this.output = streams.output;
-    this.transport = attach(this.output, { strategy: context.strategy });
+    this.transport = attach(this.output, {
+      strategy: context.strategy,
+      sendBufferBytes: unixSendBufferBytes,
+    });
     this.closed = this.listen(streams.readsInto);
     this.handshakeTimer = setTimeout(() => {
       this.cut(

@@ -15,6 +15,12 @@ import { VectoredOutbox } from './vectored.js';
 export interface AttachOptions {
   /** How to send. `auto`, the default, takes the best that the descriptor supports. */
   readonly strategy?: StrategyName | 'auto';
+  /**
+   * How much the kernel may hold of what a Unix socket sent, in bytes; it
+   * grants what net.core.wmem_max allows. A batch that fits is sent at once.
+   * TCP is left alone: it finds the right size by itself.
+   */
+  readonly sendBufferBytes?: number;
 }
 
 /**
@@ -41,12 +47,16 @@ export function attach(stream: Writable, options: AttachOptions = {}): Transport
   }
   const fd = descriptorOf(stream);
   if (stream instanceof Socket) stream.setNoDelay(true);
+  const kind = fd === undefined ? undefined : addon?.kindOf(fd);
+  if (kind === descriptorKind.unix && fd !== undefined && options.sendBufferBytes !== undefined) {
+    // Where it is refused the socket keeps what it has, and works as well.
+    addon?.setSendBuffer(fd, options.sendBufferBytes);
+  }
   if (wanted === 'plain') return new PlainOutbox(stream);
   if (wanted === 'stream') return new StreamOutbox(stream);
   if (!(stream instanceof Socket) || fd === undefined || addon === undefined) {
     return wanted === 'cork' ? new PlainOutbox(stream) : new StreamOutbox(stream);
   }
-  const kind = addon.kindOf(fd);
   const isSocket = kind === descriptorKind.tcp || kind === descriptorKind.unix;
   if (wanted === 'cork') {
     // Probed once, as the thread's patch does: uncorking shows whether corking works.

@@ -22,6 +22,33 @@ import {
 /** A descriptor number that no process has open. */
 const noFd = 2 ** 30;
 
+describe('SO_SNDBUF', { skip: withoutAddon }, () => {
+  it('is granted twice, for the bookkeeping', async (t) => {
+    for (const open of [openTcp, openUnix]) {
+      const fd = fdOf((await open(t)).sender);
+      assert.equal(native().setSendBuffer(fd, 65_536), 0);
+      assert.equal(native().getSendBuffer(fd), 131_072);
+    }
+  });
+
+  it('returns the errno of what is no socket, and throws for what is no number', (t) => {
+    const { fd: file } = temporaryFile(t);
+    for (const [fd, expected] of [
+      [-1, failure('EBADF')],
+      [file, failure('ENOTSOCK')],
+    ] as const) {
+      assert.equal(native().setSendBuffer(fd, 65_536), expected);
+      assert.equal(native().getSendBuffer(fd), expected);
+    }
+    for (const bytes of [-1, 1.5, 2 ** 31]) {
+      assert.throws(() => native().setSendBuffer(file, bytes), { code: 'ERR_OUT_OF_RANGE' });
+    }
+    assert.throws(() => Reflect.apply(native().setSendBuffer, undefined, [file]), {
+      code: 'ERR_INVALID_ARG_TYPE',
+    });
+  });
+});
+
 describe('TCP_CORK', { skip: withoutAddon }, () => {
   it('reads back as it was set', async (t) => {
     const fd = fdOf((await openTcp(t)).sender);

@@ -8,6 +8,7 @@ import { PassThrough } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { codeOf } from '../../lib/errors.js';
+import { addon } from '../../lib/native/load.js';
 import { descriptorOf } from '../../lib/transport/handle.js';
 import { attach, headerBytesMax, strategyNames } from '../../lib/transport/index.js';
 import { duplexPair } from './support/duplex.js';
@@ -26,6 +27,24 @@ const inEffect = {
   unix: ['plain', 'plain', 'more', 'vectored', 'batched', 'stream', 'batched'],
   other: ['plain', 'plain', 'stream', 'stream', 'stream', 'stream', 'stream'],
 };
+
+describe('the send buffer', { skip: withoutAddon }, () => {
+  for (const strategy of strategyNames) {
+    test(`of a Unix socket is as large as was asked, for ${strategy}`, async (t) => {
+      const { sender } = await openUnix(t);
+      attach(sender, { strategy, sendBufferBytes: 50_000 });
+      assert.equal(addon?.getSendBuffer(descriptorOf(sender) ?? -1), 100_000);
+    });
+  }
+
+  test('of TCP is left alone', async (t) => {
+    const { sender } = await openTcp(t);
+    const fd = descriptorOf(sender) ?? -1;
+    const before = addon?.getSendBuffer(fd);
+    attach(sender, { sendBufferBytes: 50_000 });
+    assert.equal(addon?.getSendBuffer(fd), before);
+  });
+});
 
 describe('strategies in effect', () => {
   for (const kind of linkKinds) {
