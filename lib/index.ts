@@ -16,7 +16,18 @@ export { openSource, type OpenSourceOptions } from './backend/source.js';
 export { zeros } from './backend/zeros.js';
 export { NbdError } from './errors.js';
 export { defaultLimits, type Limits } from './limits.js';
-export type { ExportOptions, ListenOptions, Logger, ServerOptions } from './server/options.js';
+export type { Client, ClientTls } from './handshake/client.js';
+export type { ExportListing } from './handshake/exports.js';
+export { allowByRules, parseAccessRule, type AccessRule, type Allow } from './server/access.js';
+export type {
+  ExportFinder,
+  ExportOptions,
+  Exports,
+  ListenOptions,
+  Logger,
+  OpenBackend,
+  ServerOptions,
+} from './server/options.js';
 export { createServer, type NbdServer } from './server/server.js';
 export type { StrategyName } from './transport/transport.js';
 export type { Address } from './wire/uri.js';

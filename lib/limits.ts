@@ -14,7 +14,13 @@ export interface Limits {
   readonly optionBytesMax: number;
   /** Time a client has from connecting to choosing an export. */
   readonly handshakeTimeoutMs: number;
-  /** Time for requests in progress when the server stops; then connections are cut. */
+  /** Time in which a client must have read something of the replies that wait for it. */
+  readonly sendTimeoutMs: number;
+  /** A TCP connection that is silent for so long is asked whether it is still there. */
+  readonly keepAliveMs: number;
+  /** Backends that are open at a time, where clients choose the names of exports. */
+  readonly openExportsMax: number;
+  /** Time for all that is in progress when the server stops; then it is given up. */
   readonly shutdownTimeoutMs: number;
 }
 
@@ -26,6 +32,9 @@ export const defaultLimits: Limits = {
   optionsMax: 1024,
   optionBytesMax: 64 * 2 ** 10,
   handshakeTimeoutMs: 10_000,
+  sendTimeoutMs: 60_000,
+  keepAliveMs: 60_000,
+  openExportsMax: 1024,
   shutdownTimeoutMs: 10_000,
 };
 

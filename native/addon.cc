@@ -19,6 +19,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("send", nbdcork::Send),
       Method("sendmsg", nbdcork::Sendmsg),
       Method("tcpInfo", nbdcork::TcpInfo),
+      Method("peerCredentials", nbdcork::PeerCredentials),
       Method("kindOf", nbdcork::KindOf),
       Method("preadNoWait", nbdcork::PreadNoWait),
       Method("fallocate", nbdcork::Fallocate),

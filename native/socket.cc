@@ -27,6 +27,7 @@ constexpr int kSendFlags = MSG_NOSIGNAL | MSG_DONTWAIT;
 constexpr size_t kVectorMax = IOV_MAX;
 constexpr size_t kNumbersPerPiece = 3;
 constexpr size_t kTcpCounters = 4;
+constexpr size_t kCredentials = 3;
 
 // An array on the stack, or on the heap where it would be longer than N.
 template <typename T, size_t N>
@@ -227,6 +228,24 @@ napi_value TcpInfo(napi_env env, napi_callback_info info) {
   counters.data[1] = static_cast<double>(answer.tcpi_bytes_sent);
   counters.data[2] = static_cast<double>(answer.tcpi_data_segs_out);
   counters.data[3] = static_cast<double>(answer.tcpi_bytes_acked);
+  return call.Return(0);
+}
+
+napi_value PeerCredentials(napi_env env, napi_callback_info info) {
+  Call<2> call(env, info);
+  int fd;
+  Numbers numbers;
+  if (!call.Descriptor(0, &fd) || !call.Float64Array(1, &numbers)) return nullptr;
+  if (numbers.length < kCredentials) {
+    ThrowRange(env, "expected room for three numbers");
+    return nullptr;
+  }
+  struct ucred peer = {};
+  socklen_t length = sizeof(peer);
+  if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return call.Return(-errno);
+  numbers.data[0] = static_cast<double>(peer.pid);
+  numbers.data[1] = static_cast<double>(peer.uid);
+  numbers.data[2] = static_cast<double>(peer.gid);
   return call.Return(0);
 }
 

@@ -1,6 +1,8 @@
+import type { Backend } from '../backend/backend.js';
 import { openSource } from '../backend/source.js';
 import { NbdError } from '../errors.js';
 import type { ExportOptions } from '../server/options.js';
+import { checkFlags, flagsOf, type ExportFlags } from './export-options.js';
 
 export interface NamedSource {
   readonly name: string;
@@ -22,26 +24,34 @@ export function parseNamedSource(text: string): NamedSource {
 /**
  * Open all sources, or none.
  * @throws NbdError of the first that cannot be opened, or `NBDCORK_BAD_EXPORT`
- *   where two have the same name.
+ *   where two have the same name, or a flag is about none of them.
  */
 export async function openExports(
   texts: readonly string[],
-  options: { readonly readOnly: boolean; readonly resizable: boolean },
+  flags: ExportFlags,
 ): Promise<Record<string, ExportOptions>> {
+  const sources = texts.map(parseNamedSource);
+  checkFlags(
+    flags,
+    sources.map(({ name }) => name),
+  );
   const exports = new Map<string, ExportOptions>();
+  const opened: Backend[] = [];
   try {
-    for (const { name, source } of texts.map(parseNamedSource)) {
+    for (const { name, source } of sources) {
       if (exports.has(name)) {
         throw new NbdError(
           'NBDCORK_BAD_EXPORT',
           `Two sources have the name '${name}': give each its own, as NAME=SOURCE.`,
         );
       }
-      const backend = await openSource(source, options);
-      exports.set(name, { backend, description: source, ...options });
+      const options = flagsOf(flags, name, source);
+      const backend = await openSource(source, { readOnly: options.readOnly });
+      opened.push(backend);
+      exports.set(name, { backend, ...options });
     }
   } catch (error) {
-    await Promise.all([...exports.values()].map(async ({ backend }) => backend.close?.()));
+    await Promise.all(opened.map(async (backend) => backend.close?.()));
     throw error;
   }
   return Object.fromEntries(exports);

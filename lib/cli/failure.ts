@@ -5,6 +5,8 @@ import { createLogger, type LoggingOptions } from './logging.js';
 /** What only a different command line can mend. */
 const wrongCommandLine: readonly unknown[] = [
   'NBDCORK_BAD_EXPORT',
+  'NBDCORK_BAD_LIMIT',
+  'NBDCORK_BAD_RULE',
   'NBDCORK_BAD_SIZE',
   'NBDCORK_BAD_SOURCE',
   'NBDCORK_BAD_STRING',

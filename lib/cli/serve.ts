@@ -2,28 +2,32 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
+import { codeOf } from '../errors.js';
+import type { AccessRule } from '../server/access.js';
 import { busyPollDefault, busyPollMax } from '../server/busy-poll.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
 import { inheritedDescriptors } from './activation.js';
 import { exitCode } from './exit-codes.js';
+import { addExportOptions, allowFrom, type ExportFlags } from './export-options.js';
 import { openExports, parseNamedSource } from './exports.js';
 import { reportFailure } from './failure.js';
+import { addLimitOptions, limitsFrom } from './limit-options.js';
 import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
 import { privateDirectory, runCommand } from './run.js';
 import { onStopSignal } from './signals.js';
 
-interface ServeOptions extends LoggingOptions {
+interface ServeOptions extends LoggingOptions, ExportFlags {
   readonly port?: number;
   readonly host?: string;
   readonly unix?: string;
   readonly stdio?: true;
-  readonly readOnly?: true;
-  readonly resizable?: true;
   readonly transmit: StrategyName | 'auto';
   readonly busyPoll?: number;
   readonly run?: string;
+  readonly allow?: readonly AccessRule[];
+  readonly deny?: readonly AccessRule[];
 }
 
 interface ListenPlan {
@@ -43,12 +47,16 @@ Examples:
   nbdcork serve --run 'nbdinfo "$NBD_URI"' memory:1G
   nbdinfo -- [ nbdcork serve --stdio disk.img ]
 
+Access rules:
+  any, address:10.0.0.0/8, address:FIRST-LAST, user:UID, group:GID,
+  certificate:CN=NAME, psk:IDENTITY; EXPORT=RULE is about one export.
+
 Ends with 0 after SIGINT or SIGTERM, 1 where a source cannot be opened or
-listened for, 2 for a wrong command line, with the status of CMD after --run,
+listened for, or a disk cannot be closed in time, 2 for a wrong command line, with the status of CMD after --run,
 and with 128 and the signal's number after a second signal.`;
 
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .description('Serve disks until stopped; the URI that clients need goes to standard output.')
     .addArgument(
       new Argument('<source...>', 'what to serve: [NAME=]SOURCE; without NAME the default export'),
@@ -72,8 +80,8 @@ export function serveCommand(): Command {
         'run',
       ]),
     )
-    .option('-r, --read-only', 'refuse every write')
-    .option('--resizable', 'let clients change the size of memory and of files')
+    .option('--run <cmd>', 'run a shell command with NBD_URI set, and end when it ends');
+  addExportOptions(command)
     .addOption(
       new Option('--transmit <strategy>', 'how replies are sent')
         .choices(['auto', ...strategyNames])
@@ -84,16 +92,20 @@ export function serveCommand(): Command {
       `stay awake so long for the next request, 0 for never (default: ${busyPollDefault})`,
       parseMicroseconds,
     )
-    .option('--run <cmd>', 'run a shell command with NBD_URI set, and end when it ends')
     .addOption(
       new Option('--log-format <format>', 'of the log').choices(logFormats).default('text'),
     )
-    .addOption(new Option('--log-level <level>', 'least to log').choices(logLevels).default('info'))
+    .addOption(
+      new Option('--log-level <level>', 'least to log').choices(logLevels).default('info'),
+    );
+  return addLimitOptions(command)
     .addHelpText('after', examples)
     .exitOverride()
     .action(async (sources: string[], options: ServeOptions) => {
       await serve(sources, options).catch((error: unknown) => {
         reportFailure(error, options.logFormat);
+        // What was given up may never end by itself.
+        if (codeOf(error) === 'NBDCORK_SHUTDOWN_TIMEOUT') process.exit();
       });
     });
 }
@@ -101,12 +113,13 @@ export function serveCommand(): Command {
 async function serve(sources: readonly string[], options: ServeOptions): Promise<void> {
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
-  const exports = await openExports(sources, {
-    readOnly: options.readOnly === true,
-    resizable: options.resizable === true,
-  });
+  const exports = await openExports(sources, options);
+  const allow = allowFrom(options);
   const server = createServer({
     exports,
+    ...(options.defaultExport !== undefined && { defaultExport: options.defaultExport }),
+    ...(allow !== undefined && { allow }),
+    limits: limitsFrom({ ...options }),
     transmit: options.transmit,
     ...(options.busyPoll !== undefined && { busyPollMicroseconds: options.busyPoll }),
     logger,

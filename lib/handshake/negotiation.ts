@@ -12,6 +12,7 @@ import {
   magic,
   OptionError,
   OptionReply,
+  OptionType,
   stringBytesMax,
 } from '../wire/constants.js';
 import { optionName } from '../wire/names.js';
@@ -28,6 +29,14 @@ const optionBytesTolerated = 2 ** 20;
 /** Bytes that a unit of a JavaScript string takes at most. */
 const utf8BytesMax = 3;
 
+/** What becomes of an error that a handler throws; every other one ends the connection. */
+const replies: ReadonlyMap<string, number> = new Map([
+  ['NBDCORK_BAD_OPTION', OptionError.invalid],
+  ['NBDCORK_BAD_STRING', OptionError.invalid],
+  ['NBDCORK_EXPORT_DENIED', OptionError.policy],
+  ['NBDCORK_EXPORT_UNAVAILABLE', OptionError.unknown],
+]);
+
 /** The result: what the transmission phase is to be. */
 export interface Agreed {
   readonly entry: Export;
@@ -42,7 +51,7 @@ export class Negotiation {
   noZeroes = false;
   /** Set by the option that ends the haggling. */
   agreed: Agreed | undefined;
-  /** Set by NBD_OPT_ABORT. */
+  /** Set where there is nothing more to haggle about: by NBD_OPT_ABORT, or because the server stops. */
   aborted = false;
   /** Who asks. */
   readonly client: Client;
@@ -50,6 +59,7 @@ export class Negotiation {
   readonly limits: Limits;
   private readonly transport: Transport;
   private option = 0;
+  private stopping = false;
 
   constructor(transport: Transport, client: Client, catalog: ExportCatalog, limits: Limits) {
     this.client = client;
@@ -104,6 +114,20 @@ export class Negotiation {
     );
   }
 
+  /** The server stops: every further option is told so. */
+  stop(): void {
+    this.stopping = true;
+  }
+
+  /** NBD_REP_ERR_SHUTDOWN: "the server is unwilling to continue negotiation". */
+  private refuseToStart(name: string): void {
+    if (this.option === OptionType.exportName) {
+      throw new NbdError('NBDCORK_EXPORT_REFUSED', 'The server stops.');
+    }
+    this.refuse(OptionError.shutdown, `${name}: the server stops.`);
+    this.aborted = true;
+  }
+
   /** Options are answered no faster than the client reads. */
   private async drained(): Promise<void> {
     const { stream } = this.transport;
@@ -151,13 +175,16 @@ export class Negotiation {
       this.refuse(OptionError.unsupported, `${name} is not known to this server.`);
       return;
     }
+    if (this.stopping && this.option !== OptionType.abort) {
+      this.refuseToStart(name);
+      return;
+    }
     try {
       await handler(this, data);
     } catch (error) {
-      if (codeOf(error) !== 'NBDCORK_BAD_OPTION' && codeOf(error) !== 'NBDCORK_BAD_STRING') {
-        throw error;
-      }
-      this.refuse(OptionError.invalid, `${name}: ${messageOf(error)}`);
+      const reply = replies.get(codeOf(error) ?? '');
+      if (reply === undefined) throw error;
+      this.refuse(reply, `${name}: ${messageOf(error)}`);
     }
   }
 }

@@ -40,6 +40,12 @@ export interface NativeAddon {
    */
   readonly tcpInfo: (fd: number, counters: Float64Array) => number;
 
+  /**
+   * SO_PEERCRED of a Unix socket into `numbers`: the process, the user and the
+   * group that connected. 0 or `-errno`.
+   */
+  readonly peerCredentials: (fd: number, numbers: Float64Array) => number;
+
   /** What a descriptor is: one of `descriptorKind`, or `-errno`. */
   readonly kindOf: (fd: number) => number;
 

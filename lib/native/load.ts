@@ -13,6 +13,7 @@ const functions: Record<keyof NativeAddon, true> = {
   send: true,
   sendmsg: true,
   tcpInfo: true,
+  peerCredentials: true,
   kindOf: true,
   preadNoWait: true,
   fallocate: true,

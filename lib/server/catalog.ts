@@ -1,73 +1,189 @@
 import type { Backend } from '../backend/backend.js';
-import { NbdError } from '../errors.js';
-import type { Export, ExportCatalog, ExportListing } from '../handshake/exports.js';
-import { checkString } from '../handshake/strings.js';
-import type { ExportOptions } from './options.js';
+import { messageOf, NbdError } from '../errors.js';
+import type { Client } from '../handshake/client.js';
+import type { ExportListing } from '../handshake/exports.js';
+import type { Allow } from './access.js';
+import { checkBackend, checkOptions, optionsOf } from './check-export.js';
+import { closeBackend } from './closing.js';
+import type { ExportFinder, ExportOptions, Exports, Logger, OpenBackend } from './options.js';
+
+export interface CatalogOptions {
+  readonly allow: Allow;
+  /** The name of the export that clients get who ask for none. */
+  readonly defaultExport: string | undefined;
+  readonly openExportsMax: number;
+  readonly logger: Logger;
+}
+
+/** An export that a client may use, before its backend is open. */
+export interface Found extends ExportOptions {
+  readonly name: string;
+}
 
 /**
- * The exports of a server by name.
- * @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_STRING` for one that no client could use.
+ * The exports of a server, and the backends that were opened for them. Those
+ * that belong to one connection are its own: see `connection-exports.ts`.
  */
-export class StaticCatalog implements ExportCatalog {
-  private readonly entries: ReadonlyMap<string, Export>;
+export class Catalog {
+  private readonly fixed: ReadonlyMap<string, ExportOptions>;
+  private readonly finder: ExportFinder | undefined;
+  private readonly options: CatalogOptions;
+  /** What was opened with its first client, by the name of the export. */
+  private readonly opened = new Map<string, Promise<Backend>>();
+  /** Backends that were given ready. */
+  private readonly ready: Set<Backend>;
+  private closed = false;
 
-  constructor(exports: Readonly<Record<string, Backend | ExportOptions>>) {
-    this.entries = new Map(
-      Object.entries(exports).map(([name, value]) => [name, toExport(name, value)]),
+  /** @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_STRING` for an export that no client could use. */
+  constructor(exports: Exports, options: CatalogOptions) {
+    this.options = options;
+    this.finder = isFinder(exports) ? exports : undefined;
+    this.fixed = new Map(
+      Object.entries(isFinder(exports) ? {} : exports).map(([name, value]) => {
+        const entry = optionsOf(value);
+        checkOptions(name, entry);
+        if (typeof entry.backend !== 'function') checkBackend(name, entry.backend);
+        return [name, entry];
+      }),
     );
-    if (this.entries.size === 0) {
-      throw new NbdError(
-        'NBDCORK_BAD_EXPORT',
-        'There is nothing to serve: give one export or more.',
-      );
+    const { defaultExport } = options;
+    if (this.finder === undefined && this.fixed.size === 0) {
+      throw badExport('There is nothing to serve: give one export or more.');
+    }
+    if (
+      this.finder === undefined &&
+      defaultExport !== undefined &&
+      !this.fixed.has(defaultExport)
+    ) {
+      throw badExport(`The default export '${defaultExport}' is not among the exports.`);
+    }
+    const backends = [...this.fixed.values()].map(({ backend }) => backend);
+    this.ready = new Set(backends.filter((backend) => typeof backend !== 'function'));
+  }
+
+  /** @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`. */
+  async find(asked: string, client: Client): Promise<Found | undefined> {
+    const { defaultExport, allow } = this.options;
+    const name = asked === '' && !this.fixed.has('') ? (defaultExport ?? '') : asked;
+    if (!(await allow(client, name))) {
+      throw new NbdError('NBDCORK_EXPORT_DENIED', `The export '${name}' is not for this client.`);
+    }
+    if (this.finder === undefined) {
+      const entry = this.fixed.get(name);
+      return entry && { name, ...entry };
+    }
+    try {
+      const value = await this.finder.find(name, client);
+      if (value === undefined) return undefined;
+      const entry = optionsOf(value);
+      checkOptions(name, entry);
+      return { name, ...entry };
+    } catch (error) {
+      throw this.unavailable(name, error);
     }
   }
 
-  find(name: string): Export | undefined {
-    return this.entries.get(name);
+  async list(client: Client): Promise<readonly ExportListing[]> {
+    const entries =
+      this.finder === undefined
+        ? [...this.fixed].map(([name, entry]) => ({ ...entry, name }))
+        : ((await this.finder.list?.(client)) ?? []);
+    const listed: ExportListing[] = [];
+    for (const entry of entries) {
+      if (await this.options.allow(client, entry.name)) listed.push(entry);
+    }
+    return listed;
   }
 
-  list(): readonly ExportListing[] {
-    return [...this.entries.values()];
+  /**
+   * The backend that all clients of an export share, opened with the first.
+   * @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`; the next client may try again.
+   */
+  async shared(found: Found, client: Client): Promise<Backend> {
+    const { name, backend } = found;
+    if (typeof backend === 'function') {
+      const opening = this.opened.get(name) ?? this.openShared(name, backend, client);
+      return opening;
+    }
+    if (!this.ready.has(backend)) {
+      this.requireRoom(name);
+      this.check(name, backend);
+      this.ready.add(backend);
+    }
+    return backend;
   }
 
-  backends(): ReadonlySet<Backend> {
-    return new Set([...this.entries.values()].map((entry) => entry.backend));
+  /** Opens a backend for one client. @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`. */
+  async open(name: string, open: OpenBackend, client: Client): Promise<Backend> {
+    if (this.closed) throw this.unavailable(name, new Error('the server stops'));
+    try {
+      const backend = await open(client);
+      checkBackend(name, backend);
+      return backend;
+    } catch (error) {
+      throw this.unavailable(name, error);
+    }
+  }
+
+  /** Flush and close the backends that clients share. Failures are logged. */
+  async close(): Promise<void> {
+    this.closed = true;
+    const opened = await Promise.allSettled(this.opened.values());
+    const backends = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+    await Promise.all(
+      [...new Set([...this.ready, ...backends])].map((backend) => this.closeOne(backend)),
+    );
+  }
+
+  async closeOne(backend: Backend): Promise<void> {
+    try {
+      await closeBackend(backend);
+    } catch (error) {
+      this.options.logger.error({ err: error }, `closing a backend failed: ${messageOf(error)}`);
+    }
+  }
+
+  private openShared(name: string, open: OpenBackend, client: Client): Promise<Backend> {
+    this.requireRoom(name);
+    const opening = this.open(name, open, client);
+    this.opened.set(name, opening);
+    opening.catch(() => this.opened.delete(name));
+    return opening;
+  }
+
+  private check(name: string, backend: Backend): void {
+    try {
+      checkBackend(name, backend);
+    } catch (error) {
+      throw this.unavailable(name, error);
+    }
+  }
+
+  /** Clients choose the names, so they could have any number of exports made. */
+  private requireRoom(name: string): void {
+    const { openExportsMax } = this.options;
+    if (this.finder === undefined || this.ready.size + this.opened.size < openExportsMax) return;
+    throw this.unavailable(name, new Error(`${openExportsMax} exports are open, the limit`));
+  }
+
+  /** The client learns that it failed, the log why. */
+  private unavailable(name: string, cause: unknown): NbdError {
+    this.options.logger.error(
+      { export: name, err: cause },
+      `an export cannot be opened: ${messageOf(cause)}`,
+    );
+    return new NbdError(
+      'NBDCORK_EXPORT_UNAVAILABLE',
+      `The export '${name}' cannot be opened now. The server's log says why.`,
+      cause,
+    );
   }
 }
 
-function toExport(name: string, value: Backend | ExportOptions): Export {
-  // By what a backend must have: a filter may well have a `backend` too.
-  const options = 'read' in value ? { backend: value } : value;
-  checkString('name of an export', name);
-  checkString('description of an export', options.description ?? '');
-  checkBackend(name, options.backend);
-  return { name, ...options };
+function isFinder(exports: Exports): exports is ExportFinder {
+  return typeof exports.find === 'function';
 }
 
-function checkBackend(name: string, backend: Backend): void {
-  const { size, blockSize } = backend;
-  if (!Number.isSafeInteger(size) || size < 0) {
-    throw badExport(name, `has a size of ${size}; it must be an integer from 0 to 2^53 − 1`);
-  }
-  if (blockSize === undefined) return;
-  const { minimum, preferred, maximum } = blockSize;
-  // "Size constraints": the conditions on the three.
-  if (!isPowerOfTwo(minimum) || minimum > 2 ** 16) {
-    throw badExport(name, 'needs a minimum block size that is a power of two up to 65536');
-  }
-  if (!isPowerOfTwo(preferred) || preferred < Math.max(minimum, 512)) {
-    throw badExport(name, 'needs a preferred block size that is a power of two from 512 on');
-  }
-  if (!Number.isInteger(maximum) || maximum < preferred || maximum >= 2 ** 32) {
-    throw badExport(name, 'needs a maximum payload of at least the preferred block size');
-  }
-}
-
-function isPowerOfTwo(value: number): boolean {
-  return value > 0 && Number.isInteger(Math.log2(value));
-}
-
-function badExport(name: string, why: string): NbdError {
-  return new NbdError('NBDCORK_BAD_EXPORT', `The export '${name}' ${why}.`);
+function badExport(message: string): NbdError {
+  return new NbdError('NBDCORK_BAD_EXPORT', message);
 }

@@ -8,15 +8,18 @@ import type { Readable, Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { Channel } from '../handshake/channel.js';
 import type { Client } from '../handshake/client.js';
-import type { ExportCatalog } from '../handshake/exports.js';
 import { blockSizeOf } from '../handshake/flags.js';
 import { Negotiation, type Agreed } from '../handshake/negotiation.js';
 import { unixSendBufferBytes, type Limits } from '../limits.js';
 import { Session } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
+import { waitingBytes } from '../transport/handle.js';
 import type { Transport } from '../transport/transport.js';
 import type { BusyPoll } from './busy-poll.js';
+import type { Catalog } from './catalog.js';
+import { ConnectionExports } from './connection-exports.js';
 import type { Logger } from './options.js';
+import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from './streams.js';
 
 /**
@@ -28,16 +31,18 @@ const receiveView = new DataView(receiveBuffer.buffer);
 
 /** What a connection needs of its server. */
 export interface ConnectionContext {
-  readonly catalog: ExportCatalog;
+  readonly catalog: Catalog;
   readonly limits: Limits;
   readonly logger: Logger;
   readonly strategy: NonNullable<AttachOptions['strategy']>;
   readonly busyPoll: BusyPoll;
 }
 
-export class Connection {
-  /** Settles when the connection is gone and its resources are released. */
+export class Connection implements Watched {
+  /** Settles when the connection is gone. */
   readonly closed: Promise<void>;
+  /** Settles when backends, too, are done with what it asked. */
+  readonly settled: Promise<void>;
   private readonly input: Readable;
   private readonly output: Writable;
   private readonly transport: Transport;
@@ -46,10 +51,13 @@ export class Connection {
   private readonly client: Client;
   private readonly channel: Channel;
   private readonly handshakeTimer: NodeJS.Timeout;
+  private readonly exports: ConnectionExports;
+  private readonly negotiation: Negotiation;
   private session: Session | undefined;
   /** The read in progress goes straight into a payload's place. */
   private direct = false;
   private paused = false;
+  private stopping = false;
   private receivingChunk = false;
   /** At the end, wait for the client's. */
   private lingers = false;
@@ -72,7 +80,11 @@ export class Connection {
       strategy: context.strategy,
       sendBufferBytes: unixSendBufferBytes,
     });
+    this.exports = new ConnectionExports(context.catalog);
+    const { limits } = context;
+    this.negotiation = new Negotiation(this.transport, client, this.exports, limits);
     this.closed = this.listen(streams.readsInto);
+    this.settled = this.closed.then(() => this.release());
     this.handshakeTimer = setTimeout(() => {
       this.cut(
         new NbdError(
@@ -84,10 +96,30 @@ export class Connection {
     void this.shakeHands();
   }
 
-  /** Answer what is in progress, then end. */
+  /** True before the client has chosen an export. */
+  get isHandshaking(): boolean {
+    return this.session === undefined;
+  }
+
+  get waitingBytes(): number {
+    return waitingBytes(this.output);
+  }
+
+  stalled(): void {
+    const { sendTimeoutMs } = this.context.limits;
+    this.cut(
+      new NbdError(
+        'NBDCORK_CLIENT_STALLED',
+        `The client has read nothing for ${sendTimeoutMs} ms of the replies that wait for it.`,
+      ),
+    );
+  }
+
+  /** Answer what is in progress, then end; in the handshake, tell whoever asks. */
   shutDown(): void {
+    this.stopping = true;
     if (this.session === undefined) {
-      this.destroy();
+      this.negotiation.stop();
       return;
     }
     this.lingers = !this.session.idle;
@@ -126,16 +158,12 @@ export class Connection {
       });
     });
     input.resume();
-    return Promise.all(closings).then(() => {
-      this.release();
-    });
+    return Promise.all(closings).then(() => undefined);
   }
 
   private async shakeHands(): Promise<void> {
-    const { catalog, limits } = this.context;
-    const negotiation = new Negotiation(this.transport, this.client, catalog, limits);
     try {
-      const agreed = await negotiation.run(this.channel);
+      const agreed = await this.negotiation.run(this.channel);
       if (agreed === undefined) this.end();
       else if (!this.output.destroyed) this.transmit(agreed);
     } catch (error) {
@@ -175,7 +203,8 @@ export class Connection {
     const early = this.channel.rest();
     if (early.byteLength > 0) this.chunkArrived(early);
     else this.readOn();
-    if (this.input.readableEnded) this.session.end();
+    if (this.stopping) this.shutDown();
+    else if (this.input.readableEnded) this.session.end();
   }
 
   private nextBuffer(): Uint8Array {
@@ -264,10 +293,11 @@ export class Connection {
     this.destroy();
   }
 
-  private release(): void {
+  private async release(): Promise<void> {
     clearTimeout(this.handshakeTimer);
-    this.session?.close();
     this.channel.close(new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.'));
+    await this.session?.close();
+    await this.exports.close();
   }
 
   private log(level: 'debug' | 'warn', error: unknown, what: string): void {

@@ -1,6 +1,9 @@
-import type { Backend } from '../backend/backend.js';
+import type { Backend, MaybePromise } from '../backend/backend.js';
+import type { Client } from '../handshake/client.js';
+import type { ExportListing } from '../handshake/exports.js';
 import type { Limits } from '../limits.js';
 import type { StrategyName } from '../transport/transport.js';
+import type { Allow } from './access.js';
 
 /** What a server tells of its doings: any logger of pino's shape will do. */
 export interface Logger {
@@ -10,8 +13,17 @@ export interface Logger {
   error(details: object, message: string): void;
 }
 
+/** Makes the backend of an export when it is needed. */
+export type OpenBackend = (client: Client) => MaybePromise<Backend>;
+
 export interface ExportOptions {
-  readonly backend: Backend;
+  /**
+   * The disk, or what opens it: with its first client, to be flushed and closed
+   * with the server. A backend that cannot be opened refuses that client only.
+   */
+  readonly backend: Backend | OpenBackend;
+  /** True opens a backend for each connection, and closes it with the connection. */
+  readonly perConnection?: boolean;
   /** For people: shown by clients that list exports. At most 4096 bytes. */
   readonly description?: string;
   /** True refuses every command that writes, whatever the backend can do. */
@@ -20,9 +32,28 @@ export interface ExportOptions {
   readonly resizable?: boolean;
 }
 
+/** Exports that are found or made when a client asks for them. */
+export interface ExportFinder {
+  /**
+   * The export of that name for that client, or undefined where there is none.
+   * Asked by every client. A backend that it opens is kept under the name until
+   * the server ends, unless the export is `perConnection`. What it throws
+   * refuses that client only.
+   */
+  find(name: string, client: Client): MaybePromise<Backend | ExportOptions | undefined>;
+  /** What clients see that ask for a list; nothing where absent. */
+  list?(client: Client): MaybePromise<readonly ExportListing[]>;
+}
+
+/** The disks by name. The name '' is the default export, for clients that ask for none. */
+export type Exports = Readonly<Record<string, Backend | ExportOptions>> | ExportFinder;
+
 export interface ServerOptions {
-  /** The disks by name. The name '' is the default export, for clients that ask for none. */
-  readonly exports: Readonly<Record<string, Backend | ExportOptions>>;
+  readonly exports: Exports;
+  /** The name of the export for clients that ask for none, where none has the name ''. */
+  readonly defaultExport?: string;
+  /** Who may use what; everybody everything where absent. See `allowByRules`. */
+  readonly allow?: Allow;
   /** How replies are sent; `auto` is the best that each connection supports. */
   readonly transmit?: StrategyName | 'auto';
   /**

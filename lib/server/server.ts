@@ -1,21 +1,32 @@
 import { createServer as createNetServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { NbdError } from '../errors.js';
+import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { defaultLimits, type Limits } from '../limits.js';
+import { peerCredentials } from '../transport/peer.js';
 import { formatUri, type Address } from '../wire/uri.js';
+import type { Allow } from './access.js';
 import { BusyPoll, busyPollDefault, busyPollMax } from './busy-poll.js';
-import { StaticCatalog } from './catalog.js';
+import { Catalog } from './catalog.js';
+import { endsBefore, StopClock } from './closing.js';
 import { Connection, peerName, type ConnectionContext } from './connection.js';
 import { listen } from './listener.js';
+import { StallWatch } from './stall-watch.js';
 import { silentLogger, type ListenOptions, type ServerOptions } from './options.js';
 import { acceptedStreams, duplexStreams, stdioStreams, type OpenStreams } from './streams.js';
+
+/** Of the time for stopping: until then clients may take their replies. */
+const clientsShare = 0.8;
+/** And until then backends may answer; the rest is for flushing and closing them. */
+const requestsShare = 0.9;
 
 const limitsMax: Readonly<Record<string, number>> = {
   // Lengths have 32 bits in the protocol, and those of replies count their fields too.
   requestBytesMax: 2 ** 31,
   // Node's timers fire at once past this.
   handshakeTimeoutMs: 2 ** 31 - 1,
+  sendTimeoutMs: 2 ** 31 - 1,
+  keepAliveMs: 2 ** 31 - 1,
   shutdownTimeoutMs: 2 ** 31 - 1,
 };
 
@@ -30,7 +41,11 @@ export function createServer(options: ServerOptions): NbdServer {
 }
 
 export class NbdServer {
-  private readonly catalog: StaticCatalog;
+  private readonly catalog: Catalog;
+  private readonly allow: Allow;
+  private readonly stallWatch: StallWatch;
+  /** Connections that are gone, whose backends are still at work. */
+  private readonly settling = new Set<Promise<void>>();
   private readonly context: ConnectionContext;
   private readonly limits: Limits;
   private readonly listeners: { server: Server; address: Address }[] = [];
@@ -38,8 +53,15 @@ export class NbdServer {
   private closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
-    this.catalog = new StaticCatalog(options.exports);
     this.limits = checkedLimits(options.limits ?? {});
+    this.allow = options.allow ?? (() => true);
+    this.stallWatch = new StallWatch(this.limits.sendTimeoutMs);
+    this.catalog = new Catalog(options.exports, {
+      allow: this.allow,
+      defaultExport: options.defaultExport,
+      openExportsMax: this.limits.openExportsMax,
+      logger: options.logger ?? silentLogger,
+    });
     this.context = {
       catalog: this.catalog,
       limits: this.limits,
@@ -77,7 +99,9 @@ export class NbdServer {
     const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
     // An inherited socket may have clients that wait already.
     server.on('connection', (socket: Socket) => {
-      this.accept(acceptedStreams(socket, server), clientOf(socket), () => socket.destroy());
+      this.accept(acceptedStreams(socket, server, this.limits.keepAliveMs), clientOf(socket), () =>
+        socket.destroy(),
+      );
     });
     const address = await listen(server, where);
     if (this.isClosing()) {
@@ -102,9 +126,11 @@ export class NbdServer {
   }
 
   /**
-   * Stop: no new clients, requests in progress are answered, connections that
-   * take longer than `shutdownTimeoutMs` are cut, then the backends are flushed
-   * and closed. Calling it again waits for the same end.
+   * Stop: no new clients, requests in progress are answered and further ones
+   * refused, then the backends are flushed and closed. What takes longer than
+   * `shutdownTimeoutMs` in all is given up. Calling it again waits for the same
+   * end.
+   * @throws NbdError `NBDCORK_SHUTDOWN_TIMEOUT` where a backend was given up.
    */
   close(): Promise<void> {
     this.closing ??= this.shutDown();
@@ -116,53 +142,79 @@ export class NbdServer {
   }
 
   private accept(open: OpenStreams, client: Client, refuse: () => void): Connection | undefined {
-    if (this.connections.size >= this.limits.connectionsMax || this.isClosing()) {
-      this.context.logger.warn(
-        { peer: peerName(client) },
-        `connection refused: there are ${this.connections.size} already`,
-      );
+    const verdict = this.mayConnect(client);
+    const full = this.connections.size >= this.limits.connectionsMax;
+    if (full || verdict === false || this.isClosing()) {
+      const why = full
+        ? `there are ${this.connections.size} already`
+        : 'it is not allowed, or too late';
+      this.context.logger.warn({ peer: peerName(client) }, `connection refused: ${why}`);
       refuse();
       return undefined;
     }
     const connection = new Connection(this.context, open, client);
     this.connections.add(connection);
-    void connection.closed.then(() => this.connections.delete(connection));
+    this.stallWatch.add(connection);
+    this.settling.add(connection.settled);
+    void connection.closed.then(() => {
+      this.connections.delete(connection);
+      this.stallWatch.delete(connection);
+    });
+    void connection.settled.then(() => this.settling.delete(connection.settled));
+    if (verdict !== true) void this.turnAway(connection, verdict);
     return connection;
   }
 
-  private async shutDown(): Promise<void> {
-    const listenersClosed = this.listeners.map(
-      ({ server }) =>
-        new Promise<void>((resolve) => {
-          server.close(() => {
-            resolve();
-          });
-        }),
-    );
-    const connections = [...this.connections];
-    for (const connection of connections) connection.shutDown();
-    const cut = setTimeout(() => {
-      for (const connection of this.connections) connection.destroy();
-    }, this.limits.shutdownTimeoutMs);
-    await Promise.all(connections.map((connection) => connection.closed));
-    clearTimeout(cut);
-    await Promise.all(listenersClosed);
-    await this.closeBackends();
-  }
-
-  private async closeBackends(): Promise<void> {
-    const results = await Promise.allSettled(
-      [...this.catalog.backends()].map(async (backend) => {
-        if (backend.write !== undefined) await backend.flush?.();
-        await backend.close?.();
-      }),
-    );
-    for (const result of results) {
-      if (result.status === 'rejected') {
-        this.context.logger.error({ err: result.reason as unknown }, 'closing a backend failed');
-      }
+  private mayConnect(client: Client): boolean | Promise<boolean> {
+    try {
+      return this.allow(client);
+    } catch (error) {
+      return Promise.reject(error instanceof Error ? error : new Error(messageOf(error)));
     }
   }
+
+  /** The connection waits for nothing meanwhile: its exports are asked for one by one. */
+  private async turnAway(connection: Connection, verdict: Promise<boolean>): Promise<void> {
+    try {
+      if (await verdict) return;
+      this.context.logger.warn({}, 'connection refused: it is not allowed');
+    } catch (error) {
+      this.context.logger.error({ err: error }, `an access rule failed: ${messageOf(error)}`);
+    }
+    connection.destroy();
+  }
+
+  private async shutDown(): Promise<void> {
+    const clock = new StopClock(this.limits.shutdownTimeoutMs);
+    const clientsLate = clock.after(clientsShare);
+    const requestsLate = clock.after(requestsShare);
+    const backendsLate = clock.after(1);
+    const listenersClosed = this.listeners.map(({ server }) => stopListening(server));
+    const connections = [...this.connections];
+    for (const connection of connections) connection.shutDown();
+    const sessions = connections.filter(({ isHandshaking }) => !isHandshaking);
+    await endsBefore(clientsLate, Promise.all(sessions.map(({ closed }) => closed)));
+    const left = [...this.connections];
+    for (const connection of left) connection.destroy();
+    await Promise.all([...listenersClosed, ...left.map(({ closed }) => closed)]);
+    const settled = await endsBefore(requestsLate, Promise.all(this.settling));
+    const backendsClosed = await endsBefore(backendsLate, this.catalog.close());
+    clock.clear();
+    if (settled && backendsClosed) return;
+    throw new NbdError(
+      'NBDCORK_SHUTDOWN_TIMEOUT',
+      `A backend was not done within ${this.limits.shutdownTimeoutMs} ms and was given up: ` +
+        'what was not flushed may be lost.',
+    );
+  }
+}
+
+function stopListening(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => {
+      resolve();
+    });
+  });
 }
 
 function closed(): NbdError {
@@ -197,7 +249,8 @@ function checkedLimits(given: Partial<Limits>): Limits {
   return limits;
 }
 
-function clientOf({ remoteAddress, remotePort }: Socket): Client {
-  if (remoteAddress === undefined) return { kind: 'unix' };
+function clientOf(socket: Socket): Client {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress === undefined) return { kind: 'unix', ...peerCredentials(socket) };
   return { kind: 'tcp', address: remoteAddress, port: remotePort ?? 0 };
 }

@@ -16,9 +16,14 @@ interface Streams {
 export type OpenStreams = (onread: ReadInto) => Streams;
 
 /** For a connection that a listening socket accepted. */
-export function acceptedStreams(accepted: Socket, listener: Server): OpenStreams {
+export function acceptedStreams(
+  accepted: Socket,
+  listener: Server,
+  keepAliveMs: number,
+): OpenStreams {
   return (onread) => {
     const socket = withReadInto(accepted, listener, onread);
+    socket.setKeepAlive(true, keepAliveMs);
     return { input: socket, output: socket, readsInto: socket !== accepted };
   };
 }

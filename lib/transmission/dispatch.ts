@@ -32,6 +32,7 @@ export class Dispatcher {
   private requestsInFlight = 0;
   private bytesInFlight = 0;
   private closed = false;
+  private becameIdle: (() => void) | undefined;
   private readonly slice: Slice = { memory: new Uint8Array(0), start: 0 };
   private readonly backend: Backend;
   private readonly replies: ReplyWriter;
@@ -56,6 +57,14 @@ export class Dispatcher {
 
   get idle(): boolean {
     return this.requestsInFlight === 0;
+  }
+
+  /** Settles when every request in progress has been answered by the backend. */
+  whenIdle(): Promise<void> {
+    if (this.idle) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.becameIdle = resolve;
+    });
   }
 
   /** No reply is sent any more. */
@@ -161,6 +170,7 @@ export class Dispatcher {
       this.requestsInFlight--;
       this.bytesInFlight -= bytes;
       this.events.settled();
+      if (this.requestsInFlight === 0) this.becameIdle?.();
     };
     answer.then(
       (value) => {

@@ -104,11 +104,15 @@ export class Session {
     this.end();
   }
 
-  /** The connection is gone; backends may still be at work, their answers are dropped. */
-  close(): void {
+  /**
+   * The connection is gone; backends may still be at work, their answers are
+   * dropped. Settles when they have given them.
+   */
+  close(): Promise<void> {
     leave(this.backend);
     this.dispatcher.close();
     this.backlog = noBytes;
+    return this.dispatcher.whenIdle();
   }
 
   private parse(bytes: Uint8Array, view: DataView, at: number, end: number): number {

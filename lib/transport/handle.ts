@@ -3,6 +3,7 @@
  * a socket's descriptor, nor to `onread` for sockets that a server accepted.
  */
 import { Socket, type Server } from 'node:net';
+import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { NbdError } from '../errors.js';
 
@@ -20,11 +21,23 @@ export function descriptorOf(stream: object): number | undefined {
   return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
 }
 
+/**
+ * Bytes that a stream has yet to hand to the kernel. Node counts a write as a
+ * whole until its last byte is gone; its handle knows how much of it is.
+ */
+export function waitingBytes(stream: Writable): number {
+  const handle: unknown = Reflect.get(stream, '_handle');
+  if (typeof handle !== 'object' || handle === null || !('writeQueueSize' in handle)) {
+    return stream.writableLength;
+  }
+  return stream.writableLength + Number(handle.writeQueueSize);
+}
+
 /** Where `Socket` puts what it reads: see Node's `onread` option of `new net.Socket`. */
 export interface ReadInto {
   /** Called after every read: the memory for the next one; anything else keeps the last. */
-  buffer(): Uint8Array;
-  callback(count: number, buffer: Uint8Array): boolean;
+  readonly buffer: () => Uint8Array;
+  readonly callback: (count: number, buffer: Uint8Array) => boolean;
 }
 
 /**

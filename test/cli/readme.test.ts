@@ -37,7 +37,8 @@ test('the options of serve are those of --help', async (t) => {
   const { stdout } = await finish(t, ['serve', '--help']);
   const options = [...stdout.matchAll(/^ {2}(-.*?) {2,}/gm)].map(([, option]) => option);
   assert.ok(options.length > 5);
-  assert.deepEqual(firstCells('option'), options);
+  const limits = rows('limit').map(([, , option = '']) => option);
+  assert.deepEqual([...firstCells('option'), ...limits].toSorted(), options.toSorted());
 });
 
 test('the limits are those of lib/limits.ts', () => {

@@ -22,6 +22,25 @@ import {
 /** A descriptor number that no process has open. */
 const noFd = 2 ** 30;
 
+describe('SO_PEERCRED', { skip: withoutAddon }, () => {
+  it('tells who connected to a Unix socket', async (t) => {
+    const fd = fdOf((await openUnix(t)).sender);
+    const numbers = new Float64Array(3);
+    assert.equal(native().peerCredentials(fd, numbers), 0);
+    assert.deepEqual([...numbers], [process.pid, process.getuid?.(), process.getgid?.()]);
+  });
+
+  it('returns the errno of what is no socket, and throws without room', (t) => {
+    const { fd: file } = temporaryFile(t);
+    const room = new Float64Array(3);
+    assert.equal(native().peerCredentials(-1, room), failure('EBADF'));
+    assert.equal(native().peerCredentials(file, room), failure('ENOTSOCK'));
+    assert.throws(() => native().peerCredentials(file, new Float64Array(2)), {
+      code: 'ERR_OUT_OF_RANGE',
+    });
+  });
+});
+
 describe('SO_SNDBUF', { skip: withoutAddon }, () => {
   it('is granted twice, for the bookkeeping', async (t) => {
     for (const open of [openTcp, openUnix]) {

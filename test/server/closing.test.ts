@@ -1,12 +1,14 @@
 /** close(): what is in progress is answered, nothing is left behind. */
 import assert from 'node:assert/strict';
 import { access } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { createServer, type Backend } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
-import { headerKinds, requestBytes } from '../support/byte-client.js';
+
+import { goData, headerKinds, optionBytes, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
-import { cmd, err } from '../support/numbers.js';
+import { cmd, err, opt, rep } from '../support/numbers.js';
 import { places, serve, turn, until } from '../support/serving.js';
 
 const content = pattern(100_000);
@@ -158,12 +160,18 @@ for (const place of places) {
       client.request({ type: cmd.read, length: 10 });
       await disk.begun(1);
       const closing = server.close();
-      t.mock.timers.tick(6999);
+      // Four fifths are for clients, the rest for backends.
+      t.mock.timers.tick(5599);
       for (let count = 0; count < 20; count++) await turn();
       assert.equal(server.connectionCount, 1);
       t.mock.timers.tick(1);
       assert.equal((await client.closed).length, 0);
-      await closing;
+      await until(() => server.connectionCount === 0);
+      for (let count = 0; count < 20; count++) await turn();
+      assert.equal(disk.closed, 0);
+      // The backend does not answer either: it is closed all the same, and given up.
+      t.mock.timers.tick(700);
+      await assert.rejects(closing, { code: 'NBDCORK_SHUTDOWN_TIMEOUT' });
       assert.equal(disk.closed, 1);
       // The answer comes too late for anybody.
       disk.finish();
@@ -182,7 +190,7 @@ for (const place of places) {
       await until(() => disk.calls.length > 0);
       const closing = server.close();
       for (let count = 0; count < 20; count++) await turn();
-      t.mock.timers.tick(10_000);
+      t.mock.timers.tick(8000);
       await closing;
       assert.equal(server.connectionCount, 0);
     });
@@ -190,6 +198,58 @@ for (const place of places) {
 }
 
 describe('close()', () => {
+  test('tells clients in the handshake while others are still answered', async (t) => {
+    const disk = new SlowDisk(t, Buffer.from(content));
+    const { server, open, connect } = await serve(t, { exports: { '': disk } });
+    const [busy, asking, old, leaving] = [
+      await open(),
+      await connect(),
+      await connect(),
+      await connect(),
+    ];
+    for (const client of [asking, old, leaving]) await client.greet();
+    busy.request({ type: cmd.read, length: 10 });
+    await disk.begun(1);
+    const closing = server.close();
+    const [reply] = await asking.option(opt.go, goData(''));
+    assert.equal(reply?.type, 0x80000007); // NBD_REP_ERR_SHUTDOWN
+    assert.match(reply.data.toString(), /the server stops/);
+    assert.equal((await asking.closed).length, 0);
+    assert.equal((await leaving.option(opt.abort)).at(-1)?.type, rep.ack);
+    old.send(optionBytes(opt.exportName));
+    assert.equal((await old.closed).length, 0);
+    disk.release();
+    assert.equal((await busy.reply()).error, 0);
+    await closing;
+  });
+
+  test('waits for requests of clients that are gone', async (t) => {
+    const disk = new SlowDisk(t, Buffer.from(content));
+    const { server, open } = await serve(t, { exports: { '': disk } }, 'TCP');
+    const client = await open();
+    client.request({ type: cmd.write, payload: Buffer.alloc(512) });
+    await disk.begun(1);
+    assert.ok(client.stream instanceof Socket);
+    client.stream.resetAndDestroy();
+    await until(() => server.connectionCount === 0);
+    const closing = server.close();
+    for (let count = 0; count < 20; count++) await turn();
+    assert.equal(disk.closed, 0);
+    disk.release();
+    await closing;
+    assert.equal(disk.closed, 1);
+  });
+
+  test('gives up a backend that never closes', async () => {
+    const disk: Backend = {
+      size: 512,
+      read: () => content,
+      close: () => new Promise<void>(() => undefined),
+    };
+    const server = createServer({ exports: { '': disk }, limits: { shutdownTimeoutMs: 30 } });
+    await assert.rejects(server.close(), { code: 'NBDCORK_SHUTDOWN_TIMEOUT' });
+  });
+
   test('of an idle server ends at once, as often as it is called', async () => {
     const disk = new BufferDisk(content);
     const server = createServer({ exports: { '': disk } });

@@ -1,5 +1,6 @@
-import { NbdError } from '../../errors.js';
+import { messageOf, NbdError } from '../../errors.js';
 import { HeaderKind } from '../../wire/reply.js';
+import type { Export } from '../exports.js';
 import { transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';
 import { readString } from '../strings.js';
@@ -17,7 +18,7 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
     );
   }
   const name = readName(data);
-  const entry = await negotiation.catalog.find(name, negotiation.client);
+  const entry = await find(negotiation, name);
   if (entry === undefined) {
     throw new NbdError('NBDCORK_EXPORT_REFUSED', `There is no export '${name}'.`);
   }
@@ -28,6 +29,14 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
   reply.writeUInt16BE(flags, 8);
   negotiation.send(reply);
   negotiation.agreed = { entry, backend: entry.backend, headers, transmissionFlags: flags };
+}
+
+async function find({ catalog, client }: Negotiation, name: string): Promise<Export | undefined> {
+  try {
+    return await catalog.find(name, client);
+  } catch (cause) {
+    throw new NbdError('NBDCORK_EXPORT_REFUSED', messageOf(cause), cause);
+  }
 }
 
 function readName(data: Buffer): string {

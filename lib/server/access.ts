@@ -1,0 +1,130 @@
+/**
+ * Who may use which export. Rules are looked at in order and the first that
+ * matches decides; a client that none matches may come in where no rule allows
+ * anything, and not otherwise.
+ */
+import { BlockList, isIP } from 'node:net';
+import { messageOf, NbdError } from '../errors.js';
+import type { Client } from '../handshake/client.js';
+
+/**
+ * Decides whether `client` may use the export of that name. Without a name it
+ * is asked of a client that has just connected: false closes the connection,
+ * true lets it go on to ask for an export.
+ */
+export type Allow = (client: Client, exportName?: string) => boolean | Promise<boolean>;
+
+/** One rule, as `parseAccessRule` makes it. */
+export interface AccessRule {
+  readonly allows: boolean;
+  /** The only export that it is about; undefined is all of them. */
+  readonly exportName: string | undefined;
+  /** Undefined where that cannot be said before the client has sent NBD_OPT_STARTTLS. */
+  readonly matches: (client: Client) => boolean | undefined;
+}
+
+type Matcher = AccessRule['matches'];
+
+const syntax =
+  'Write any, address:ADDRESS[/BITS] or address:FIRST-LAST, user:UID, group:GID, ' +
+  'certificate:NAME or psk:IDENTITY, with EXPORT= before it for one export.';
+
+/**
+ * A rule from its text, such as `address:10.0.0.0/8`, `backup=user:1000` or
+ * `certificate:CN=backup`. What stands before the first '=' is the name of an
+ * export if it has no ':' and no '/' in it.
+ * @throws NbdError `NBDCORK_BAD_RULE`.
+ */
+export function parseAccessRule(text: string, allows: boolean): AccessRule {
+  const match = /^(?:([^/:=]*)=)?(.*)$/s.exec(text);
+  const [, exportName, condition = ''] = match ?? [];
+  const colon = condition.indexOf(':');
+  const kind = colon < 0 ? condition : condition.slice(0, colon);
+  const value = colon < 0 ? '' : condition.slice(colon + 1);
+  return { allows, exportName, matches: matcher(kind, value, text) };
+}
+
+/** One decision from all rules. */
+export function allowByRules(
+  rules: readonly AccessRule[],
+): (client: Client, exportName?: string) => boolean {
+  const allowsOthers = !rules.some(({ allows }) => allows);
+  return (client, exportName) => {
+    for (const rule of rules) {
+      // Of a client that has just connected it is not known what it will ask for.
+      const isAbout = rule.exportName === undefined || rule.exportName === exportName;
+      if (!isAbout && exportName !== undefined) continue;
+      const matches = rule.matches(client);
+      if (matches === false) continue;
+      if (exportName === undefined && (!isAbout || matches === undefined)) return true;
+      if (matches === true) return rule.allows;
+    }
+    return allowsOthers;
+  };
+}
+
+function matcher(kind: string, value: string, text: string): Matcher {
+  switch (kind) {
+    case 'any':
+      if (value !== '') break;
+      return () => true;
+    case 'address':
+      return addressMatcher(value, text);
+    case 'user':
+      return numberMatcher(value, text, ({ uid }) => uid);
+    case 'group':
+      return numberMatcher(value, text, ({ gid }) => gid);
+    case 'certificate':
+      if (value === '') break;
+      return ({ tls }) => tls && namesIn(tls.certificateSubject).includes(value);
+    case 'psk':
+      if (value === '') break;
+      return ({ tls }) => (tls === undefined ? undefined : tls.pskIdentity === value);
+  }
+  throw badRule(text, syntax);
+}
+
+/** A certificate matches by its whole distinguished name, and by each part of it. */
+function namesIn(subject: string | undefined): readonly string[] {
+  return subject === undefined ? [] : [subject, ...subject.split(/[,+\n]\s*/)];
+}
+
+function numberMatcher(
+  value: string,
+  text: string,
+  numberOf: (client: Client) => number | undefined,
+): Matcher {
+  if (!/^[0-9]+$/.test(value)) {
+    throw badRule(text, 'Give the number of the user or group, which "id" shows.');
+  }
+  const number = Number(value);
+  return (client) => numberOf(client) === number;
+}
+
+function addressMatcher(value: string, text: string): Matcher {
+  const list = new BlockList();
+  const [first = '', last, ...behind] = value.split('-');
+  const [network = '', bits, ...further] = value.split('/');
+  if (behind.length + further.length > 0) throw badRule(text, syntax);
+  try {
+    if (last !== undefined) list.addRange(first, last, familyOf(first));
+    else if (bits === undefined) list.addAddress(value, familyOf(value));
+    else if (/^[0-9]+$/.test(bits)) list.addSubnet(network, Number(bits), familyOf(network));
+    else throw badRule(text, syntax);
+  } catch (cause) {
+    throw cause instanceof NbdError ? cause : badRule(text, messageOf(cause), cause);
+  }
+  return ({ address }) => {
+    // The zone of a link-local address is not part of it: fe80::1%eth0.
+    const plain = address?.replace(/%.*$/, '');
+    return plain !== undefined && isIP(plain) !== 0 && list.check(plain, familyOf(plain));
+  };
+}
+
+function familyOf(address: string): 'ipv4' | 'ipv6' {
+  return isIP(address) === 6 ? 'ipv6' : 'ipv4';
+}
+
+function badRule(text: string, why: string, cause?: unknown): NbdError {
+  return new NbdError('NBDCORK_BAD_RULE', `The access rule "${text}" is none. ${why}`, cause);
+}

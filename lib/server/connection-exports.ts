@@ -1,0 +1,57 @@
+import type { Backend } from '../backend/backend.js';
+import type { Client } from '../handshake/client.js';
+import type { Export, ExportCatalog, ExportListing } from '../handshake/exports.js';
+import type { Catalog } from './catalog.js';
+import type { OpenBackend } from './options.js';
+
+/**
+ * The exports as one connection sees them. It holds at most one backend of its
+ * own: a client that asks for another export gives back the one it has.
+ */
+export class ConnectionExports implements ExportCatalog {
+  private readonly catalog: Catalog;
+  private own: { readonly name: string; readonly backend: Backend } | undefined;
+  private closed = false;
+
+  constructor(catalog: Catalog) {
+    this.catalog = catalog;
+  }
+
+  async find(asked: string, client: Client): Promise<Export | undefined> {
+    const found = await this.catalog.find(asked, client);
+    if (found === undefined) return undefined;
+    const { name, backend, perConnection } = found;
+    const opened =
+      perConnection === true && typeof backend === 'function'
+        ? await this.openOwn(name, backend, client)
+        : await this.catalog.shared(found, client);
+    return { ...found, backend: opened };
+  }
+
+  async list(client: Client): Promise<readonly ExportListing[]> {
+    return this.catalog.list(client);
+  }
+
+  /** Nobody uses the connection's own backend any more. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.release();
+  }
+
+  /** NBD_OPT_INFO and NBD_OPT_GO for one export are answered by the same backend. */
+  private async openOwn(name: string, open: OpenBackend, client: Client): Promise<Backend> {
+    if (this.own?.name === name) return this.own.backend;
+    await this.release();
+    const backend = await this.catalog.open(name, open, client);
+    this.own = { name, backend };
+    // The client left while its backend was being opened.
+    if (this.closed) await this.release();
+    return backend;
+  }
+
+  private async release(): Promise<void> {
+    const { own } = this;
+    this.own = undefined;
+    if (own !== undefined) await this.catalog.closeOne(own.backend);
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * Cuts clients that do not read their replies. One timer looks at all
+ * connections now and then, so that nothing has to be done for a request.
+ */
+
+/** What is watched: a connection. */
+export interface Watched {
+  /** Bytes that wait for the client to read; 0 where none do. */
+  readonly waitingBytes: number;
+  /** Called once, when nothing was read for the whole time. */
+  stalled(): void;
+}
+
+interface Observation {
+  bytes: number;
+  since: number;
+}
+
+/** How often in the time that a client has. */
+const looksPerTimeout = 4;
+
+export class StallWatch {
+  private readonly observations = new Map<Watched, Observation>();
+  private readonly timeoutMs: number;
+  private readonly now: () => number;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(timeoutMs: number, now: () => number = () => performance.now()) {
+    this.timeoutMs = timeoutMs;
+    this.now = now;
+  }
+
+  add(connection: Watched): void {
+    this.observations.set(connection, { bytes: 0, since: 0 });
+    this.timer ??= setInterval(() => {
+      this.look(this.now());
+    }, this.timeoutMs / looksPerTimeout).unref();
+  }
+
+  delete(connection: Watched): void {
+    this.observations.delete(connection);
+    if (this.observations.size > 0) return;
+    clearInterval(this.timer);
+    this.timer = undefined;
+  }
+
+  private look(now: number): void {
+    for (const [connection, observation] of this.observations) {
+      const bytes = connection.waitingBytes;
+      if (bytes === 0 || bytes !== observation.bytes) {
+        observation.bytes = bytes;
+        observation.since = now;
+      } else if (now - observation.since >= this.timeoutMs) {
+        connection.stalled();
+        this.delete(connection);
+      }
+    }
+  }
+}

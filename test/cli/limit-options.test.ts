@@ -1,0 +1,95 @@
+/** The options for limits and access, from the command line to what a client sees. */
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { Command } from 'commander';
+import { addLimitOptions, limitFlag, limitsFrom } from '../../lib/cli/limit-options.js';
+import { defaultLimits } from '../../lib/limits.js';
+import { connectTo, openExport } from '../support/connecting.js';
+import { temporaryFolder } from '../support/folder.js';
+import { cmd, err, opt } from '../support/numbers.js';
+import { finish, RunningProgram } from '../support/program.js';
+
+function parse(...args: string[]): object {
+  const command = addLimitOptions(new Command())
+    .exitOverride()
+    .configureOutput({ writeErr: () => undefined });
+  return limitsFrom(command.parse(args, { from: 'user' }).opts());
+}
+
+describe('limits on the command line', () => {
+  test('there is an option for each', () => {
+    const flags = addLimitOptions(new Command()).options.map(({ long }) => long);
+    assert.deepEqual(flags.toSorted(), Object.keys(defaultLimits).map(limitFlag).toSorted());
+  });
+
+  test('have units', () => {
+    assert.deepEqual(parse('--request-bytes-max', '1M', '--handshake-timeout', '1.5s'), {
+      requestBytesMax: 1_048_576,
+      handshakeTimeoutMs: 1500,
+    });
+    assert.deepEqual(parse('--connections-max', '7', '--send-timeout=2m', '--keep-alive=250ms'), {
+      connectionsMax: 7,
+      sendTimeoutMs: 120_000,
+      keepAliveMs: 250,
+    });
+    assert.deepEqual(parse(), {});
+  });
+
+  for (const [flag, value] of [
+    ['--connections-max', '0'],
+    ['--connections-max', '1.5'],
+    ['--connections-max', 'many'],
+    ['--connections-max', ''],
+    ['--request-bytes-max', '-1'],
+    ['--request-bytes-max', '1X'],
+    ['--handshake-timeout', '10'],
+    ['--handshake-timeout', 's'],
+    ['--handshake-timeout', '0s'],
+    ['--handshake-timeout', '10 parsecs'],
+  ] as const) {
+    test(`${flag} '${value}' is refused`, () => {
+      assert.throws(() => parse(flag, value));
+    });
+  }
+});
+
+describe('nbdcork serve', () => {
+  for (const args of [
+    ['--handshake-timeout', '10'],
+    ['--handshake-timeout', '100d'],
+    ['--allow', 'address:nowhere'],
+    ['--description', 'no-equals-sign'],
+    ['--description', 'absent=text'],
+    ['--read-only-export', 'absent'],
+    ['--default-export', 'absent'],
+  ]) {
+    test(`refuses ${args.join(' ')}`, async (t) => {
+      const { status, stderr } = await finish(t, ['serve', 'a=memory:1M', ...args]);
+      assert.equal(status, 2);
+      assert.ok(stderr.length > 0);
+    });
+  }
+
+  test('keeps to limits, rules, descriptions and read-only exports', async (t) => {
+    const path = join(await temporaryFolder(t), 'nbd.sock');
+    const args = [
+      ...['serve', '--unix', path, 'a=memory:1M', 'b=memory:1M', 'c=memory:1M'],
+      ...['--connections-max', '2', '--description', 'a=the first', '--read-only-export', 'b'],
+      ...['--default-export', 'b', '--deny', 'c=any'],
+    ];
+    const server = new RunningProgram(t, args);
+    const uris = await server.uris();
+    const listing = await connectTo(t, uris[0] ?? '');
+    await listing.greet();
+    const names = (await listing.option(opt.list))
+      .slice(0, -1)
+      .map(({ data }) => data.toString('utf8', 4));
+    assert.deepEqual(names, ['athe first', 'bmemory:1M']);
+    const { client } = await openExport(t, uris[0]?.replace('/a?', '/?') ?? '');
+    const write = { type: cmd.write, payload: Buffer.alloc(512) };
+    assert.equal((await client.call(write)).error, err.EPERM);
+    const third = await connectTo(t, uris[0] ?? '');
+    assert.equal((await third.closed).length, 0);
+  });
+});

@@ -1,0 +1,165 @@
+/** Access rules: whom they match, and what a client sees of them. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { allowByRules, parseAccessRule, type Allow, type Client } from '../../lib/index.js';
+import { goData } from '../support/byte-client.js';
+import { BufferDisk, pattern } from '../support/disks.js';
+import { opt, rep } from '../support/numbers.js';
+import { serve } from '../support/serving.js';
+import { withoutAddon } from '../transport/support/strategies.js';
+
+const tls = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' };
+const clients = {
+  ipv4: { kind: 'tcp', address: '10.1.2.3', port: 1 },
+  mapped: { kind: 'tcp', address: '::ffff:10.1.2.3', port: 1 },
+  ipv6: { kind: 'tcp', address: '2001:db8::7', port: 1 },
+  linkLocal: { kind: 'tcp', address: 'fe80::1%eth0', port: 1 },
+  unix: { kind: 'unix', uid: 1000, gid: 100, pid: 7 },
+  unknown: { kind: 'unix' },
+  stream: { kind: 'stream' },
+  certified: { kind: 'stream', tls: { ...tls, certificateSubject: 'CN=backup,O=Example' } },
+  psk: { kind: 'stream', tls: { ...tls, pskIdentity: 'alice' } },
+} satisfies Record<string, Client>;
+const everybody = Object.keys(clients);
+
+/** Of a rule: the names of the clients it matches once they ask for an export. */
+const matches: Record<string, readonly string[]> = {
+  any: everybody,
+  'address:10.1.2.3': ['ipv4', 'mapped'],
+  'address:10.0.0.0/8': ['ipv4', 'mapped'],
+  'address:10.1.2.0-10.1.2.2': [],
+  'address:10.1.2.0-10.1.2.3': ['ipv4', 'mapped'],
+  'address:2001:db8::/32': ['ipv6'],
+  'address:fe80::/10': ['linkLocal'],
+  'address:0.0.0.0/0': ['ipv4', 'mapped'],
+  'user:1000': ['unix'],
+  'user:0': [],
+  'group:100': ['unix'],
+  'certificate:CN=backup': ['certified'],
+  'certificate:CN=backup,O=Example': ['certified'],
+  'certificate:CN=back': [],
+  'psk:alice': ['psk'],
+  'psk:bob': [],
+  'disk=any': everybody,
+  'other=any': [],
+  '=any': [],
+};
+
+function allow(...texts: string[]): (client: Client, exportName?: string) => boolean {
+  return allowByRules(texts.map((text) => parseAccessRule(text.slice(1), text.startsWith('+'))));
+}
+
+describe('a rule', () => {
+  for (const [text, names] of Object.entries(matches)) {
+    test(`${text} is about ${names.join(', ') || 'nobody here'}`, () => {
+      const allowed = Object.entries(clients)
+        .filter(([, client]) => allow(`+${text}`)(client, 'disk'))
+        .map(([name]) => name);
+      assert.deepEqual(allowed, names);
+      const denied = Object.entries(clients)
+        .filter(([, client]) => !allow(`-${text}`)(client, 'disk'))
+        .map(([name]) => name);
+      assert.deepEqual(denied, names);
+    });
+  }
+
+  for (const text of [
+    ...['', 'anybody', 'any:1', 'address', 'address:', 'address:10.0.0', 'address:10.0.0.0/33'],
+    ...['address:10.0.0.9-10.0.0.1', 'address:10.0.0.0/8/9', 'address:example.com', 'user:root'],
+    ...['user:', 'user:-1', 'certificate', 'psk:', 'disk='],
+  ]) {
+    test(`${JSON.stringify(text)} is refused`, () => {
+      assert.throws(() => parseAccessRule(text, true), { code: 'NBDCORK_BAD_RULE' });
+    });
+  }
+});
+
+describe('rules', () => {
+  test('the first that matches decides', () => {
+    const rules = allow('-address:10.1.2.3', '+address:10.0.0.0/8', '+user:1000');
+    assert.equal(rules(clients.ipv4, ''), false);
+    assert.equal(rules({ kind: 'tcp', address: '10.9.9.9' }, ''), true);
+    assert.equal(rules(clients.unix, ''), true);
+    assert.equal(rules(clients.ipv6, ''), false);
+  });
+
+  test('let a client connect where only its export or TLS can tell', () => {
+    const rules = allow('-address:10.0.0.0/8', '+backup=any', '+certificate:CN=backup');
+    assert.equal(rules(clients.ipv4), false);
+    assert.equal(rules(clients.ipv6), true);
+    assert.equal(rules(clients.ipv6, 'other'), false);
+    assert.equal(rules(clients.ipv6, 'backup'), true);
+    assert.equal(allow('+psk:alice')(clients.stream), true);
+    assert.equal(allow('+user:1000')(clients.stream), false);
+  });
+});
+
+describe('a server', () => {
+  const disk = new BufferDisk(pattern(4096));
+
+  test('closes on whom it does not let in, before the greeting', async (t) => {
+    const { connect, server } = await serve(
+      t,
+      { exports: { '': disk }, allow: allow('+address:192.0.2.1') },
+      'TCP',
+    );
+    const client = await connect();
+    assert.equal((await client.closed).length, 0);
+    assert.equal(server.connectionCount, 0);
+  });
+
+  test('knows who came by a Unix socket', { skip: withoutAddon }, async (t) => {
+    const mine = allow(`+user:${process.getuid?.() ?? -1}`);
+    const { open: openAgain } = await serve(t, { exports: { '': disk }, allow: mine });
+    await openAgain();
+    const others = await serve(t, { exports: { '': disk }, allow: allow('+user:4294967294') });
+    const refused = await others.connect();
+    assert.equal((await refused.closed).length, 0);
+  });
+
+  test('gives NBD_REP_ERR_POLICY for an export that is not for the client, and hides it', async (t) => {
+    const { connect } = await serve(t, {
+      exports: { open: disk, closed: disk },
+      allow: allow('-closed=any'),
+    });
+    const client = await connect();
+    await client.greet();
+    const list = await client.option(opt.list);
+    assert.deepEqual(
+      list.slice(0, -1).map(({ data }) => data.toString('utf8', 4, 4 + data.readUInt32BE(0))),
+      ['open'],
+    );
+    for (const option of [opt.info, opt.go]) {
+      const [reply] = await client.option(option, goData('closed'));
+      assert.equal(reply?.type, 0x80000002);
+      assert.match(reply.data.toString(), /not for this client/);
+    }
+    assert.equal((await client.option(opt.go, goData('open'))).at(-1)?.type, rep.ack);
+    const old = await connect();
+    await old.greet();
+    old.send(Buffer.concat([Buffer.from('IHAVEOPT\0\0\0\x01\0\0\0\x06closed', 'latin1')]));
+    assert.equal((await old.closed).length, 0);
+  });
+
+  test('waits for a rule that takes time, and refuses where a rule fails', async (t) => {
+    const late: Allow = (_, name) => Promise.resolve(name !== 'closed');
+    const { connect } = await serve(t, { exports: { open: disk, closed: disk }, allow: late });
+    const client = await connect();
+    await client.greet();
+    assert.equal((await client.option(opt.info, goData('closed')))[0]?.type, 0x80000002);
+    assert.equal((await client.option(opt.info, goData('open'))).at(-1)?.type, rep.ack);
+
+    for (const failing of [
+      () => Promise.reject(new Error('the database is gone')),
+      () => {
+        throw new Error('the database is gone');
+      },
+    ]) {
+      const broken = await serve(t, { exports: { '': disk }, allow: failing });
+      await (
+        await broken.connect()
+      ).closed;
+      assert.equal(broken.server.connectionCount, 0);
+    }
+  });
+});

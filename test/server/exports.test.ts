@@ -1,0 +1,249 @@
+/** Exports that are found, made or opened when a client asks for them. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { createServer, type Backend, type Client, type ExportFinder } from '../../lib/index.js';
+import { goData, type ByteClient } from '../support/byte-client.js';
+import { BufferDisk, pattern } from '../support/disks.js';
+import { cmd, info, opt, rep } from '../support/numbers.js';
+import { serve, until } from '../support/serving.js';
+
+const content = pattern(8192);
+const errUnknown = 0x80000006;
+const read = { type: cmd.read, length: 512 };
+
+async function go(client: ByteClient, name: string, option: number = opt.go): Promise<number> {
+  return (await client.option(option, goData(name))).at(-1)?.type ?? 0;
+}
+
+/** Counts what is opened and closed. */
+class Shelf {
+  readonly disks: BufferDisk[] = [];
+
+  readonly open = (): BufferDisk => {
+    const disk = new BufferDisk(Buffer.from(content));
+    this.disks.push(disk);
+    return disk;
+  };
+
+  get closed(): number {
+    return this.disks.filter(({ calls }) => calls.includes('close')).length;
+  }
+}
+
+describe('a backend that is given as a function', () => {
+  test('is opened with the first client and closed with the server', async (t) => {
+    const shelf = new Shelf();
+    const late = (): Promise<Backend> => Promise.resolve(shelf.open());
+    const { server, open } = await serve(t, { exports: { '': { backend: late } } });
+    assert.equal(shelf.disks.length, 0);
+    const clients = await Promise.all([open(), open(), open()]);
+    for (const client of clients) {
+      assert.ok((await client.call(read)).data.equals(content.subarray(0, 512)));
+      client.stream.destroy();
+    }
+    await until(() => server.connectionCount === 0);
+    assert.equal(shelf.disks.length, 1);
+    assert.equal(shelf.closed, 0);
+    await server.close();
+    assert.deepEqual(shelf.disks[0]?.calls.slice(-2), ['flush', 'close']);
+  });
+
+  test('is never opened where nobody comes', async () => {
+    const shelf = new Shelf();
+    await createServer({ exports: { '': { backend: shelf.open } } }).close();
+    assert.equal(shelf.disks.length, 0);
+  });
+
+  test('refuses its client where it cannot be opened, and the next may try again', async (t) => {
+    const shelf = new Shelf();
+    let attempts = 0;
+    const flaky = (): Backend => {
+      if (attempts++ === 0) throw new Error('The cable is out.');
+      return shelf.open();
+    };
+    const { connect } = await serve(t, { exports: { '': { backend: flaky } } });
+    const client = await connect();
+    await client.greet();
+    const [refusal] = await client.option(opt.go, goData(''));
+    assert.equal(refusal?.type, errUnknown);
+    assert.match(refusal.data.toString(), /cannot be opened now/);
+    assert.equal(await go(client, ''), rep.ack);
+    assert.equal((await client.call(read)).error, 0);
+  });
+
+  test('is checked as others are', async (t) => {
+    const wrong: Backend = { size: 1.5, read: () => content };
+    const { connect } = await serve(t, { exports: { '': { backend: () => wrong } } });
+    const client = await connect();
+    await client.greet();
+    assert.equal(await go(client, ''), errUnknown);
+  });
+});
+
+describe('a backend for each connection', () => {
+  const perConnection = (shelf: Shelf) => ({
+    exports: { '': { backend: shelf.open, perConnection: true } },
+  });
+
+  test('is closed with it', async (t) => {
+    const shelf = new Shelf();
+    const { open } = await serve(t, perConnection(shelf));
+    const [one, other] = [await open(), await open()];
+    assert.equal(shelf.disks.length, 2);
+    const payload = Buffer.alloc(512, 'x');
+    assert.equal((await one.call({ type: cmd.write, payload })).error, 0);
+    assert.ok((await other.call(read)).data.equals(content.subarray(0, 512)));
+    one.stream.destroy();
+    await until(() => shelf.closed === 1);
+    assert.deepEqual(shelf.disks[0]?.calls.slice(-2), ['flush', 'close']);
+    assert.equal((await other.call(read)).error, 0);
+  });
+
+  test('is opened once for NBD_OPT_INFO and NBD_OPT_GO, and closed where no GO comes', async (t) => {
+    const shelf = new Shelf();
+    const { connect } = await serve(t, perConnection(shelf));
+    const client = await connect();
+    await client.greet();
+    assert.equal(await go(client, '', opt.info), rep.ack);
+    assert.equal(await go(client, ''), rep.ack);
+    assert.equal((await client.call(read)).error, 0);
+    assert.equal(shelf.disks.length, 1);
+    const asking = await connect();
+    await asking.greet();
+    assert.equal(await go(asking, '', opt.info), rep.ack);
+    asking.stream.destroy();
+    await until(() => shelf.closed === 1);
+  });
+
+  test('is given back for that of another export', async (t) => {
+    const shelf = new Shelf();
+    const entry = { backend: shelf.open, perConnection: true };
+    const { connect } = await serve(t, { exports: { a: entry, b: entry } });
+    const client = await connect();
+    await client.greet();
+    for (const name of ['a', 'b', 'a', 'b']) await go(client, name, opt.info);
+    assert.equal(shelf.disks.length, 4);
+    assert.equal(shelf.closed, 3);
+  });
+
+  test('is closed after its last request, though the client is gone', async (t) => {
+    let finish: () => void = () => undefined;
+    const calls: string[] = [];
+    const slow: Backend = {
+      size: 4096,
+      read: (_, length) =>
+        new Promise((resolve) => {
+          calls.push('read');
+          finish = () => {
+            calls.push('answered');
+            resolve(new Uint8Array(length));
+          };
+        }),
+      close: () => void calls.push('close'),
+    };
+    const { server, open } = await serve(t, {
+      exports: { '': { backend: () => slow, perConnection: true } },
+    });
+    const client = await open();
+    client.request(read);
+    await until(() => calls.length === 1);
+    client.stream.destroy();
+    await until(() => server.connectionCount === 0);
+    assert.deepEqual(calls, ['read']);
+    finish();
+    await until(() => calls.includes('close'));
+    assert.deepEqual(calls, ['read', 'answered', 'close']);
+  });
+
+  test('needs a function', () => {
+    const exports = { '': { backend: new BufferDisk(content), perConnection: true } };
+    assert.throws(() => createServer({ exports }), { code: 'NBDCORK_BAD_EXPORT' });
+  });
+});
+
+describe('exports that are found', () => {
+  test('are those of the client that asks', async (t) => {
+    const asked: [string, Client][] = [];
+    const shelf = new Shelf();
+    const exports: ExportFinder = {
+      find: async (name, client) => {
+        asked.push([name, client]);
+        return Promise.resolve(
+          /^vm-\d+$/.test(name) ? { backend: shelf.open, description: `of ${name}` } : undefined,
+        );
+      },
+      list: () => [{ name: 'vm-1', description: 'the first' }],
+    };
+    const { connect, server } = await serve(t, { exports }, 'TCP');
+    const client = await connect();
+    await client.greet();
+    const [listed] = await client.option(opt.list);
+    assert.equal(listed?.data.toString('utf8', 4), 'vm-1the first');
+    assert.equal(await go(client, 'nothing'), errUnknown);
+    const replies = await client.option(opt.go, goData('vm-7', [info.description]));
+    assert.ok(replies.some(({ data }) => data.toString('utf8', 2) === 'of vm-7'));
+    assert.equal((await client.call(read)).error, 0);
+    const again = await connect();
+    await again.open('simple', 'vm-7');
+    assert.equal(shelf.disks.length, 1, 'its backend is kept');
+    assert.deepEqual(
+      asked.map(([name]) => name),
+      ['nothing', 'vm-7', 'vm-7'],
+    );
+    assert.equal(asked[0]?.[1].address, '127.0.0.1');
+    await server.close();
+    assert.equal(shelf.closed, 1);
+  });
+
+  test('refuse only the client for which finding fails, or finds nonsense', async (t) => {
+    const exports: ExportFinder = {
+      find: (name) => {
+        if (name === 'throws') throw new Error('no');
+        if (name === 'long')
+          return { backend: new BufferDisk(content), description: 'x'.repeat(5000) };
+        if (name === 'size') return { size: -1, read: () => content };
+        return new BufferDisk(content);
+      },
+    };
+    const { connect } = await serve(t, { exports });
+    const client = await connect();
+    await client.greet();
+    for (const name of ['throws', 'long', 'size']) assert.equal(await go(client, name), errUnknown);
+    assert.deepEqual(
+      (await client.option(opt.list)).map(({ type }) => type),
+      [rep.ack],
+    );
+    assert.equal(await go(client, 'good'), rep.ack);
+  });
+
+  test('are no more than openExportsMax at a time', async (t) => {
+    const shelf = new Shelf();
+    const exports: ExportFinder = { find: () => ({ backend: shelf.open }) };
+    const { connect } = await serve(t, { exports, limits: { openExportsMax: 3 } });
+    const client = await connect();
+    await client.greet();
+    for (const name of ['a', 'b', 'c', 'a'])
+      assert.equal(await go(client, name, opt.info), rep.ack);
+    assert.equal(await go(client, 'd', opt.info), errUnknown);
+    assert.equal(shelf.disks.length, 3);
+  });
+});
+
+describe('defaultExport', () => {
+  test('is what clients get that ask for no name', async (t) => {
+    const exports = { a: new BufferDisk(pattern(512)), b: new BufferDisk(content) };
+    const { connect } = await serve(t, { exports, defaultExport: 'b' });
+    const client = await connect();
+    await client.greet();
+    const replies = await client.option(opt.go, goData('', [info.name]));
+    assert.ok(replies.some(({ data }) => data.equals(Buffer.from('\0\x01b', 'latin1'))));
+    assert.ok(
+      (await client.call({ ...read, offset: 4096 })).data.equals(content.subarray(4096, 4608)),
+    );
+  });
+
+  test('must be there', () => {
+    const options = { exports: { a: new BufferDisk(content) }, defaultExport: 'b' };
+    assert.throws(() => createServer(options), { code: 'NBDCORK_BAD_EXPORT' });
+  });
+});
