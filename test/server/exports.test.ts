@@ -1,5 +1,6 @@
 /** Exports that are found, made or opened when a client asks for them. */
 import assert from 'node:assert/strict';
+import { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { createServer, type Backend, type Client, type ExportFinder } from '../../lib/index.js';
 import { goData, type ByteClient } from '../support/byte-client.js';
@@ -141,13 +142,13 @@ describe('a backend for each connection', () => {
         }),
       close: () => void calls.push('close'),
     };
-    const { server, open } = await serve(t, {
-      exports: { '': { backend: () => slow, perConnection: true } },
-    });
+    const exports = { '': { backend: () => slow, perConnection: true } };
+    const { server, open } = await serve(t, { exports }, 'TCP');
     const client = await open();
     client.request(read);
     await until(() => calls.length === 1);
-    client.stream.destroy();
+    assert.ok(client.stream instanceof Socket);
+    client.stream.resetAndDestroy();
     await until(() => server.connectionCount === 0);
     assert.deepEqual(calls, ['read']);
     finish();
