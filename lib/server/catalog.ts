@@ -1,12 +1,13 @@
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
 import type { Export, ExportCatalog, ExportListing } from '../handshake/exports.js';
+import { checkContexts } from '../handshake/meta-contexts.js';
 import { checkString } from '../handshake/strings.js';
 import type { ExportOptions } from './options.js';
 
 /**
  * The exports of a server by name.
- * @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_STRING` for one that no client could use.
+ * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING` or `NBDCORK_BAD_CONTEXT` for one that no client could use.
  */
 export class StaticCatalog implements ExportCatalog {
   private readonly entries: ReadonlyMap<string, Export>;
@@ -47,6 +48,7 @@ function toExport(name: string, value: Backend | ExportOptions): Export {
 
 function checkBackend(name: string, backend: Backend): void {
   const { size, blockSize } = backend;
+  checkContexts(name, backend.contexts ?? []);
   if (!Number.isSafeInteger(size) || size < 0) {
     throw badExport(name, `has a size of ${size}; it must be an integer from 0 to 2^53 − 1`);
   }

@@ -151,6 +151,7 @@ export class Connection {
     const agreement = {
       backend: agreed.backend,
       headers: agreed.headers,
+      contexts: agreed.contexts,
       transmissionFlags: agreed.transmissionFlags,
       minimumBytes: blockSize.minimum,
       requestBytesMax: blockSize.maximum,
