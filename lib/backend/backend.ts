@@ -174,11 +174,7 @@ export interface Backend {
    * lazy: iteration stops when enough is known, and is over before anything
    * else is called. Absent: all of the disk is allocated data.
    */
-  extents?(
-    offset: number,
-    length: number,
-    options: ExtentsOptions,
-  ): MaybePromise<Iterable<Extent>>;
+  extents?(offset: number, length: number, options: ExtentsOptions): MaybePromise<Iterable<Extent>>;
 
   /** Contexts besides `base:allocation` that clients may select. */
   readonly contexts?: readonly MetaContext[];

@@ -21,7 +21,12 @@ export function allData(length: number): readonly Extent[] {
 export async function fileExtents(
   findData: NativeAddon['findData'],
   fd: number,
-  { offset, length, size, one }: Readonly<Record<'offset' | 'length' | 'size', number>> & {
+  {
+    offset,
+    length,
+    size,
+    one,
+  }: Readonly<Record<'offset' | 'length' | 'size', number>> & {
     readonly one: boolean;
   },
 ): Promise<readonly Extent[]> {

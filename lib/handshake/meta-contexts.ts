@@ -140,7 +140,9 @@ function refusesWide(
   queries: readonly string[],
 ): boolean {
   if (negotiation.headers === HeaderKind.extended) return false;
-  const wide = contextsOf(backend).find((context) => context.wide && queries.includes(context.name));
+  const wide = contextsOf(backend).find(
+    (context) => context.wide && queries.includes(context.name),
+  );
   if (wide === undefined) return false;
   negotiation.refuse(
     OptionError.extendedHeadersRequired,

@@ -41,12 +41,7 @@ export class Dispatcher {
   private readonly limits: Limits;
   private readonly events: DispatchEvents;
 
-  constructor(
-    agreement: Agreement,
-    replies: ReplyWriter,
-    limits: Limits,
-    events: DispatchEvents,
-  ) {
+  constructor(agreement: Agreement, replies: ReplyWriter, limits: Limits, events: DispatchEvents) {
     this.backend = agreement.backend;
     this.blockStatus = new BlockStatus(agreement, limits);
     this.replies = replies;
