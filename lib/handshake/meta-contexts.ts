@@ -60,7 +60,7 @@ function lost(name: string): MetaContext {
 }
 
 /** All contexts of a backend. */
-export function contextsOf(backend: Backend): readonly MetaContext[] {
+function contextsOf(backend: Backend): readonly MetaContext[] {
   return [allocation(backend), ...(backend.contexts ?? [])];
 }
 

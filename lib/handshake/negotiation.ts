@@ -64,6 +64,12 @@ export class Negotiation {
     this.limits = limits;
   }
 
+  /** NBD_OPT_STARTTLS: "the server MUST NOT preserve any negotiation state". */
+  reset(): void {
+    this.headers = HeaderKind.simple;
+    this.selection = undefined;
+  }
+
   /**
    * The metadata contexts in effect where the client chooses this export: "it
    * referred to the same export name that was ultimately selected".
