@@ -269,6 +269,19 @@ describe('what was selected', () => {
     assert.equal((await client.call({ type: cmd.blockStatus, length: 100 })).error, 0);
   });
 
+  test('fails every query where the export has lost it since', async (t) => {
+    const contexts = [context('x-one:first')];
+    const server = await serve(t, { exports: { '': withContexts(contexts) } });
+    const client = await server.connect();
+    await client.greet();
+    client.headers = 'structured';
+    await client.option(opt.structuredReply);
+    await set(client, '', 'x-one:first');
+    contexts.pop();
+    assert.equal(await statusError(client, ''), err.EIO);
+    assert.equal((await client.call({ type: cmd.read, length: 100 })).error, 0);
+  });
+
   test('is replaced by the next selection', async (t) => {
     const client = await haggling(t);
     await set(client, 'many', 'base:allocation', 'x-one:first');
