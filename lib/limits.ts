@@ -12,6 +12,13 @@ export interface Limits {
   readonly optionsMax: number;
   /** Bytes of data in one option. */
   readonly optionBytesMax: number;
+  /** Metadata contexts that a client may select. */
+  readonly contextsMax: number;
+  /**
+   * Extents of a context in one reply, and how many a backend is asked for; the
+   * client asks again for the rest. At most 2^20, which the protocol wants.
+   */
+  readonly extentsMax: number;
   /** Time a client has from connecting to choosing an export. */
   readonly handshakeTimeoutMs: number;
   /** Time in which a client must have read something of the replies that wait for it. */
@@ -31,6 +38,9 @@ export const defaultLimits: Limits = {
   connectionsMax: 1024,
   optionsMax: 1024,
   optionBytesMax: 64 * 2 ** 10,
+  contextsMax: 16,
+  // 1 MiB with extended headers: what the transport gathers before it sends anyway.
+  extentsMax: 65_536,
   handshakeTimeoutMs: 10_000,
   sendTimeoutMs: 60_000,
   keepAliveMs: 60_000,

@@ -28,16 +28,12 @@ int64_t ReadCached(int fd, const iovec* vector, int64_t position) {
   return ResultOf(count);
 }
 
-napi_value Seek(napi_env env, napi_callback_info info, int whence) {
-  Call<2> call(env, info);
-  int fd;
-  int64_t offset;
-  if (!call.Descriptor(0, &fd) ||
-      !call.Unsigned(1, kSafeIntegerMax, "expected an offset", &offset)) {
-    return nullptr;
-  }
-  const int64_t found = ResultOf(::lseek(fd, offset, whence));
-  return call.Return(found > kSafeIntegerMax ? -EOVERFLOW : found);
+// Plain N-API: in a worker thread that is being terminated the promise can no
+// longer be resolved, and Napi would end the process for it.
+void Resolve(napi_env env, napi_deferred deferred, int64_t number) {
+  napi_value result;
+  if (napi_create_int64(env, number, &result) != napi_ok) return;
+  napi_resolve_deferred(env, deferred, result);
 }
 
 // A punched hole may take milliseconds, hence libuv's pool.
@@ -55,13 +51,7 @@ class FallocateWorker : public Napi::AsyncWorker {
  protected:
   void Execute() override { result_ = ResultOf(::fallocate(fd_, mode_, offset_, length_)); }
 
-  // Plain N-API: in a worker thread that is being terminated the promise can no
-  // longer be resolved, and Napi would end the process for it.
-  void OnOK() override {
-    napi_value result;
-    if (napi_create_int64(Env(), result_, &result) != napi_ok) return;
-    napi_resolve_deferred(Env(), deferred_, result);
-  }
+  void OnOK() override { Resolve(Env(), deferred_, result_); }
 
  private:
   napi_deferred deferred_;
@@ -69,6 +59,58 @@ class FallocateWorker : public Napi::AsyncWorker {
   int mode_;
   off_t offset_;
   off_t length_;
+  int64_t result_ = 0;
+};
+
+// Where there is data from `offset` to `end`: pairs of where a piece of it begins
+// and ends, as many as there is room for. The end of the file is an empty piece.
+// The count of numbers or -errno. It moves the file position, which nobody uses.
+int64_t FindPieces(int fd, int64_t offset, int64_t end, const Numbers& found) {
+  size_t count = 0;
+  while (offset < end && count + 2 <= found.length) {
+    int64_t start = ResultOf(::lseek(fd, offset, SEEK_DATA));
+    int64_t stop = start < 0 ? start : ResultOf(::lseek(fd, start, SEEK_HOLE));
+    // No data behind, or it was cut off since.
+    const bool last = stop == -ENXIO;
+    if (last) start = stop = ResultOf(::lseek(fd, 0, SEEK_END));
+    if (stop < 0) return stop;
+    if (stop > kSafeIntegerMax) return -EOVERFLOW;
+    if (last && stop <= offset) return count > 0 ? static_cast<int64_t>(count) : -ENXIO;
+    // The data was punched out since: that is all for now.
+    if (stop <= offset) break;
+    found.data[count++] = static_cast<double>(start);
+    found.data[count++] = static_cast<double>(stop);
+    offset = stop;
+  }
+  return static_cast<int64_t>(count);
+}
+
+// Finding the end of much data takes milliseconds on a file system in memory.
+class FindDataWorker : public Napi::AsyncWorker {
+ public:
+  FindDataWorker(napi_env env, napi_deferred deferred, napi_value array, const Numbers& found,
+                 int fd, int64_t offset, int64_t end)
+      : Napi::AsyncWorker(env, "nbdcork.findData"),
+        deferred_(deferred),
+        array_(Napi::Persistent(Napi::Object(env, array))),
+        found_(found),
+        fd_(fd),
+        offset_(offset),
+        end_(end) {}
+
+ protected:
+  void Execute() override { result_ = FindPieces(fd_, offset_, end_, found_); }
+
+  void OnOK() override { Resolve(Env(), deferred_, result_); }
+
+ private:
+  napi_deferred deferred_;
+  // Keeps the borrowed numbers where they are.
+  Napi::ObjectReference array_;
+  Numbers found_;
+  int fd_;
+  int64_t offset_;
+  int64_t end_;
   int64_t result_ = 0;
 };
 
@@ -108,9 +150,25 @@ napi_value Fallocate(napi_env env, napi_callback_info info) {
   return promise;
 }
 
-napi_value SeekData(napi_env env, napi_callback_info info) { return Seek(env, info, SEEK_DATA); }
-
-napi_value SeekHole(napi_env env, napi_callback_info info) { return Seek(env, info, SEEK_HOLE); }
+napi_value FindData(napi_env env, napi_callback_info info) {
+  Call<4> call(env, info);
+  int fd;
+  int64_t offset, end;
+  Numbers found;
+  if (!call.Descriptor(0, &fd) ||
+      !call.Unsigned(1, kSafeIntegerMax, "expected an offset", &offset) ||
+      !call.Unsigned(2, kSafeIntegerMax, "expected an end", &end) ||
+      !call.Float64Array(3, &found)) {
+    return nullptr;
+  }
+  napi_deferred deferred;
+  napi_value promise;
+  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;
+  // It deletes itself when its work is done.
+  auto* worker = new FindDataWorker(env, deferred, call.argument(3), found, fd, offset, end);
+  worker->Queue();
+  return promise;
+}
 
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info) {
   Call<1> call(env, info);

@@ -7,8 +7,7 @@ namespace nbdcork {
 
 napi_value PreadNoWait(napi_env env, napi_callback_info info);
 napi_value Fallocate(napi_env env, napi_callback_info info);
-napi_value SeekData(napi_env env, napi_callback_info info);
-napi_value SeekHole(napi_env env, napi_callback_info info);
+napi_value FindData(napi_env env, napi_callback_info info);
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info);
 
 }  // namespace nbdcork

@@ -37,6 +37,50 @@ export interface BlockSize {
   readonly maximum: number;
 }
 
+/** What part of a range the caller wants to know of. */
+export interface ExtentsOptions {
+  /** Only the first extent is of use to the client: no need to look further. */
+  readonly one: boolean;
+}
+
+/** A piece of the disk in which everything is alike: `base:allocation`. */
+export interface Extent {
+  /** Bytes, at least one, and a multiple of `blockSize.minimum`. */
+  readonly length: number;
+  /** There is no storage behind it: writing to it may fail for lack of space. */
+  readonly hole: boolean;
+  /** It reads as zeros. */
+  readonly zero: boolean;
+}
+
+/** The same for a context of the backend's own. */
+export interface StatusExtent {
+  readonly length: number;
+  /**
+   * What the context defines: an integer below 2^32, or below 2^64 where the
+   * context is `wide`. Above 2^53 − 1 it must be a bigint.
+   */
+  readonly flags: number | bigint;
+}
+
+/** Something to know of each part of a disk: see "Metadata querying" of the specification. */
+export interface MetaContext {
+  /**
+   * NAMESPACE:LEAF, which clients select it by, such as `x-backup:changed`.
+   * The namespaces `base` and `nbd-server` are the specification's; those for
+   * local use begin with `x-`.
+   */
+  readonly name: string;
+  /** True where flags may have more than 32 bits: only clients with extended headers can select it. */
+  readonly wide?: boolean;
+  /** As `Backend.extents`. */
+  status(
+    offset: number,
+    length: number,
+    options: ExtentsOptions,
+  ): MaybePromise<Iterable<StatusExtent>>;
+}
+
 /**
  * A disk: `size` and `read`; everything else is capability by presence. What a
  * backend lacks is not advertised to clients and never called.
@@ -122,6 +166,18 @@ export interface Backend {
 
   /** See whether the disk has grown by itself. Called before a client is told its size. */
   measure?(): MaybePromise<void>;
+
+  /**
+   * Extents that follow each other from `offset` on: one at least. They may end
+   * before the range does where finding out more is work, and clients then ask
+   * again from there; or behind it, where that is known anyway. What may be
+   * lazy: iteration stops when enough is known, and is over before anything
+   * else is called. Absent: all of the disk is allocated data.
+   */
+  extents?(offset: number, length: number, options: ExtentsOptions): MaybePromise<Iterable<Extent>>;
+
+  /** Contexts besides `base:allocation` that clients may select. */
+  readonly contexts?: readonly MetaContext[];
 
   /** Called once, after the last request. */
   close?(): MaybePromise<void>;

@@ -7,8 +7,9 @@
 import { totalmem } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../errors.js';
-import type { Backend, Bytes, MaybePromise, Slice, WriteZeroesOptions } from './backend.js';
+import type { Backend, Bytes, Extent, MaybePromise, Slice, WriteZeroesOptions } from './backend.js';
 import { allocatePages } from './pages.js';
+import { SortedNumbers } from './sorted-numbers.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from './zeros.js';
 
 const chunkBytesDefault = 2 ** 22;
@@ -60,6 +61,8 @@ export class MemoryBackend implements Backend {
   /** Exact, since chunks are powers of two; and quicker to multiply with than to divide by. */
   private readonly chunksPerByte: number;
   private readonly chunks = new Map<number, Uint8Array>();
+  /** The keys of `chunks`. */
+  private readonly indexes = new SortedNumbers();
   private readonly hugePages: boolean;
   private allocated = 0;
   private sizeNow: number;
@@ -180,8 +183,22 @@ export class MemoryBackend implements Backend {
     // It is in memory.
   }
 
+  /** Chunks are data and what lies between them is holes, however much of that there is. */
+  *extents(offset: number, length: number): Generator<Extent, void> {
+    const end = offset + length;
+    for (let position = offset; position < end;) {
+      const index = Math.floor(position / this.chunkBytes);
+      const next = this.indexes.next(index) ?? Infinity;
+      const hole = next > index;
+      const boundary = Math.min((hole ? next : index + 1) * this.chunkBytes, this.size);
+      yield { length: boundary - position, hole, zero: hole };
+      position = boundary;
+    }
+  }
+
   close(): void {
     this.chunks.clear();
+    this.indexes.clear();
     this.allocated = 0;
   }
 
@@ -197,6 +214,7 @@ export class MemoryBackend implements Backend {
       this.makeChunk(index, size).set(last);
     } catch (error) {
       this.chunks.set(index, last);
+      this.indexes.add(index);
       this.allocated += last.length;
       throw error;
     }
@@ -249,6 +267,7 @@ export class MemoryBackend implements Backend {
       );
     }
     this.chunks.set(index, chunk);
+    this.indexes.add(index);
     this.allocated += length;
     return chunk;
   }
@@ -271,14 +290,12 @@ export class MemoryBackend implements Backend {
     this.dropChunks(firstWhole, endWhole);
   }
 
-  /** Drops the chunks from number `first` to before number `end`, in time that few chunks bound. */
+  /** Drops the chunks from number `first` to before number `end`. */
   private dropChunks(first: number, end: number): void {
-    if (end - first <= this.chunks.size) {
-      for (let index = first; index < end; index++) this.dropChunk(index);
-      return;
-    }
-    for (const index of this.chunks.keys()) {
-      if (index >= first && index < end) this.dropChunk(index);
+    let index = this.indexes.next(first);
+    while (index !== undefined && index < end) {
+      this.dropChunk(index);
+      index = this.indexes.next(index);
     }
   }
 
@@ -287,6 +304,7 @@ export class MemoryBackend implements Backend {
     if (chunk === undefined) return;
     this.allocated -= chunk.length;
     this.chunks.delete(index);
+    this.indexes.delete(index);
   }
 
   private clear(index: number, at: number, length: number): void {

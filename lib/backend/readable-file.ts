@@ -8,14 +8,15 @@ import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import { NbdError } from '../errors.js';
 import type { NativeAddon } from '../native/addon.js';
-import type { Backend, Bytes, MaybePromise, Slice } from './backend.js';
+import type { Backend, Bytes, Extent, ExtentsOptions, MaybePromise, Slice } from './backend.js';
 import { closeDescriptor, readFully } from './descriptor.js';
+import { allData, fileExtents } from './file-extents.js';
 import { Slab } from './slab.js';
 import type { OpenFile } from './space.js';
 
 /** The part of the addon that files use; without a member there is a fallback. */
 export type FileNative = Partial<
-  Pick<NativeAddon, 'preadNoWait' | 'fallocate' | 'blockDeviceSize'>
+  Pick<NativeAddon, 'preadNoWait' | 'fallocate' | 'findData' | 'blockDeviceSize'>
 >;
 
 /**
@@ -47,6 +48,7 @@ export class ReadableFile implements Backend {
   protected readonly blockDevice: boolean;
   protected sizeNow: number;
   private readonly preadNoWait: NativeAddon['preadNoWait'] | undefined;
+  private readonly findData: NativeAddon['findData'] | undefined;
   private readsCached: boolean;
   private closing = false;
   private inProgress = 0;
@@ -59,6 +61,8 @@ export class ReadableFile implements Backend {
     this.fd = file.fd;
     this.blockDevice = file.blockDevice;
     this.preadNoWait = native.preadNoWait;
+    // What a block device has no storage for, it does not tell.
+    this.findData = file.blockDevice ? undefined : native.findData;
     this.readsCached = native.preadNoWait !== undefined;
   }
 
@@ -101,6 +105,17 @@ export class ReadableFile implements Backend {
     const warm = (): Promise<void> => this.warm(offset, length);
     this.caching = this.caching.then(warm, warm);
     return this.track(this.caching);
+  }
+
+  extents(
+    offset: number,
+    length: number,
+    { one }: ExtentsOptions,
+  ): MaybePromise<readonly Extent[]> {
+    this.requireOpen();
+    if (this.findData === undefined) return allData(length);
+    const { fd, size } = this;
+    return this.track(fileExtents(this.findData, fd, { offset, length, size, one }));
   }
 
   /** Waits for what is in progress; long zeroing and caching are cut short. */

@@ -40,6 +40,7 @@ function readOnlyMemory(disk: MemoryBackend): Backend {
     size: disk.size,
     multiConn: disk.multiConn,
     read: (offset, length) => disk.read(offset, length),
+    extents: (offset, length) => disk.extents(offset, length),
     cache: () => {
       disk.cache();
     },

@@ -14,6 +14,8 @@ const limits: Readonly<Record<keyof Limits, readonly [kind: Kind, what: string]>
   connectionsMax: ['count', 'connections at a time'],
   optionsMax: ['count', 'options before an export is chosen'],
   optionBytesMax: ['bytes', 'data of one option'],
+  contextsMax: ['count', 'metadata contexts of a client'],
+  extentsMax: ['count', 'extents of a context in one reply'],
   openExportsMax: ['count', 'backends open at a time, where clients choose names'],
   handshakeTimeoutMs: ['time', 'from connecting to choosing an export'],
   sendTimeoutMs: ['time', 'in which a client must read some of its replies'],

@@ -3,8 +3,15 @@ import { TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import type { Export } from './exports.js';
 
-/** "Transmission flags": what the backend can do, no more and no less. */
-export function transmissionFlags(entry: Export, headers: HeaderKind): number {
+/**
+ * "Transmission flags": what the backend can do, no more and no less.
+ * `hasContexts` tells of contexts that the client has selected for this export.
+ */
+export function transmissionFlags(
+  entry: Export,
+  headers: HeaderKind,
+  hasContexts: boolean,
+): number {
   const { backend } = entry;
   const readOnly = entry.readOnly === true || backend.write === undefined;
   let flags: number = TransmissionFlag.hasFlags;
@@ -16,6 +23,8 @@ export function transmissionFlags(entry: Export, headers: HeaderKind): number {
   // "MUST leave this flag clear if neither structured replies nor extended
   // headers have been negotiated."
   if (headers !== HeaderKind.simple) flags |= TransmissionFlag.sendDf;
+  // "SHOULD NOT advertise this bit [...] if the client does not negotiate metacontexts".
+  if (headers === HeaderKind.extended && hasContexts) flags |= TransmissionFlag.blockStatusPayload;
   if (!readOnly) flags |= writingFlags(backend);
   if (!readOnly && entry.resizable === true && backend.resize !== undefined) {
     flags |= TransmissionFlag.sendResize;

@@ -20,6 +20,7 @@ import { HeaderKind } from '../wire/reply.js';
 import type { Channel } from './channel.js';
 import type { Client } from './client.js';
 import type { Export, ExportCatalog } from './exports.js';
+import { resolve, type SelectedContext, type Selection } from './meta-contexts.js';
 import { optionHandlers } from './options/index.js';
 
 const optionHeaderBytes = 16;
@@ -42,6 +43,8 @@ export interface Agreed {
   readonly entry: Export;
   readonly backend: Backend;
   readonly headers: HeaderKind;
+  /** The metadata contexts that every BLOCK_STATUS is about. */
+  readonly contexts: readonly SelectedContext[];
   readonly transmissionFlags: number;
 }
 
@@ -49,6 +52,8 @@ export interface Agreed {
 export class Negotiation {
   headers: HeaderKind = HeaderKind.simple;
   noZeroes = false;
+  /** Set by NBD_OPT_SET_META_CONTEXT. */
+  selection: Selection | undefined;
   /** Set by the option that ends the haggling. */
   agreed: Agreed | undefined;
   /** Set where there is nothing more to haggle about: by NBD_OPT_ABORT, or because the server stops. */
@@ -66,6 +71,21 @@ export class Negotiation {
     this.transport = transport;
     this.catalog = catalog;
     this.limits = limits;
+  }
+
+  /** NBD_OPT_STARTTLS: "the server MUST NOT preserve any negotiation state". */
+  reset(): void {
+    this.headers = HeaderKind.simple;
+    this.selection = undefined;
+  }
+
+  /**
+   * The metadata contexts in effect where the client chooses this export: "it
+   * referred to the same export name that was ultimately selected".
+   */
+  contextsFor(exportName: string, backend: Backend): readonly SelectedContext[] {
+    const { selection } = this;
+    return selection?.exportName === exportName ? resolve(selection, backend) : [];
   }
 
   /** Bytes that are no option reply. */
@@ -161,6 +181,8 @@ export class Negotiation {
     this.option = header.readUInt32BE(8);
     const length = header.readUInt32BE(12);
     const name = optionName(this.option);
+    // "Replaces all previously-set metadata contexts (including when this command fails)".
+    if (this.option === OptionType.setMetaContext) this.selection = undefined;
     if (length > this.limits.optionBytesMax) {
       if (length > optionBytesTolerated) {
         throw new NbdError('NBDCORK_OPTION_TOO_LONG', `${name} announces ${length} bytes of data.`);

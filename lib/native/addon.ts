@@ -65,11 +65,19 @@ export interface NativeAddon {
   /** fallocate(2) with `mode` flags of `fallocateMode`. Never retried. 0 or `-errno`. */
   readonly fallocate: (fd: number, mode: number, offset: number, length: number) => Promise<number>;
 
-  /** lseek(SEEK_DATA). The offset, or `-errno` (-ENXIO: no data behind). Moves the file position. */
-  readonly seekData: (fd: number, offset: number) => number;
-
-  /** lseek(SEEK_HOLE), likewise. */
-  readonly seekHole: (fd: number, offset: number) => number;
+  /**
+   * lseek(SEEK_DATA) and lseek(SEEK_HOLE) by turns, from `offset` until `end` is
+   * passed or `found` is full. Fills `found`, which nobody else may touch until
+   * then, with pairs: where data begins and where it ends; what lies between is
+   * holes. The end of the file is an empty pair, and the last. The count of
+   * numbers, or `-errno` (-ENXIO: the file ends at `offset` or before).
+   */
+  readonly findData: (
+    fd: number,
+    offset: number,
+    end: number,
+    found: Float64Array,
+  ) => Promise<number>;
 
   /** Where the memory of `bytes` begins in its page, or other unit of `unitBytes`. */
   readonly offsetIn: (bytes: Uint8Array, unitBytes: number) => number;

@@ -1,5 +1,6 @@
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
+import { checkContexts } from '../handshake/meta-contexts.js';
 import { checkString } from '../handshake/strings.js';
 import type { ExportOptions } from './options.js';
 
@@ -17,9 +18,10 @@ export function checkOptions(name: string, options: ExportOptions): void {
   }
 }
 
-/** @throws NbdError `NBDCORK_BAD_EXPORT` for sizes that make no sense. */
+/** @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_CONTEXT` for what makes no sense. */
 export function checkBackend(name: string, backend: Backend): void {
-  const { size, blockSize } = backend;
+  const { size, blockSize, contexts = [] } = backend;
+  checkContexts(name, contexts);
   if (!Number.isSafeInteger(size) || size < 0) {
     throw badExport(name, `has a size of ${size}; it must be an integer from 0 to 2^53 − 1`);
   }

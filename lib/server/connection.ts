@@ -179,6 +179,7 @@ export class Connection implements Watched {
     const agreement = {
       backend: agreed.backend,
       headers: agreed.headers,
+      contexts: agreed.contexts,
       transmissionFlags: agreed.transmissionFlags,
       minimumBytes: blockSize.minimum,
       requestBytesMax: blockSize.maximum,

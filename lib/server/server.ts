@@ -23,6 +23,8 @@ const requestsShare = 0.9;
 const limitsMax: Readonly<Record<string, number>> = {
   // Lengths have 32 bits in the protocol, and those of replies count their fields too.
   requestBytesMax: 2 ** 31,
+  // "Servers SHOULD NOT send more than 2^20 extents in a single reply chunk".
+  extentsMax: 2 ** 20,
   // Node's timers fire at once past this.
   handshakeTimeoutMs: 2 ** 31 - 1,
   sendTimeoutMs: 2 ** 31 - 1,

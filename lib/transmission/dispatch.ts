@@ -11,8 +11,10 @@ import type { Limits } from '../limits.js';
 import { Command, CommandFlag, stringBytesMax } from '../wire/constants.js';
 import { commandName, errorName } from '../wire/names.js';
 import type { Request } from '../wire/request.js';
+import { BlockStatus } from './block-status.js';
 import { errorNumberOf } from './errors.js';
 import type { ReplyWriter } from './reply.js';
+import type { Agreement } from './rules.js';
 
 type Answer = Bytes | undefined | void; // eslint-disable-line @typescript-eslint/no-invalid-void-type -- what backends return
 
@@ -29,6 +31,7 @@ export interface DispatchEvents {
 export class Dispatcher {
   /** The transport asked to wait for 'drain'. */
   congested = false;
+  readonly blockStatus: BlockStatus;
   private requestsInFlight = 0;
   private bytesInFlight = 0;
   private closed = false;
@@ -39,8 +42,9 @@ export class Dispatcher {
   private readonly limits: Limits;
   private readonly events: DispatchEvents;
 
-  constructor(backend: Backend, replies: ReplyWriter, limits: Limits, events: DispatchEvents) {
-    this.backend = backend;
+  constructor(agreement: Agreement, replies: ReplyWriter, limits: Limits, events: DispatchEvents) {
+    this.backend = agreement.backend;
+    this.blockStatus = new BlockStatus(agreement, limits);
     this.replies = replies;
     this.limits = limits;
     this.events = events;
@@ -72,7 +76,7 @@ export class Dispatcher {
     this.closed = true;
   }
 
-  /** `data` is the payload of a write, empty for all others. */
+  /** `data` is the payload of a write or of a filtered BLOCK_STATUS, else empty. */
   execute(request: Request, data: Uint8Array): void {
     let answer: MaybePromise<Answer>;
     try {
@@ -103,6 +107,7 @@ export class Dispatcher {
     }
     if (request.type === Command.flush) return backend.flush?.();
     if (request.type === Command.resize) return this.resize(request);
+    if (request.type === Command.blockStatus) return this.blockStatus.answer(request, data);
     if (length === 0) return undefined;
     if (request.type === Command.cache) return backend.cache?.(offset, length);
     const fua = (request.flags & CommandFlag.fua) !== 0;
@@ -150,6 +155,10 @@ export class Dispatcher {
   private answer(request: Request, answer: Answer): void {
     if (this.closed) return;
     const { length } = request;
+    if (request.type === Command.blockStatus && Array.isArray(answer)) {
+      if (!this.replies.status(request, answer)) this.congested = true;
+      return;
+    }
     if (request.type !== Command.read || length === 0) {
       if (!this.replies.done(request)) this.congested = true;
       return;
@@ -162,8 +171,7 @@ export class Dispatcher {
   }
 
   private wait(request: Request, answer: Promise<Answer>): void {
-    const bytes =
-      request.type === Command.read || request.type === Command.write ? request.length : 0;
+    const bytes = this.payloadBytes(request);
     this.requestsInFlight++;
     this.bytesInFlight += bytes;
     const settle = (): void => {
@@ -182,6 +190,13 @@ export class Dispatcher {
         settle();
       },
     );
+  }
+
+  /** What a request in progress has in memory, or its reply will have. */
+  private payloadBytes(request: Request): number {
+    const { type, length } = request;
+    if (type === Command.blockStatus) return this.blockStatus.replyBytesMax(request);
+    return type === Command.read || type === Command.write ? length : 0;
   }
 
   private fail(request: Request, error: unknown): void {

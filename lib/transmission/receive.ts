@@ -134,9 +134,11 @@ export class Receiver {
     } else if (!hasPayload || request.length === 0) {
       dispatcher.execute(request, noData);
     } else if (end - at >= request.length) {
-      const data = bytes.subarray(at, at + request.length);
-      dispatcher.execute(request, this.backend.consumesWrites === true ? data : data.slice());
-      return at + request.length;
+      const next = at + request.length;
+      const data = bytes.subarray(at, next);
+      if (request.type === Command.blockStatus) this.filtered(data);
+      else dispatcher.execute(request, this.backend.consumesWrites === true ? data : data.slice());
+      return next;
     } else {
       this.beginPayload();
     }
@@ -151,6 +153,8 @@ export class Receiver {
   }
 
   private payloadTarget(offset: number, length: number): Uint8Array {
+    // A filter is a few bytes, and nothing to write.
+    if (this.request.type !== Command.write) return new Uint8Array(length);
     try {
       const target = this.backend.writeTarget?.(offset, length);
       if (target?.length === length) return target;
@@ -171,8 +175,22 @@ export class Receiver {
     const data = this.payload;
     this.payload = noData;
     this.state = State.header;
-    if (this.rules.stillFits(this.request)) this.dispatcher.execute(this.request, data);
+    if (this.request.type === Command.blockStatus) this.filtered(data);
+    else if (this.rules.stillFits(this.request)) this.dispatcher.execute(this.request, data);
     else this.refuse(ErrorNumber.ENOSPC);
+  }
+
+  /** A BLOCK_STATUS is there with the payload that says what it is about. */
+  private filtered(payload: Uint8Array): void {
+    const { request, dispatcher } = this;
+    let error = dispatcher.blockStatus.readFilter(request, payload);
+    if (error === ErrorNumber.ok) {
+      // From here on it is as any other.
+      request.flags &= ~CommandFlag.payloadLength;
+      error = this.rules.check(request);
+    }
+    if (error === ErrorNumber.ok) dispatcher.execute(request, payload);
+    else this.refuse(error);
   }
 
   private beginSkip(error: number): void {

@@ -79,6 +79,18 @@ export class ReplyWriter {
     return this.transport.endMessage();
   }
 
+  /** The chunks of a BLOCK_STATUS, whose payloads are whole. */
+  status(request: Request, payloads: readonly Uint8Array[]): boolean {
+    const extended = this.kind === HeaderKind.extended;
+    const type = extended ? ChunkType.blockStatusExtended : ChunkType.blockStatus;
+    for (const [index, payload] of payloads.entries()) {
+      const flags = index === payloads.length - 1 ? ChunkFlag.done : 0;
+      this.chunk(request, flags, type, payload.length, 0);
+      this.transport.append(payload);
+    }
+    return this.transport.endMessage();
+  }
+
   /** `text` is for people and goes where the headers have room for one. */
   error(request: Request, error: number, text: string): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, error);

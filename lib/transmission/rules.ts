@@ -3,10 +3,11 @@
  * gets. Caller: receive.ts, for every request before anything is done for it.
  * Owns: a table of the flags that each command may carry. Hot.
  */
-import type { Backend } from '../backend/backend.js';
+import type { Backend, MetaContext } from '../backend/backend.js';
 import { Command, CommandFlag, ErrorNumber, TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import type { Request } from '../wire/request.js';
+import { isFilterLength } from './block-status.js';
 import { clientsOf } from './sharing.js';
 
 /** In place of flags: a command that was not advertised. */
@@ -23,6 +24,8 @@ const commandCount = Math.max(...Object.values(Command)) + 1;
 export interface Agreement {
   readonly backend: Backend;
   readonly headers: HeaderKind;
+  /** The metadata contexts that the client has selected, and what it calls them. */
+  readonly contexts: readonly { readonly id: number; readonly context: MetaContext }[];
   /** The transmission flags as they were sent to the client: what is not advertised is refused. */
   readonly transmissionFlags: number;
   /** Offsets and lengths must be multiples of it. */
@@ -47,6 +50,10 @@ function allowedFlags(agreement: Agreement): Int32Array {
     const fast = has(TransmissionFlag.sendFastZero) ? CommandFlag.fastZero : 0;
     allowed[Command.writeZeroes] = fua | CommandFlag.noHole | fast;
   }
+  if (agreement.contexts.length > 0) {
+    const filter = has(TransmissionFlag.blockStatusPayload) ? CommandFlag.payloadLength : 0;
+    allowed[Command.blockStatus] = fua | CommandFlag.reqOne | filter;
+  }
   if (has(TransmissionFlag.sendResize)) allowed[Command.resize] = fua;
   if (has(TransmissionFlag.readOnly)) {
     for (const command of changing) {
@@ -70,6 +77,7 @@ export class Rules {
   private readonly requestBytesMax: number;
   private readonly extended: boolean;
   private readonly chunked: boolean;
+  private readonly contextCount: number;
 
   constructor(agreement: Agreement) {
     this.allowed = allowedFlags(agreement);
@@ -79,6 +87,7 @@ export class Rules {
     this.requestBytesMax = agreement.requestBytesMax;
     this.extended = agreement.headers === HeaderKind.extended;
     this.chunked = agreement.headers !== HeaderKind.simple;
+    this.contextCount = agreement.contexts.length;
   }
 
   /**
@@ -101,6 +110,11 @@ export class Rules {
       return offset === 0 && length === 0 ? ErrorNumber.ok : ErrorNumber.EINVAL;
     }
     if (type === Command.resize) return this.checkResize(request);
+    if (type === Command.blockStatus) {
+      // What the length has to be is known when the filter is there.
+      if ((request.flags & CommandFlag.payloadLength) !== 0) return this.checkFilter(length);
+      if (length === 0) return ErrorNumber.EINVAL;
+    }
     if (offset + length > this.backend.size) return this.pastTheEnd(request);
     if (this.alignment > 1 && (offset % this.alignment !== 0 || length % this.alignment !== 0)) {
       return ErrorNumber.EINVAL;
@@ -141,6 +155,10 @@ export class Rules {
   private checkRead(length: number): number {
     if (length <= this.requestBytesMax) return ErrorNumber.ok;
     return this.chunked ? ErrorNumber.EOVERFLOW : ErrorNumber.EINVAL;
+  }
+
+  private checkFilter(length: number): number {
+    return isFilterLength(length, this.contextCount) ? ErrorNumber.ok : ErrorNumber.EINVAL;
   }
 
   private checkWrite(request: Request): number {

@@ -43,7 +43,7 @@ export class Session {
     this.transport = transport;
     this.events = events;
     this.dispatcher = new Dispatcher(
-      agreement.backend,
+      agreement,
       new ReplyWriter(transport, agreement.headers),
       limits,
       {

@@ -107,6 +107,9 @@ export const ChunkType = {
   errorOffset: 0x8002,
 } as const;
 
+/** "`base:allocation` metadata context". */
+export const AllocationFlag = { hole: 1, zero: 2 } as const;
+
 /** "Error values". */
 export const ErrorNumber = {
   ok: 0,

@@ -134,29 +134,53 @@ describe('fallocate', { skip: withoutAddon }, () => {
   });
 });
 
-describe('seekData and seekHole', { skip: withoutAddon }, () => {
-  it('find where data begins and ends', (t) => {
+describe('findData', { skip: withoutAddon }, () => {
+  async function find(fd: number, offset: number, end: number, room = 16): Promise<number[]> {
+    const found = new Float64Array(room);
+    const count = await native().findData(fd, offset, end, found);
+    return count < 0 ? [count] : [...found.subarray(0, count)];
+  }
+
+  it('finds where data begins and ends, and the end of the file', async (t) => {
     const { fd } = temporaryFile(t);
-    ftruncateSync(fd, 4 * mebibyte);
-    writeSync(fd, randomBytes(mebibyte), 0, mebibyte, mebibyte);
-    const { seekData, seekHole } = native();
-    assert.equal(seekData(fd, 0), mebibyte);
-    assert.equal(seekData(fd, mebibyte + 5), mebibyte + 5);
-    assert.equal(seekHole(fd, mebibyte), 2 * mebibyte);
-    assert.equal(seekHole(fd, 0), 0);
-    assert.equal(seekData(fd, 2 * mebibyte), failure('ENXIO'));
-    assert.equal(seekHole(fd, 4 * mebibyte), failure('ENXIO'));
+    ftruncateSync(fd, 8 * mebibyte);
+    for (const at of [1, 4]) writeSync(fd, randomBytes(mebibyte), 0, mebibyte, at * mebibyte);
+    const pieces = [1, 2, 4, 5].map((number) => number * mebibyte);
+    const end = [8 * mebibyte, 8 * mebibyte];
+    assert.deepEqual(await find(fd, 0, 8 * mebibyte), [...pieces, ...end]);
+    assert.deepEqual(await find(fd, mebibyte + 5, 2 * mebibyte), [mebibyte + 5, 2 * mebibyte]);
+    assert.deepEqual(await find(fd, 5 * mebibyte, 6 * mebibyte), end);
+    assert.deepEqual(await find(fd, 3, 3), []);
   });
 
-  it('return errnos, and throw for what is no offset', (t) => {
-    const pipe = pipeFd(t);
-    for (const seek of [native().seekData, native().seekHole]) {
-      assert.equal(seek(noFd, 0), failure('EBADF'));
-      assert.equal(seek(pipe, 0), failure('ESPIPE'));
-      for (const offset of [-1, 0.5, NaN, 2 ** 53]) {
-        assert.throws(() => seek(1, offset), RangeError);
-      }
+  it('stops where there is no more room, and touches nothing behind it', async (t) => {
+    const { fd } = temporaryFile(t);
+    for (const at of [0, 2, 4]) writeSync(fd, randomBytes(mebibyte), 0, mebibyte, at * mebibyte);
+    assert.deepEqual(await find(fd, 0, 5 * mebibyte, 3), [0, mebibyte]);
+    assert.deepEqual(await find(fd, 0, 5 * mebibyte, 0), []);
+    const memory = new Float64Array(6).fill(-7);
+    await native().findData(fd, 0, 5 * mebibyte, memory.subarray(2, 4));
+    assert.deepEqual([...memory], [-7, -7, 0, mebibyte, -7, -7]);
+  });
+
+  it('ends with what the file has, where that is shorter', async (t) => {
+    const { fd } = temporaryFile(t);
+    writeSync(fd, randomBytes(mebibyte), 0, mebibyte, 0);
+    assert.deepEqual(await find(fd, 0, 9 * mebibyte), [0, mebibyte]);
+    assert.deepEqual(await find(fd, mebibyte, 9 * mebibyte), [failure('ENXIO')]);
+    assert.deepEqual(await find(fd, 5 * mebibyte, 9 * mebibyte), [failure('ENXIO')]);
+  });
+
+  it('returns errnos, and throws for what is no offset and no room', async (t) => {
+    const found = new Float64Array(2);
+    assert.deepEqual(await find(noFd, 0, 1), [failure('EBADF')]);
+    assert.deepEqual(await find(pipeFd(t), 0, 1), [failure('ESPIPE')]);
+    for (const offset of [-1, 0.5, NaN, 2 ** 53]) {
+      assert.throws(() => native().findData(1, offset, 1, found), RangeError);
+      assert.throws(() => native().findData(1, 0, offset, found), RangeError);
     }
+    // @ts-expect-error -- another kind of array
+    assert.throws(() => native().findData(1, 0, 1, new Uint8Array(16)), TypeError);
   });
 });
 

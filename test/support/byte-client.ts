@@ -7,6 +7,7 @@
 import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { cmd, cmdFlag, info, opt, rep, u16, u32, u64 } from './numbers.js';
+import { contextData, statusOf, type Status } from './status.js';
 
 export const headerKinds = ['simple', 'structured', 'extended'] as const;
 export type Headers = (typeof headerKinds)[number];
@@ -73,6 +74,10 @@ export class ByteClient {
   private count = 0;
   private over = false;
   private wake: () => void = () => undefined;
+  /** Of the contexts that were given to `open`. */
+  contextIds: readonly number[] = [];
+  /** The status chunks of the last reply. */
+  lastStatus: Status[] = [];
   private lastCookie = 0x1122334400000000n;
   private readonly asked = new Map<bigint, RequestFields>();
 
@@ -140,8 +145,15 @@ export class ByteClient {
     }
   }
 
-  /** From the greeting into the transmission phase. The export's size and transmission flags. */
-  async open(headers: Headers = 'simple', name = ''): Promise<{ size: bigint; flags: number }> {
+  /**
+   * From the greeting into the transmission phase, with metadata contexts that
+   * there must be. The export's size and transmission flags.
+   */
+  async open(
+    headers: Headers = 'simple',
+    name = '',
+    contexts: readonly string[] = [],
+  ): Promise<{ size: bigint; flags: number }> {
     await this.greet();
     this.headers = headers;
     const agreement = {
@@ -152,11 +164,27 @@ export class ByteClient {
     for (const type of agreement[headers]) {
       assert.deepEqual(await this.option(type), [{ type: rep.ack, data: Buffer.alloc(0) }]);
     }
+    if (contexts.length > 0) await this.select(name, contexts);
     const replies = await this.option(opt.go, goData(name, [info.blockSize]));
     assert.equal(replies.at(-1)?.type, rep.ack);
     const data = replies.find((reply) => reply.data.readUInt16BE(0) === info.export)?.data;
     assert.equal(data?.length, 12);
     return { size: data.readBigUInt64BE(2), flags: data.readUInt16BE(10) };
+  }
+
+  /** NBD_OPT_SET_META_CONTEXT: the ids of the contexts, in the order of their names. */
+  private async select(name: string, contexts: readonly string[]): Promise<void> {
+    const replies = await this.option(opt.setMetaContext, contextData(name, contexts));
+    assert.equal(replies.pop()?.type, rep.ack);
+    const ids = new Map(
+      replies.map(({ type, data }) => {
+        assert.equal(type, rep.metaContext);
+        return [data.toString('utf8', 4), data.readUInt32BE(0)];
+      }),
+    );
+    assert.deepEqual([...ids.keys()].sort(), [...contexts].sort());
+    assert.equal(new Set(ids.values()).size, ids.size, 'each has an id of its own');
+    this.contextIds = contexts.map((context) => ids.get(context) ?? 0);
   }
 
   /** Send a request, with a cookie of its own unless one is given. The cookie. */
@@ -201,6 +229,7 @@ export class ByteClient {
   /** All chunks of a reply, which this server sends one behind the other. */
   private async chunkedReply(): Promise<Reply> {
     this.lastChunks = [];
+    this.lastStatus = [];
     const data: Buffer[] = [];
     let cookie: bigint | undefined;
     let failure = { error: 0, message: '' };
@@ -231,9 +260,12 @@ export class ByteClient {
           assert.ok(failedAt >= start && failedAt < start + BigInt(request.length ?? 0));
           assert.ok(position === 0n || failedAt === start + position);
         }
+      } else if (type === (this.headers === 'extended' ? 6 : 5)) {
+        this.lastStatus.push(statusOf(type, payload, request));
       } else {
         assert.equal(type, 0);
         assert.equal(payload.length, 0);
+        assert.notEqual(request.type, cmd.blockStatus);
       }
     }
     assert.ok(cookie !== undefined);

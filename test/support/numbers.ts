@@ -10,6 +10,8 @@ export const opt = {
   info: 6,
   go: 7,
   structuredReply: 8,
+  listMetaContext: 9,
+  setMetaContext: 10,
   extendedHeaders: 11,
 } as const;
 
@@ -17,6 +19,7 @@ export const rep = {
   ack: 1,
   server: 2,
   info: 3,
+  metaContext: 4,
   errUnsup: 0x80000001,
   errInvalid: 0x80000003,
   errUnknown: 0x80000006,
@@ -39,6 +42,7 @@ export const transmission = {
   canMultiConn: 0x100,
   sendCache: 0x400,
   sendFastZero: 0x800,
+  blockStatusPayload: 0x1000,
 } as const;
 
 export const cmd = {

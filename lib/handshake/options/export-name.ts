@@ -23,12 +23,19 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
     throw new NbdError('NBDCORK_EXPORT_REFUSED', `There is no export '${name}'.`);
   }
   await entry.backend.measure?.();
-  const flags = transmissionFlags(entry, headers);
+  const contexts = negotiation.contextsFor(name, entry.backend);
+  const flags = transmissionFlags(entry, headers, contexts.length > 0);
   const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));
   reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);
   reply.writeUInt16BE(flags, 8);
   negotiation.send(reply);
-  negotiation.agreed = { entry, backend: entry.backend, headers, transmissionFlags: flags };
+  negotiation.agreed = {
+    entry,
+    backend: entry.backend,
+    headers,
+    contexts,
+    transmissionFlags: flags,
+  };
 }
 
 async function find({ catalog, client }: Negotiation, name: string): Promise<Export | undefined> {

@@ -15,11 +15,13 @@ export async function go(negotiation: Negotiation, data: Buffer): Promise<void> 
   const entry = await describe(negotiation, data);
   if (entry === undefined) return;
   const { headers } = negotiation;
+  const contexts = negotiation.contextsFor(readRequest(data).name, entry.backend);
   negotiation.agreed = {
     entry,
     backend: entry.backend,
     headers,
-    transmissionFlags: transmissionFlags(entry, headers),
+    contexts,
+    transmissionFlags: transmissionFlags(entry, headers, contexts.length > 0),
   };
 }
 
@@ -32,7 +34,7 @@ async function describe(negotiation: Negotiation, data: Buffer): Promise<Export 
     return undefined;
   }
   await entry.backend.measure?.();
-  sendExport(negotiation, entry);
+  sendExport(negotiation, name, entry);
   const { minimum } = sendBlockSize(negotiation, entry);
   if (wanted.has(InfoType.name)) {
     sendInfo(negotiation, InfoType.name, Buffer.from(entry.name));
@@ -64,10 +66,11 @@ function readRequest(data: Buffer): { name: string; wanted: ReadonlySet<number> 
   return { name, wanted };
 }
 
-function sendExport(negotiation: Negotiation, entry: Export): void {
+function sendExport(negotiation: Negotiation, name: string, entry: Export): void {
+  const contexts = negotiation.contextsFor(name, entry.backend);
   const bytes = Buffer.alloc(10);
   bytes.writeBigUInt64BE(BigInt(entry.backend.size), 0);
-  bytes.writeUInt16BE(transmissionFlags(entry, negotiation.headers), 8);
+  bytes.writeUInt16BE(transmissionFlags(entry, negotiation.headers, contexts.length > 0), 8);
   sendInfo(negotiation, InfoType.export, bytes);
 }
 

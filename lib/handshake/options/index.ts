@@ -5,7 +5,9 @@ import { abort } from './abort.js';
 import { exportName } from './export-name.js';
 import { extendedHeaders } from './extended-headers.js';
 import { go, info } from './go.js';
+import { listMetaContext } from './list-meta-context.js';
 import { list } from './list.js';
+import { setMetaContext } from './set-meta-context.js';
 import { structuredReply } from './structured-reply.js';
 
 /**
@@ -22,5 +24,7 @@ export const optionHandlers: ReadonlyMap<number, OptionHandler> = new Map([
   [OptionType.info, info],
   [OptionType.go, go],
   [OptionType.structuredReply, structuredReply],
+  [OptionType.listMetaContext, listMetaContext],
+  [OptionType.setMetaContext, setMetaContext],
   [OptionType.extendedHeaders, extendedHeaders],
 ]);

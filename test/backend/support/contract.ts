@@ -46,6 +46,7 @@ export function backendContract(name: string, subject: Subject): void {
           check('it is made of zeros', isZero);
           check('any range can be read', readsRanges);
           check('requests in progress at once do not disturb each other', overlaps);
+          check('extents tell the truth of every byte', tellsExtents);
           check('data is taken when it is said to be', keepsData);
           check('a written disk reads as zeros after one great zeroing', zeroesAll);
           randomSequences(subject, size);
@@ -129,6 +130,31 @@ async function overlaps(disk: WritableBackend): Promise<void> {
   await Promise.all(answers);
   for (const check of reads) check();
   assertSame(await readAll(disk), content);
+}
+
+/** Extents follow each other and make progress; what they say is zero reads as zeros. */
+async function tellsExtents(disk: WritableBackend): Promise<void> {
+  assert.ok(disk.extents !== undefined);
+  const step = Math.ceil(disk.size / 7);
+  for (let offset = 0, number = 0; offset < disk.size; offset += step, number++) {
+    const length = Math.min(step, disk.size - offset);
+    if (number % 2 === 0) await disk.write(offset, pattern(length, number), { fua: false });
+    else await disk.trim(offset, length, { fua: false });
+  }
+  const content = await readAll(disk);
+  for (const offset of [0, 1, step - 1, step, Math.floor(disk.size / 2), disk.size - 1]) {
+    if (offset >= disk.size) continue;
+    for (const one of [false, true]) {
+      let position = offset;
+      for (const extent of await disk.extents(offset, disk.size - offset, { one })) {
+        assert.ok(Number.isInteger(extent.length) && extent.length > 0);
+        const bytes = content.subarray(position, position + extent.length);
+        if (extent.zero) assertSame(bytes, Buffer.alloc(bytes.length));
+        position += extent.length;
+      }
+      assert.ok(position > offset && position <= disk.size);
+    }
+  }
 }
 
 async function keepsData(disk: WritableBackend): Promise<void> {

@@ -1,0 +1,26 @@
+import type { Backend, Extent, MetaContext, StatusExtent } from '../backend/backend.js';
+import { AllocationFlag } from '../wire/constants.js';
+
+/**
+ * `base:allocation` of any backend. One that does not know is all data: "a
+ * server MAY always safely report a status of 0 for any block".
+ */
+export function allocation(backend: Backend): MetaContext {
+  return {
+    name: 'base:allocation',
+    status(offset, length, options) {
+      if (backend.extents === undefined) return [{ length: backend.size - offset, flags: 0 }];
+      const extents = backend.extents(offset, length, options);
+      return 'then' in extents ? Promise.resolve(extents).then(statusOf) : statusOf(extents);
+    },
+  };
+}
+
+function* statusOf(extents: Iterable<Extent>): Generator<StatusExtent, void> {
+  for (const { length, hole, zero } of extents) {
+    yield {
+      length,
+      flags: (hole ? AllocationFlag.hole : 0) | (zero ? AllocationFlag.zero : 0),
+    };
+  }
+}

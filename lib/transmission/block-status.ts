@@ -1,0 +1,141 @@
+/**
+ * NBD_CMD_BLOCK_STATUS: what is known of the disk, one chunk for every metadata
+ * context. Callers: receive.ts for the filter that a request may bring,
+ * dispatch.ts for the answer. Calls: the contexts, descriptors.ts. Owns: which
+ * contexts the client has selected. As hot as the command, which is asked once
+ * for many megabytes.
+ */
+import type { MaybePromise, StatusExtent } from '../backend/backend.js';
+import { NbdError } from '../errors.js';
+import type { Limits } from '../limits.js';
+import { CommandFlag, ErrorNumber } from '../wire/constants.js';
+import { HeaderKind, readUint64 } from '../wire/reply.js';
+import type { Request } from '../wire/request.js';
+import { describe } from './descriptors.js';
+import type { Agreement } from './rules.js';
+
+type Contexts = Agreement['contexts'];
+
+/** The payload of a filtered request begins with the 64-bit effect length; 32-bit ids follow. */
+const filterLengthBytes = 8;
+const filterIdBytes = 4;
+const extendedDescriptorBytes = 16;
+
+/** What a request says, since it is used again while the answer is awaited. */
+type Query = Readonly<Record<'offset' | 'length' | 'flags', number>>;
+
+export class BlockStatus {
+  private readonly agreement: Agreement;
+  private readonly contexts: Contexts;
+  private readonly extended: boolean;
+  private readonly extentsMax: number;
+
+  constructor(agreement: Agreement, limits: Limits) {
+    this.agreement = agreement;
+    this.contexts = agreement.contexts;
+    this.extended = agreement.headers === HeaderKind.extended;
+    // "MUST NOT send a chunk where any variable-length portion of the chunk is
+    // larger than any advertised maximum payload size".
+    const payloadMax = Math.floor(agreement.requestBytesMax / extendedDescriptorBytes);
+    this.extentsMax = Math.max(1, Math.min(limits.extentsMax, payloadMax));
+  }
+
+  /**
+   * The payload of a request with NBD_CMD_FLAG_PAYLOAD_LEN. The request's
+   * `length` becomes the effect length that it holds. 0 or an error number.
+   */
+  readFilter(request: Request, payload: Uint8Array): number {
+    const ids = this.filterIds(payload);
+    // "Detects duplicate or unknown metacontext ids [...] failing with NBD_EINVAL".
+    const known = ids.every((id) => this.contexts.some((context) => context.id === id));
+    if (ids.length === 0 || !known || new Set(ids).size < ids.length) return ErrorNumber.EINVAL;
+    request.length = readUint64(viewOf(payload), 0);
+    return ErrorNumber.ok;
+  }
+
+  /** The payloads of the reply's chunks. `filter` is the request's payload, or empty. */
+  answer(request: Request, filter: Uint8Array): MaybePromise<readonly Uint8Array[]> {
+    const { offset, length, flags } = request;
+    return this.collect({ offset, length, flags }, this.chosen(filter), []);
+  }
+
+  /** The most that the reply may have in memory. */
+  replyBytesMax({ length, flags }: Request): number {
+    const one = (flags & CommandFlag.reqOne) !== 0;
+    const extents = one ? 1 : Math.min(this.extentsMax, length);
+    return extents * extendedDescriptorBytes * this.contexts.length;
+  }
+
+  /** One context after the other, without a promise as long as they answer at once. */
+  private collect(
+    query: Query,
+    contexts: Contexts,
+    payloads: Uint8Array[],
+  ): MaybePromise<readonly Uint8Array[]> {
+    for (const [index, { id, context }] of contexts.entries()) {
+      const one = (query.flags & CommandFlag.reqOne) !== 0;
+      const wide = context.wide === true;
+      const extents = context.status(query.offset, query.length, { one });
+      if (isPromise(extents)) {
+        return Promise.resolve(extents).then((later) => {
+          payloads.push(this.payload(id, later, query, wide));
+          return this.collect(query, contexts.slice(index + 1), payloads);
+        });
+      }
+      payloads.push(this.payload(id, extents, query, wide));
+    }
+    return payloads;
+  }
+
+  private payload(
+    id: number,
+    extents: Iterable<StatusExtent>,
+    query: Query,
+    wide: boolean,
+  ): Uint8Array {
+    const { backend, minimumBytes } = this.agreement;
+    const end = backend.size - (backend.size % minimumBytes);
+    const available = end - query.offset;
+    if (available <= 0) {
+      throw new NbdError('ENOSPC', `The disk has shrunk to ${backend.size} bytes meanwhile.`);
+    }
+    return describe(id, extents, {
+      extended: this.extended,
+      wide,
+      one: (query.flags & CommandFlag.reqOne) !== 0,
+      length: Math.min(query.length, available),
+      available,
+      alignment: minimumBytes,
+      extentsMax: this.extentsMax,
+    });
+  }
+
+  private chosen(filter: Uint8Array): Contexts {
+    if (filter.length === 0) return this.contexts;
+    const ids = this.filterIds(filter);
+    return this.contexts.filter(({ id }) => ids.includes(id));
+  }
+
+  private filterIds(payload: Uint8Array): number[] {
+    const view = viewOf(payload);
+    const ids: number[] = [];
+    for (let at = filterLengthBytes; at < view.byteLength; at += filterIdBytes) {
+      ids.push(view.getUint32(at));
+    }
+    return ids;
+  }
+}
+
+/** Whether a payload of `length` bytes can be a filter for so many contexts: 8 + n*4 bytes. */
+export function isFilterLength(length: number, contextCount: number): boolean {
+  const ids = (length - filterLengthBytes) / filterIdBytes;
+  return Number.isInteger(ids) && ids >= 1 && ids <= contextCount;
+}
+
+function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
+  return new DataView(buffer, byteOffset, byteLength);
+}
+
+function isPromise<T extends object>(answer: T | Promise<T>): answer is Promise<T> {
+  return 'then' in answer;
+}

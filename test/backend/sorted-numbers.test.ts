@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { SortedNumbers } from '../../lib/backend/sorted-numbers.js';
+
+/** All of them, in the order in which they are found. */
+function all(numbers: SortedNumbers): number[] {
+  const found: number[] = [];
+  let value = numbers.next(0);
+  while (value !== undefined) {
+    found.push(value);
+    value = numbers.next(value + 1);
+  }
+  return found;
+}
+
+describe('sorted numbers', () => {
+  test('are those of a set', () => {
+    const value = fc.nat(60);
+    const step = fc.tuple(fc.constantFrom('add', 'add', 'delete'), value);
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), value, (steps, from) => {
+        const numbers = new SortedNumbers();
+        const model = new Set<number>();
+        for (const [kind, number] of steps) {
+          if (kind === 'add') {
+            numbers.add(number);
+            model.add(number);
+          } else {
+            numbers.delete(number);
+            model.delete(number);
+          }
+        }
+        const expected = [...model].sort((a, b) => a - b);
+        assert.deepEqual(all(numbers), expected);
+        assert.equal(
+          numbers.next(from),
+          expected.find((number) => number >= from),
+        );
+      }),
+    );
+  });
+
+  for (const [order, place] of [
+    ['ascending', (index: number) => index],
+    ['descending', (index: number) => 9999 - index],
+    ['scattered', (index: number) => (index * 7919) % 10_000],
+  ] as const) {
+    test(`ten thousand of them, ${order}, past 32 bits`, () => {
+      const numbers = new SortedNumbers();
+      const expected = Array.from({ length: 10_000 }, (_, index) => index * 2 ** 33);
+      for (let index = 0; index < 10_000; index++) numbers.add(place(index) * 2 ** 33);
+      assert.deepEqual(all(numbers), expected);
+      assert.equal(numbers.next(2 ** 33 * 77 + 1), 2 ** 33 * 78);
+      for (let index = 0; index < 10_000; index++) {
+        if (index % 100 !== 0) numbers.delete(place(index) * 2 ** 33);
+      }
+      assert.equal(all(numbers).length, 100);
+      numbers.clear();
+      assert.equal(numbers.next(0), undefined);
+    });
+  }
+});
