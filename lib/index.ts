@@ -13,8 +13,12 @@ export { openFile, type FileBackend, type OpenFileOptions } from './backend/file
 export { MemoryBackend, type MemoryOptions } from './backend/memory.js';
 export { openSource, type OpenSourceOptions } from './backend/source.js';
 export { NbdError } from './errors.js';
+export type { TlsMode } from './handshake/security.js';
 export { defaultLimits, type Limits } from './limits.js';
 export type { ExportOptions, ListenOptions, Logger, ServerOptions } from './server/options.js';
+export { readPreSharedKeys } from './server/psk-file.js';
 export { createServer, type NbdServer } from './server/server.js';
+export { readTlsFolder } from './server/tls-folder.js';
+export type { TlsOptions } from './server/tls-options.js';
 export type { StrategyName } from './transport/transport.js';
-export type { Address } from './wire/uri.js';
+export type { Address, TlsParameters } from './wire/uri.js';

@@ -8,6 +8,7 @@ const wrongCommandLine: readonly unknown[] = [
   'NBDCORK_BAD_SIZE',
   'NBDCORK_BAD_SOURCE',
   'NBDCORK_BAD_STRING',
+  'NBDCORK_BAD_TLS',
 ];
 
 /**

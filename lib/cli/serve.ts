@@ -6,6 +6,7 @@ import { busyPollDefault, busyPollMax } from '../server/busy-poll.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
+import type { TlsParameters } from '../wire/uri.js';
 import { inheritedDescriptors } from './activation.js';
 import { exitCode } from './exit-codes.js';
 import { openExports, parseNamedSource } from './exports.js';
@@ -13,8 +14,15 @@ import { reportFailure } from './failure.js';
 import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
 import { privateDirectory, runCommand } from './run.js';
 import { onStopSignal } from './signals.js';
+import {
+  addTlsOptions,
+  openTls,
+  tlsParameters,
+  withTlsExports,
+  type TlsFlags,
+} from './tls-options.js';
 
-interface ServeOptions extends LoggingOptions {
+interface ServeOptions extends LoggingOptions, TlsFlags {
   readonly port?: number;
   readonly host?: string;
   readonly unix?: string;
@@ -29,6 +37,8 @@ interface ListenPlan {
   readonly options: ServeOptions;
   /** Sockets that listen already: socket activation. */
   readonly inherited: readonly number[];
+  /** What clients on this machine need for TLS. */
+  readonly parameters: TlsParameters;
 }
 
 const examples = `
@@ -47,7 +57,7 @@ listened for, 2 for a wrong command line, with the status of CMD after --run,
 and with 128 and the signal's number after a second signal.`;
 
 export function serveCommand(): Command {
-  return new Command('serve')
+  const command = new Command('serve')
     .description('Serve disks until stopped; the URI that clients need goes to standard output.')
     .addArgument(
       new Argument('<source...>', 'what to serve: [NAME=]SOURCE; without NAME the default export'),
@@ -71,7 +81,8 @@ export function serveCommand(): Command {
         'run',
       ]),
     )
-    .option('-r, --read-only', 'refuse every write')
+    .option('-r, --read-only', 'refuse every write');
+  return addTlsOptions(command)
     .addOption(
       new Option('--transmit <strategy>', 'how replies are sent')
         .choices(['auto', ...strategyNames])
@@ -99,9 +110,11 @@ export function serveCommand(): Command {
 async function serve(sources: readonly string[], options: ServeOptions): Promise<void> {
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
-  const exports = await openExports(sources, options.readOnly === true);
+  const tls = await openTls(options);
+  const exports = withTlsExports(await openExports(sources, options.readOnly === true), options);
   const server = createServer({
     exports,
+    ...(tls !== undefined && { tls }),
     transmit: options.transmit,
     ...(options.busyPoll !== undefined && { busyPollMicroseconds: options.busyPoll }),
     logger,
@@ -111,7 +124,8 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
     if (options.stdio === true && inherited.length === 0) await serveStdio(server, logger);
     else {
       const names = sources.map((source) => parseNamedSource(source).name);
-      await serveListening(server, logger, { options, inherited }, names);
+      const parameters = tlsParameters(options, tls);
+      await serveListening(server, logger, { options, inherited, parameters }, names);
     }
   } finally {
     await server.close();
@@ -133,7 +147,8 @@ async function serveListening(
   const stopped = command === undefined ? stopSignal(logger) : undefined;
   const cleanUp = await listenAsAsked(server, plan);
   try {
-    if (command !== undefined) process.exitCode = await runCommand(command, server.uri(names[0]));
+    if (command !== undefined)
+      process.exitCode = await runCommand(command, server.uri(names[0], plan.parameters));
     // Who passed us a listening socket knows where it is.
     else if (plan.inherited.length === 0) printUris(server, logger, names);
     await stopped;

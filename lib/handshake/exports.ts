@@ -8,6 +8,8 @@ export interface Export {
   readonly description?: string;
   /** True refuses every command that writes, whatever the backend can do. */
   readonly readOnly?: boolean;
+  /** `require` keeps it from clients that have not sent NBD_OPT_STARTTLS. */
+  readonly tls?: 'require';
   readonly backend: Backend;
 }
 
@@ -15,6 +17,8 @@ export interface Export {
 export interface ExportListing {
   readonly name: string;
   readonly description?: string;
+  /** As in `Export`: such an export is not listed without TLS. */
+  readonly tls?: 'require';
 }
 
 /** Where the handshake finds exports. The empty name asks for the default one. */

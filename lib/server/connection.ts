@@ -4,13 +4,14 @@
  * Owns: the streams, the transport, the handshake's timer. The method
  * `received` is hot, everything else is cold.
  */
-import type { Readable, Writable } from 'node:stream';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { Channel } from '../handshake/channel.js';
 import type { Client } from '../handshake/client.js';
 import type { ExportCatalog } from '../handshake/exports.js';
 import { blockSizeOf } from '../handshake/flags.js';
 import { Negotiation, type Agreed } from '../handshake/negotiation.js';
+import type { Secured } from '../handshake/security.js';
 import type { Limits } from '../limits.js';
 import { Session } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
@@ -18,6 +19,7 @@ import type { Transport } from '../transport/transport.js';
 import type { BusyPoll } from './busy-poll.js';
 import type { Logger } from './options.js';
 import type { OpenStreams } from './streams.js';
+import type { TlsAcceptor } from './tls.js';
 
 /**
  * All connections of a thread read into the same memory: what a read brought
@@ -33,14 +35,16 @@ export interface ConnectionContext {
   readonly logger: Logger;
   readonly strategy: NonNullable<AttachOptions['strategy']>;
   readonly busyPoll: BusyPoll;
+  readonly tls: TlsAcceptor;
 }
 
 export class Connection {
   /** Settles when the connection is gone and its resources are released. */
   readonly closed: Promise<void>;
-  private readonly input: Readable;
-  private readonly output: Writable;
-  private readonly transport: Transport;
+  /** These three are others once TLS is in use. */
+  private input: Readable;
+  private output: Writable;
+  private transport: Transport;
   private readonly context: ConnectionContext;
   private readonly peer: string;
   private readonly client: Client;
@@ -69,7 +73,9 @@ export class Connection {
     this.input = streams.input;
     this.output = streams.output;
     this.transport = attach(this.output, { strategy: context.strategy });
-    this.closed = this.listen(streams.readsInto);
+    this.closed = this.listen(streams.readsInto).then(() => {
+      this.release();
+    });
     this.handshakeTimer = setTimeout(() => {
       this.cut(
         new NbdError(
@@ -96,13 +102,10 @@ export class Connection {
     this.output.destroy();
   }
 
+  /** Settles when the streams in use are closed. */
   private listen(readsInto: boolean): Promise<void> {
     const { input, output } = this;
-    if (!readsInto) {
-      input.on('data', (chunk: Buffer) => {
-        this.chunkArrived(chunk);
-      });
-    }
+    if (!readsInto) input.on('data', this.chunkArrived);
     input.on('end', () => {
       this.inputEnded();
     });
@@ -123,14 +126,15 @@ export class Connection {
       });
     });
     input.resume();
-    return Promise.all(closings).then(() => {
-      this.release();
-    });
+    return Promise.all(closings).then(() => undefined);
   }
 
   private async shakeHands(): Promise<void> {
     const { catalog, limits } = this.context;
-    const negotiation = new Negotiation(this.transport, this.client, catalog, limits);
+    const negotiation = new Negotiation(this.transport, this.client, catalog, limits, {
+      mode: this.context.tls.mode,
+      startTls: (acknowledge) => this.startTls(acknowledge),
+    });
     try {
       const agreed = await negotiation.run(this.channel);
       if (agreed === undefined) this.end();
@@ -140,6 +144,33 @@ export class Connection {
     } finally {
       clearTimeout(this.handshakeTimer);
     }
+  }
+
+  /** Go on with the same connection, but encrypted. */
+  private async startTls(acknowledge: () => void): Promise<Secured> {
+    const { tls, logger, strategy } = this.context;
+    // The client has to wait for the answer, so who sends more is somebody who
+    // would have it taken for what comes encrypted (as in CVE-2021-3716).
+    if (!this.channel.empty) {
+      throw new NbdError(
+        'NBDCORK_TLS_INJECTION',
+        'Something came behind NBD_OPT_STARTTLS in the clear: the client is broken, or attacked.',
+      );
+    }
+    // What comes from now on is for OpenSSL, which refuses what is not encrypted.
+    this.pause();
+    acknowledge();
+    await this.transport.sent();
+    this.input.off('data', this.chunkArrived);
+    const secured = await tls.accept(duplexOf(this.input, this.output));
+    this.input = secured.socket;
+    this.output = secured.socket;
+    this.transport = attach(secured.socket, { strategy });
+    this.paused = false;
+    void this.listen(false);
+    const client = { ...this.client, tls: secured.tls };
+    logger.debug({ peer: this.peer, ...secured.tls }, 'TLS is in use');
+    return { transport: this.transport, client };
   }
 
   private transmit(agreed: Agreed): void {
@@ -195,7 +226,7 @@ export class Connection {
     return more;
   }
 
-  private chunkArrived(chunk: Buffer): void {
+  private readonly chunkArrived = (chunk: Buffer): void => {
     if (this.receivingChunk) {
       // The other end of a Duplex may answer while we write to it: that waits its turn.
       this.pause();
@@ -207,7 +238,7 @@ export class Connection {
     this.receivingChunk = false;
     if (more) this.readOn();
     else this.pause();
-  }
+  };
 
   private receivedChunk({ buffer, byteOffset, byteLength }: Buffer): boolean {
     // No Buffer: that one's `slice` does not copy.
@@ -278,4 +309,10 @@ export class Connection {
 /** For the log. */
 export function peerName({ kind, address, port }: Client): string {
   return address === undefined ? kind : `${address} port ${port ?? 0}`;
+}
+
+/** Two pipes become one stream for TLS. */
+function duplexOf(input: Readable, output: Writable): Duplex {
+  if (output instanceof Duplex && Object.is(input, output)) return output;
+  return Duplex.from({ readable: input, writable: output });
 }

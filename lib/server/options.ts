@@ -1,6 +1,7 @@
 import type { Backend } from '../backend/backend.js';
 import type { Limits } from '../limits.js';
 import type { StrategyName } from '../transport/transport.js';
+import type { TlsOptions } from './tls-options.js';
 
 /** What a server tells of its doings: any logger of pino's shape will do. */
 export interface Logger {
@@ -16,6 +17,8 @@ export interface ExportOptions {
   readonly description?: string;
   /** True refuses every command that writes, whatever the backend can do. */
   readonly readOnly?: boolean;
+  /** `require`: clients without TLS can neither open nor list it. */
+  readonly tls?: 'require';
 }
 
 export interface ServerOptions {
@@ -30,6 +33,8 @@ export interface ServerOptions {
   readonly busyPollMicroseconds?: number;
   /** Any of the limits, in place of its default. */
   readonly limits?: Partial<Limits>;
+  /** Encryption, and who may connect. Off where absent. */
+  readonly tls?: TlsOptions;
   /** Silent where absent. */
   readonly logger?: Logger;
 }

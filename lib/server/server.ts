@@ -3,13 +3,14 @@ import type { Duplex } from 'node:stream';
 import { NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { defaultLimits, type Limits } from '../limits.js';
-import { formatUri, type Address } from '../wire/uri.js';
+import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import { BusyPoll, busyPollDefault, busyPollMax } from './busy-poll.js';
 import { StaticCatalog } from './catalog.js';
 import { Connection, peerName, type ConnectionContext } from './connection.js';
 import { listen } from './listener.js';
 import { silentLogger, type ListenOptions, type ServerOptions } from './options.js';
 import { acceptedStreams, duplexStreams, stdioStreams, type OpenStreams } from './streams.js';
+import { TlsAcceptor } from './tls.js';
 
 const limitsMax: Readonly<Record<string, number>> = {
   // Lengths have 32 bits in the protocol, and those of replies count their fields too.
@@ -22,8 +23,8 @@ const limitsMax: Readonly<Record<string, number>> = {
 /**
  * An NBD server.
  *
- * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING` or
- *   `NBDCORK_BAD_LIMIT` for options that make no sense.
+ * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING`, `NBDCORK_BAD_TLS`
+ *   or `NBDCORK_BAD_LIMIT` for options that make no sense.
  */
 export function createServer(options: ServerOptions): NbdServer {
   return new NbdServer(options);
@@ -46,7 +47,9 @@ export class NbdServer {
       logger: options.logger ?? silentLogger,
       strategy: options.transmit ?? 'auto',
       busyPoll: new BusyPoll(checkedPoll(options.busyPollMicroseconds) / 1000),
+      tls: new TlsAcceptor(options.tls),
     };
+    checkTlsExports(this.catalog, this.context.tls);
   }
 
   /** Connections at this moment. */
@@ -59,13 +62,18 @@ export class NbdServer {
     return this.listeners.map(({ address }) => address);
   }
 
-  /** What a client needs to reach an export; the default one where no name is given. */
-  uri(exportName = ''): string {
+  /**
+   * What a client needs to reach an export; the default one where no name is
+   * given. Where clients must use TLS it says so, with `parameters` of theirs.
+   */
+  uri(exportName = '', parameters: TlsParameters = {}): string {
     const first = this.listeners[0];
     if (first === undefined) {
       throw new NbdError('NBDCORK_NOT_LISTENING', 'The server does not listen: call listen().');
     }
-    return formatUri(first.address, exportName);
+    const { mode } = this.context.tls;
+    const tls = mode === 'require' || this.catalog.find(exportName)?.tls === 'require';
+    return formatUri(first.address, exportName, tls && parameters);
   }
 
   /**
@@ -98,7 +106,11 @@ export class NbdServer {
 
   /** Serve one client on standard input and output: a socket or two pipes. */
   async serveStdio(): Promise<void> {
-    await this.accept(stdioStreams(), { kind: 'stream' }, () => undefined)?.closed;
+    await this.accept(
+      stdioStreams(this.context.tls.mode !== 'off'),
+      { kind: 'stream' },
+      () => undefined,
+    )?.closed;
   }
 
   /**
@@ -167,6 +179,15 @@ export class NbdServer {
 
 function closed(): NbdError {
   return new NbdError('NBDCORK_CLOSED', 'The server is closed: create another.');
+}
+
+function checkTlsExports(catalog: StaticCatalog, { mode }: TlsAcceptor): void {
+  const needy = catalog.list().find((entry) => entry.tls === 'require');
+  if (needy === undefined || mode !== 'off') return;
+  throw new NbdError(
+    'NBDCORK_BAD_TLS',
+    `The export '${needy.name}' needs TLS, which is off: give a certificate or pre-shared keys.`,
+  );
 }
 
 function checkedPoll(microseconds = busyPollDefault): number {

@@ -1,5 +1,6 @@
 import { NbdError } from '../../errors.js';
 import { HeaderKind } from '../../wire/reply.js';
+import { exportOrThrow } from '../find-export.js';
 import { transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';
 import { readString } from '../strings.js';
@@ -17,10 +18,7 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
     );
   }
   const name = readName(data);
-  const entry = await negotiation.catalog.find(name, negotiation.client);
-  if (entry === undefined) {
-    throw new NbdError('NBDCORK_EXPORT_REFUSED', `There is no export '${name}'.`);
-  }
+  const entry = await exportOrThrow(negotiation, name);
   const flags = transmissionFlags(entry, headers);
   const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));
   reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);

@@ -6,6 +6,7 @@ import { exportName } from './export-name.js';
 import { extendedHeaders } from './extended-headers.js';
 import { go, info } from './go.js';
 import { list } from './list.js';
+import { startTls } from './start-tls.js';
 import { structuredReply } from './structured-reply.js';
 
 /**
@@ -19,6 +20,7 @@ export const optionHandlers: ReadonlyMap<number, OptionHandler> = new Map([
   [OptionType.exportName, exportName],
   [OptionType.abort, abort],
   [OptionType.list, list],
+  [OptionType.startTls, startTls],
   [OptionType.info, info],
   [OptionType.go, go],
   [OptionType.structuredReply, structuredReply],
