@@ -19,6 +19,7 @@ export { PartialError } from './backend/partial-error.js';
 export { openSource, type OpenSourceOptions } from './backend/source.js';
 export { zeros } from './backend/zeros.js';
 export { NbdError } from './errors.js';
+export type { TlsMode } from './handshake/security.js';
 export { defaultLimits, type Limits } from './limits.js';
 export type { Client, ClientTls } from './handshake/client.js';
 export type { ExportListing } from './handshake/exports.js';
@@ -32,6 +33,9 @@ export type {
   OpenBackend,
   ServerOptions,
 } from './server/options.js';
+export { readPreSharedKeys } from './server/psk-file.js';
 export { createServer, type NbdServer } from './server/server.js';
+export { readTlsFolder } from './server/tls-folder.js';
+export type { TlsOptions } from './server/tls-options.js';
 export type { StrategyName } from './transport/transport.js';
-export type { Address } from './wire/uri.js';
+export type { Address, TlsParameters } from './wire/uri.js';

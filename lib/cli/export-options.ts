@@ -44,7 +44,7 @@ export function flagsOf(
   flags: ExportFlags,
   name: string,
   source: string,
-): Required<Omit<ExportOptions, 'backend' | 'perConnection'>> {
+): Required<Pick<ExportOptions, 'readOnly' | 'resizable' | 'description'>> {
   return {
     readOnly: flags.readOnly === true || flags.readOnlyExport?.includes(name) === true,
     resizable: flags.resizable === true,

@@ -10,6 +10,8 @@ const wrongCommandLine: readonly unknown[] = [
   'NBDCORK_BAD_SIZE',
   'NBDCORK_BAD_SOURCE',
   'NBDCORK_BAD_STRING',
+  'NBDCORK_BAD_TLS',
+  'NBDCORK_BAD_TLS',
 ];
 
 /**

@@ -8,6 +8,7 @@ import { busyPollDefault, busyPollMax } from '../server/busy-poll.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
+import type { TlsParameters } from '../wire/uri.js';
 import { inheritedDescriptors } from './activation.js';
 import { exitCode } from './exit-codes.js';
 import { addExportOptions, allowFrom, type ExportFlags } from './export-options.js';
@@ -17,8 +18,15 @@ import { addLimitOptions, limitsFrom } from './limit-options.js';
 import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
 import { privateDirectory, runCommand } from './run.js';
 import { onStopSignal } from './signals.js';
+import {
+  addTlsOptions,
+  openTls,
+  tlsParameters,
+  withTlsExports,
+  type TlsFlags,
+} from './tls-options.js';
 
-interface ServeOptions extends LoggingOptions, ExportFlags {
+interface ServeOptions extends LoggingOptions, ExportFlags, TlsFlags {
   readonly port?: number;
   readonly host?: string;
   readonly unix?: string;
@@ -34,6 +42,8 @@ interface ListenPlan {
   readonly options: ServeOptions;
   /** Sockets that listen already: socket activation. */
   readonly inherited: readonly number[];
+  /** What clients on this machine need for TLS. */
+  readonly parameters: TlsParameters;
 }
 
 const examples = `
@@ -81,7 +91,7 @@ export function serveCommand(): Command {
       ]),
     )
     .option('--run <cmd>', 'run a shell command with NBD_URI set, and end when it ends');
-  addExportOptions(command)
+  addTlsOptions(addExportOptions(command))
     .addOption(
       new Option('--transmit <strategy>', 'how replies are sent')
         .choices(['auto', ...strategyNames])
@@ -113,12 +123,14 @@ export function serveCommand(): Command {
 async function serve(sources: readonly string[], options: ServeOptions): Promise<void> {
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
-  const exports = await openExports(sources, options);
+  const tls = await openTls(options);
+  const exports = withTlsExports(await openExports(sources, options), options);
   const allow = allowFrom(options);
   const server = createServer({
     exports,
     ...(options.defaultExport !== undefined && { defaultExport: options.defaultExport }),
     ...(allow !== undefined && { allow }),
+    ...(tls !== undefined && { tls }),
     limits: limitsFrom({ ...options }),
     transmit: options.transmit,
     ...(options.busyPoll !== undefined && { busyPollMicroseconds: options.busyPoll }),
@@ -129,7 +141,8 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
     if (options.stdio === true && inherited.length === 0) await serveStdio(server, logger);
     else {
       const names = sources.map((source) => parseNamedSource(source).name);
-      await serveListening(server, logger, { options, inherited }, names);
+      const parameters = tlsParameters(options, tls);
+      await serveListening(server, logger, { options, inherited, parameters }, names);
     }
   } finally {
     await server.close();
@@ -151,7 +164,8 @@ async function serveListening(
   const stopped = command === undefined ? stopSignal(logger) : undefined;
   const cleanUp = await listenAsAsked(server, plan);
   try {
-    if (command !== undefined) process.exitCode = await runCommand(command, server.uri(names[0]));
+    if (command !== undefined)
+      process.exitCode = await runCommand(command, server.uri(names[0], plan.parameters));
     // Who passed us a listening socket knows where it is.
     else if (plan.inherited.length === 0) printUris(server, logger, names);
     await stopped;

@@ -51,6 +51,11 @@ export class Channel {
     }
   }
 
+  /** Nothing has come that was not taken. */
+  get empty(): boolean {
+    return this.length === 0;
+  }
+
   /** What has come and was not taken. */
   rest(): Buffer {
     const all = Buffer.concat(this.chunks);

@@ -10,6 +10,8 @@ export interface Export {
   readonly readOnly?: boolean;
   /** True allows NBD_CMD_RESIZE, where the backend has `resize`. */
   readonly resizable?: boolean;
+  /** `require` keeps it from clients that have not sent NBD_OPT_STARTTLS. */
+  readonly tls?: 'require';
   readonly backend: Backend;
 }
 
@@ -17,6 +19,8 @@ export interface Export {
 export interface ExportListing {
   readonly name: string;
   readonly description?: string;
+  /** As in `Export`: such an export is not listed without TLS. */
+  readonly tls?: 'require';
 }
 
 /** Where the handshake finds exports. The empty name asks for the default one. */

@@ -8,6 +8,7 @@ import { OptionError, OptionReply } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import { allocation } from './allocation.js';
 import type { Export } from './exports.js';
+import { findExport } from './find-export.js';
 import type { Negotiation } from './negotiation.js';
 import { badOption, bytesAt, uint32At } from './options/data.js';
 import { checkString, readString } from './strings.js';
@@ -87,11 +88,8 @@ export async function readQueries(
     negotiation.refuse(OptionError.tooBig, `At most ${queriesMax} queries are answered at a time.`);
     return undefined;
   }
-  const entry = await negotiation.catalog.find(exportName, negotiation.client);
-  if (entry === undefined) {
-    negotiation.refuse(OptionError.unknown, `There is no export '${exportName}'.`);
-    return undefined;
-  }
+  const entry = await findExport(negotiation, exportName);
+  if (entry === undefined) return undefined;
   if (refusesWide(negotiation, entry, queries)) return undefined;
   return { exportName, entry, queries };
 }

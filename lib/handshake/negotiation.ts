@@ -22,6 +22,7 @@ import type { Client } from './client.js';
 import type { Export, ExportCatalog } from './exports.js';
 import { resolve, type SelectedContext, type Selection } from './meta-contexts.js';
 import { optionHandlers } from './options/index.js';
+import type { Security, TlsMode } from './security.js';
 
 const optionHeaderBytes = 16;
 const optionReplyHeaderBytes = 20;
@@ -59,22 +60,48 @@ export class Negotiation {
   /** Set where there is nothing more to haggle about: by NBD_OPT_ABORT, or because the server stops. */
   aborted = false;
   /** Who asks. */
-  readonly client: Client;
+  client: Client;
+  /** In effect on this connection: "it MUST be consistent". */
+  tlsMode: TlsMode;
   readonly catalog: ExportCatalog;
   readonly limits: Limits;
-  private readonly transport: Transport;
+  private transport: Transport;
+  private readonly security: Security;
   private option = 0;
   private stopping = false;
 
-  constructor(transport: Transport, client: Client, catalog: ExportCatalog, limits: Limits) {
+  constructor(
+    transport: Transport,
+    client: Client,
+    catalog: ExportCatalog,
+    limits: Limits,
+    security: Security,
+  ) {
     this.client = client;
     this.transport = transport;
     this.catalog = catalog;
     this.limits = limits;
+    this.security = security;
+    this.tlsMode = security.mode;
+  }
+
+  /** Whether the client may know of an export, as far as TLS is concerned. */
+  allows({ tls }: Pick<Export, 'tls'>): boolean {
+    return tls !== 'require' || this.client.tls !== undefined;
+  }
+
+  /** Acknowledge NBD_OPT_STARTTLS and go on with TLS, as if nothing had been said before. */
+  async secure(): Promise<void> {
+    const { transport, client } = await this.security.startTls(() => {
+      this.acknowledge();
+    });
+    this.transport = transport;
+    this.client = client;
+    this.reset();
   }
 
   /** NBD_OPT_STARTTLS: "the server MUST NOT preserve any negotiation state". */
-  reset(): void {
+  private reset(): void {
     this.headers = HeaderKind.simple;
     this.selection = undefined;
   }
@@ -171,6 +198,32 @@ export class Negotiation {
       );
     }
     this.noZeroes = (flags & HandshakeFlag.noZeroes) !== 0;
+    if ((flags & HandshakeFlag.fixedNewstyle) === 0) this.withoutOptions();
+  }
+
+  /** "The server MUST operate in NOTLS mode unless [...] the client replied with" that flag. */
+  private withoutOptions(): void {
+    if (this.tlsMode === 'require') {
+      throw new NbdError('NBDCORK_TLS_REQUIRED', 'The client is too old to negotiate TLS.');
+    }
+    this.tlsMode = 'off';
+  }
+
+  /**
+   * FORCEDTLS: "any other option, including NBD_OPT_INFO and unsupported
+   * options". False where the client was told so.
+   */
+  private mayAnswer(name: string): boolean {
+    if (this.tlsMode !== 'require' || this.client.tls !== undefined) return true;
+    if (this.option === OptionType.startTls || this.option === OptionType.abort) return true;
+    if (this.option === OptionType.exportName) {
+      throw new NbdError('NBDCORK_TLS_REQUIRED', `The client sent ${name} without TLS.`);
+    }
+    this.refuse(
+      OptionError.tlsRequired,
+      `${name}: this server requires TLS. Send NBD_OPT_STARTTLS first.`,
+    );
+    return false;
   }
 
   private async readOption(channel: Channel): Promise<void> {
@@ -188,10 +241,12 @@ export class Negotiation {
         throw new NbdError('NBDCORK_OPTION_TOO_LONG', `${name} announces ${length} bytes of data.`);
       }
       await channel.skip(length);
+      if (!this.mayAnswer(name)) return;
       this.refuse(OptionError.tooBig, `${name}: at most ${this.limits.optionBytesMax} bytes.`);
       return;
     }
     const data = await channel.take(length);
+    if (!this.mayAnswer(name)) return;
     const handler = optionHandlers.get(this.option);
     if (handler === undefined) {
       this.refuse(OptionError.unsupported, `${name} is not known to this server.`);

@@ -86,7 +86,7 @@ function matcher(kind: string, value: string, text: string): Matcher {
 
 /** A certificate matches by its whole distinguished name, and by each part of it. */
 function namesIn(subject: string | undefined): readonly string[] {
-  return subject === undefined ? [] : [subject, ...subject.split(/[,+\n]\s*/)];
+  return subject === undefined ? [] : [subject, ...subject.split(/(?<!\\)[,+]/)];
 }
 
 function numberMatcher(

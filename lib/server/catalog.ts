@@ -61,26 +61,31 @@ export class Catalog {
     this.ready = new Set(backends.filter((backend) => typeof backend !== 'function'));
   }
 
-  /** @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`. */
+  /** Those that were given by name. */
+  get names(): readonly string[] {
+    return [...this.fixed.keys()];
+  }
+
+  /** As far as can be said before it is asked for. */
+  requiresTls(name: string): boolean {
+    return this.fixed.get(name)?.tls === 'require';
+  }
+
+  /**
+   * Undefined where there is none, or none without TLS.
+   * @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`.
+   */
   async find(asked: string, client: Client): Promise<Found | undefined> {
     const { defaultExport, allow } = this.options;
     const name = asked === '' && !this.fixed.has('') ? (defaultExport ?? '') : asked;
     if (!(await allow(client, name))) {
       throw new NbdError('NBDCORK_EXPORT_DENIED', `The export '${name}' is not for this client.`);
     }
-    if (this.finder === undefined) {
-      const entry = this.fixed.get(name);
-      return entry && { name, ...entry };
+    const entry = this.fixed.get(name) ?? (await this.make(name, client));
+    if (entry === undefined || (entry.tls === 'require' && client.tls === undefined)) {
+      return undefined;
     }
-    try {
-      const value = await this.finder.find(name, client);
-      if (value === undefined) return undefined;
-      const entry = optionsOf(value);
-      checkOptions(name, entry);
-      return { name, ...entry };
-    } catch (error) {
-      throw this.unavailable(name, error);
-    }
+    return { name, ...entry };
   }
 
   async list(client: Client): Promise<readonly ExportListing[]> {
@@ -140,6 +145,18 @@ export class Catalog {
       await closeBackend(backend);
     } catch (error) {
       this.options.logger.error({ err: error }, `closing a backend failed: ${messageOf(error)}`);
+    }
+  }
+
+  private async make(name: string, client: Client): Promise<ExportOptions | undefined> {
+    try {
+      const value = await this.finder?.find(name, client);
+      if (value === undefined) return undefined;
+      const entry = optionsOf(value);
+      checkOptions(name, entry);
+      return entry;
+    } catch (error) {
+      throw this.unavailable(name, error);
     }
   }
 

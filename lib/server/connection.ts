@@ -4,12 +4,13 @@
  * Owns: the streams, the transport, the handshake's timer. The method
  * `received` is hot, everything else is cold.
  */
-import type { Readable, Writable } from 'node:stream';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { Channel } from '../handshake/channel.js';
 import type { Client } from '../handshake/client.js';
 import { blockSizeOf } from '../handshake/flags.js';
 import { Negotiation, type Agreed } from '../handshake/negotiation.js';
+import type { Secured } from '../handshake/security.js';
 import { unixSendBufferBytes, type Limits } from '../limits.js';
 import { Session } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
@@ -21,6 +22,7 @@ import { ConnectionExports } from './connection-exports.js';
 import type { Logger } from './options.js';
 import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from './streams.js';
+import type { TlsAcceptor } from './tls.js';
 
 /**
  * All connections of a thread read into the same memory: what a read brought
@@ -36,6 +38,7 @@ export interface ConnectionContext {
   readonly logger: Logger;
   readonly strategy: NonNullable<AttachOptions['strategy']>;
   readonly busyPoll: BusyPoll;
+  readonly tls: TlsAcceptor;
 }
 
 export class Connection implements Watched {
@@ -43,9 +46,10 @@ export class Connection implements Watched {
   readonly closed: Promise<void>;
   /** Settles when backends, too, are done with what it asked. */
   readonly settled: Promise<void>;
-  private readonly input: Readable;
-  private readonly output: Writable;
-  private readonly transport: Transport;
+  /** These three are others once TLS is in use. */
+  private input: Readable;
+  private output: Writable;
+  private transport: Transport;
   private readonly context: ConnectionContext;
   private readonly peer: string;
   private readonly client: Client;
@@ -82,7 +86,10 @@ export class Connection implements Watched {
     });
     this.exports = new ConnectionExports(context.catalog);
     const { limits } = context;
-    this.negotiation = new Negotiation(this.transport, client, this.exports, limits);
+    this.negotiation = new Negotiation(this.transport, client, this.exports, limits, {
+      mode: context.tls.mode,
+      startTls: (acknowledge) => this.startTls(acknowledge),
+    });
     this.closed = this.listen(streams.readsInto);
     this.settled = this.closed.then(() => this.release());
     this.handshakeTimer = setTimeout(() => {
@@ -131,13 +138,10 @@ export class Connection implements Watched {
     this.output.destroy();
   }
 
+  /** Settles when the streams in use are closed. */
   private listen(readsInto: boolean): Promise<void> {
     const { input, output } = this;
-    if (!readsInto) {
-      input.on('data', (chunk: Buffer) => {
-        this.chunkArrived(chunk);
-      });
-    }
+    if (!readsInto) input.on('data', this.chunkArrived);
     input.on('end', () => {
       this.inputEnded();
     });
@@ -171,6 +175,33 @@ export class Connection implements Watched {
     } finally {
       clearTimeout(this.handshakeTimer);
     }
+  }
+
+  /** Go on with the same connection, but encrypted. */
+  private async startTls(acknowledge: () => void): Promise<Secured> {
+    const { tls, logger, strategy } = this.context;
+    // The client has to wait for the answer, so who sends more is somebody who
+    // would have it taken for what comes encrypted (as in CVE-2021-3716).
+    if (!this.channel.empty) {
+      throw new NbdError(
+        'NBDCORK_TLS_INJECTION',
+        'Something came behind NBD_OPT_STARTTLS in the clear: the client is broken, or attacked.',
+      );
+    }
+    // What comes from now on is for OpenSSL, which refuses what is not encrypted.
+    this.pause();
+    acknowledge();
+    await this.transport.sent();
+    this.input.off('data', this.chunkArrived);
+    const secured = await tls.accept(duplexOf(this.input, this.output));
+    this.input = secured.socket;
+    this.output = secured.socket;
+    this.transport = attach(secured.socket, { strategy });
+    this.paused = false;
+    void this.listen(false);
+    const client = { ...this.client, tls: secured.tls };
+    logger.debug({ peer: this.peer, ...secured.tls }, 'TLS is in use');
+    return { transport: this.transport, client };
   }
 
   private transmit(agreed: Agreed): void {
@@ -228,7 +259,7 @@ export class Connection implements Watched {
     return more;
   }
 
-  private chunkArrived(chunk: Buffer): void {
+  private readonly chunkArrived = (chunk: Buffer): void => {
     if (this.receivingChunk) {
       // The other end of a Duplex may answer while we write to it: that waits its turn.
       this.pause();
@@ -240,7 +271,7 @@ export class Connection implements Watched {
     this.receivingChunk = false;
     if (more) this.readOn();
     else this.pause();
-  }
+  };
 
   private receivedChunk({ buffer, byteOffset, byteLength }: Buffer): boolean {
     // No Buffer: that one's `slice` does not copy.
@@ -312,4 +343,10 @@ export class Connection implements Watched {
 /** For the log. */
 export function peerName({ kind, address, port }: Client): string {
   return address === undefined ? kind : `${address} port ${port ?? 0}`;
+}
+
+/** Two pipes become one stream for TLS. */
+function duplexOf(input: Readable, output: Writable): Duplex {
+  if (output instanceof Duplex && Object.is(input, output)) return output;
+  return Duplex.from({ readable: input, writable: output });
 }

@@ -4,6 +4,7 @@ import type { ExportListing } from '../handshake/exports.js';
 import type { Limits } from '../limits.js';
 import type { StrategyName } from '../transport/transport.js';
 import type { Allow } from './access.js';
+import type { TlsOptions } from './tls-options.js';
 
 /** What a server tells of its doings: any logger of pino's shape will do. */
 export interface Logger {
@@ -30,6 +31,8 @@ export interface ExportOptions {
   readonly readOnly?: boolean;
   /** True lets clients change the size of the disk, where the backend can: NBD_CMD_RESIZE. */
   readonly resizable?: boolean;
+  /** `require`: clients without TLS can neither open nor list it. */
+  readonly tls?: 'require';
 }
 
 /** Exports that are found or made when a client asks for them. */
@@ -63,6 +66,8 @@ export interface ServerOptions {
   readonly busyPollMicroseconds?: number;
   /** Any of the limits, in place of its default. */
   readonly limits?: Partial<Limits>;
+  /** Encryption, and who may connect. Off where absent. */
+  readonly tls?: TlsOptions;
   /** Silent where absent. */
   readonly logger?: Logger;
 }

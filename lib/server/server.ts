@@ -4,7 +4,7 @@ import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { defaultLimits, type Limits } from '../limits.js';
 import { peerCredentials } from '../transport/peer.js';
-import { formatUri, type Address } from '../wire/uri.js';
+import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import type { Allow } from './access.js';
 import { BusyPoll, busyPollDefault, busyPollMax } from './busy-poll.js';
 import { Catalog } from './catalog.js';
@@ -14,6 +14,7 @@ import { listen } from './listener.js';
 import { StallWatch } from './stall-watch.js';
 import { silentLogger, type ListenOptions, type ServerOptions } from './options.js';
 import { acceptedStreams, duplexStreams, stdioStreams, type OpenStreams } from './streams.js';
+import { TlsAcceptor } from './tls.js';
 
 /** Of the time for stopping: until then clients may take their replies. */
 const clientsShare = 0.8;
@@ -35,8 +36,8 @@ const limitsMax: Readonly<Record<string, number>> = {
 /**
  * An NBD server.
  *
- * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING` or
- *   `NBDCORK_BAD_LIMIT` for options that make no sense.
+ * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING`, `NBDCORK_BAD_TLS`
+ *   or `NBDCORK_BAD_LIMIT` for options that make no sense.
  */
 export function createServer(options: ServerOptions): NbdServer {
   return new NbdServer(options);
@@ -70,7 +71,9 @@ export class NbdServer {
       logger: options.logger ?? silentLogger,
       strategy: options.transmit ?? 'auto',
       busyPoll: new BusyPoll(checkedPoll(options.busyPollMicroseconds) / 1000),
+      tls: new TlsAcceptor(options.tls),
     };
+    checkTlsExports(this.catalog, this.context.tls);
   }
 
   /** Connections at this moment. */
@@ -83,13 +86,18 @@ export class NbdServer {
     return this.listeners.map(({ address }) => address);
   }
 
-  /** What a client needs to reach an export; the default one where no name is given. */
-  uri(exportName = ''): string {
+  /**
+   * What a client needs to reach an export; the default one where no name is
+   * given. Where clients must use TLS it says so, with `parameters` of theirs.
+   */
+  uri(exportName = '', parameters: TlsParameters = {}): string {
     const first = this.listeners[0];
     if (first === undefined) {
       throw new NbdError('NBDCORK_NOT_LISTENING', 'The server does not listen: call listen().');
     }
-    return formatUri(first.address, exportName);
+    const { mode } = this.context.tls;
+    const tls = mode === 'require' || this.catalog.requiresTls(exportName);
+    return formatUri(first.address, exportName, tls && parameters);
   }
 
   /**
@@ -124,7 +132,11 @@ export class NbdServer {
 
   /** Serve one client on standard input and output: a socket or two pipes. */
   async serveStdio(): Promise<void> {
-    await this.accept(stdioStreams(), { kind: 'stream' }, () => undefined)?.closed;
+    await this.accept(
+      stdioStreams(this.context.tls.mode !== 'off'),
+      { kind: 'stream' },
+      () => undefined,
+    )?.closed;
   }
 
   /**
@@ -221,6 +233,15 @@ function stopListening(server: Server): Promise<void> {
 
 function closed(): NbdError {
   return new NbdError('NBDCORK_CLOSED', 'The server is closed: create another.');
+}
+
+function checkTlsExports(catalog: Catalog, { mode }: TlsAcceptor): void {
+  const needy = catalog.names.find((name) => catalog.requiresTls(name));
+  if (needy === undefined || mode !== 'off') return;
+  throw new NbdError(
+    'NBDCORK_BAD_TLS',
+    `The export '${needy}' needs TLS, which is off: give a certificate or pre-shared keys.`,
+  );
 }
 
 function checkedPoll(microseconds = busyPollDefault): number {

@@ -33,8 +33,12 @@ export function duplexStreams(stream: Duplex): OpenStreams {
   return () => ({ input: stream, output: stream, readsInto: false });
 }
 
-/** For standard input and output: a socket that is both, or two pipes. */
-export function stdioStreams(): OpenStreams {
+/**
+ * For standard input and output: a socket that is both, or two pipes. Pipes
+ * that TLS may be used on are no handle that it could take over: they are read
+ * as streams.
+ */
+export function stdioStreams(mayUseTls: boolean): OpenStreams {
   return (onread) => {
     const [stdin, stdout] = [fstatSync(0), fstatSync(1)];
     if (!isStream(stdin) || !isStream(stdout)) {
@@ -48,9 +52,11 @@ export function stdioStreams(): OpenStreams {
       const socket = socketOnDescriptor(0, onread, true);
       return { input: socket, output: socket, readsInto: true };
     }
-    const input = socketOnDescriptor(0, onread, false);
+    const input = mayUseTls
+      ? new Socket({ fd: 0, readable: true, writable: false, allowHalfOpen: true })
+      : socketOnDescriptor(0, onread, false);
     const output = new Socket({ fd: 1, readable: false, writable: true });
-    return { input, output, readsInto: true };
+    return { input, output, readsInto: !mayUseTls };
   };
 }
 

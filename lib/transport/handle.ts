@@ -5,7 +5,7 @@
 import { Socket, type Server } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { NbdError } from '../errors.js';
+import { codeOf, NbdError } from '../errors.js';
 
 /** The raw descriptor beneath a TCP, Unix or pipe socket; undefined for every other stream. */
 export function descriptorOf(stream: object): number | undefined {
@@ -65,4 +65,19 @@ export function socketOnDescriptor(fd: number, onread: ReadInto, writable: boole
   // `onread` is documented, but not in the types of the constructor.
   const options = { fd, readable: true, writable, allowHalfOpen: true, onread };
   return new Socket(options);
+}
+
+/**
+ * What OpenSSL has against the peer's certificate, as Node names it; undefined
+ * where nothing. Node tells only of the sockets of its own `tls.Server`, which
+ * cannot take over a connection. A future Node that has no such method
+ * verifies nobody.
+ */
+export function verifyErrorOf(socket: TLSSocket): string | undefined {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  if (typeof handle !== 'object' || handle === null || !('verifyError' in handle)) return 'UNKNOWN';
+  if (typeof handle.verifyError !== 'function') return 'UNKNOWN';
+  const error: unknown = Reflect.apply(handle.verifyError, handle, []);
+  if (error === null || error === undefined) return undefined;
+  return codeOf(error) ?? 'UNKNOWN';
 }

@@ -4,17 +4,40 @@ import { defaultPort } from './constants.js';
 /** Where a server can be reached. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 
-/** The URI that a client needs for an export; the empty name is the default export. */
-export function formatUri(address: Address, exportName = '', tls = false): string {
-  const scheme = tls ? 'nbds' : 'nbd';
+/** Where a client finds what it needs for TLS: libnbd's parameters, and QEMU's. */
+export interface TlsParameters {
+  /** The identity of a pre-shared key. */
+  readonly user?: string;
+  readonly pskFile?: string;
+  readonly certificates?: string;
+}
+
+/**
+ * The URI that a client needs for an export; the empty name is the default
+ * export. With TLS the scheme says that there must be no connection without.
+ */
+export function formatUri(
+  address: Address,
+  exportName = '',
+  tls: boolean | TlsParameters = false,
+): string {
+  const scheme = tls === false ? 'nbd' : 'nbds';
+  const { user, pskFile, certificates } = typeof tls === 'object' ? tls : {};
   const name = encodeURIComponent(exportName);
+  const login = user === undefined ? '' : `${encodeURIComponent(user)}@`;
+  const query = [
+    ...('path' in address ? [['socket', address.path]] : []),
+    ...(certificates === undefined ? [] : [['tls-certificates', certificates]]),
+    ...(pskFile === undefined ? [] : [['tls-psk-file', pskFile]]),
+  ].map(([key = '', path = '']) => `${key}=${path.split('/').map(encodeURIComponent).join('/')}`);
+  const suffix = query.length === 0 ? '' : `?${query.join('&')}`;
   if ('path' in address) {
     // "An abstract socket is socket=%00NAME."
-    const path = address.path.split('/').map(encodeURIComponent).join('/');
-    return `${scheme}+unix:///${name}?socket=${path}`;
+    return `${scheme}+unix://${login}/${name}${suffix}`;
   }
   const { host, port } = address;
   const authority = host.includes(':') ? `[${host}]` : host;
-  const suffix = port === defaultPort ? '' : `:${port}`;
-  return `${scheme}://${authority}${suffix}${name === '' ? '' : `/${name}`}`;
+  const portSuffix = port === defaultPort ? '' : `:${port}`;
+  const path = name === '' && suffix === '' ? '' : `/${name}`;
+  return `${scheme}://${login}${authority}${portSuffix}${path}${suffix}`;
 }

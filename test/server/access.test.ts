@@ -74,6 +74,11 @@ describe('a rule', () => {
   }
 });
 
+test('a comma inside a name does not make two of it', () => {
+  const forged = { ...tls, certificateSubject: 'CN=mallory,O=A\\,CN=backup' };
+  assert.equal(allow('+certificate:CN=backup')({ kind: 'tcp', tls: forged }, ''), false);
+});
+
 describe('rules', () => {
   test('the first that matches decides', () => {
     const rules = allow('-address:10.1.2.3', '+address:10.0.0.0/8', '+user:1000');

@@ -1,6 +1,6 @@
-import { messageOf, NbdError } from '../../errors.js';
+import { NbdError } from '../../errors.js';
 import { HeaderKind } from '../../wire/reply.js';
-import type { Export } from '../exports.js';
+import { exportOrThrow } from '../find-export.js';
 import { transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';
 import { readString } from '../strings.js';
@@ -18,10 +18,7 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
     );
   }
   const name = readName(data);
-  const entry = await find(negotiation, name);
-  if (entry === undefined) {
-    throw new NbdError('NBDCORK_EXPORT_REFUSED', `There is no export '${name}'.`);
-  }
+  const entry = await exportOrThrow(negotiation, name);
   await entry.backend.measure?.();
   const contexts = negotiation.contextsFor(name, entry.backend);
   const flags = transmissionFlags(entry, headers, contexts.length > 0);
@@ -36,14 +33,6 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
     contexts,
     transmissionFlags: flags,
   };
-}
-
-async function find({ catalog, client }: Negotiation, name: string): Promise<Export | undefined> {
-  try {
-    return await catalog.find(name, client);
-  } catch (cause) {
-    throw new NbdError('NBDCORK_EXPORT_REFUSED', messageOf(cause), cause);
-  }
 }
 
 function readName(data: Buffer): string {

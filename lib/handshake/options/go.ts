@@ -1,5 +1,6 @@
 import { InfoType, OptionError, OptionReply } from '../../wire/constants.js';
 import type { Export } from '../exports.js';
+import { findExport } from '../find-export.js';
 import { blockSizeOf, transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';
 import { readString } from '../strings.js';
@@ -28,11 +29,8 @@ export async function go(negotiation: Negotiation, data: Buffer): Promise<void> 
 /** The export, where it was described and acknowledged. */
 async function describe(negotiation: Negotiation, data: Buffer): Promise<Export | undefined> {
   const { name, wanted } = readRequest(data);
-  const entry = await negotiation.catalog.find(name, negotiation.client);
-  if (entry === undefined) {
-    negotiation.refuse(OptionError.unknown, `There is no export '${name}'.`);
-    return undefined;
-  }
+  const entry = await findExport(negotiation, name);
+  if (entry === undefined) return undefined;
   await entry.backend.measure?.();
   sendExport(negotiation, name, entry);
   const { minimum } = sendBlockSize(negotiation, entry);

@@ -8,6 +8,7 @@ import { go, info } from './go.js';
 import { listMetaContext } from './list-meta-context.js';
 import { list } from './list.js';
 import { setMetaContext } from './set-meta-context.js';
+import { startTls } from './start-tls.js';
 import { structuredReply } from './structured-reply.js';
 
 /**
@@ -21,6 +22,7 @@ export const optionHandlers: ReadonlyMap<number, OptionHandler> = new Map([
   [OptionType.exportName, exportName],
   [OptionType.abort, abort],
   [OptionType.list, list],
+  [OptionType.startTls, startTls],
   [OptionType.info, info],
   [OptionType.go, go],
   [OptionType.structuredReply, structuredReply],

@@ -1,0 +1,46 @@
+import { messageOf, NbdError } from '../errors.js';
+import { OptionError } from '../wire/constants.js';
+import type { Export } from './exports.js';
+import type { Negotiation } from './negotiation.js';
+
+/** The export for NBD_OPT_INFO and NBD_OPT_GO; undefined where the client was told why not. */
+export async function findExport(
+  negotiation: Negotiation,
+  name: string,
+): Promise<Export | undefined> {
+  const entry = await negotiation.catalog.find(name, negotiation.client);
+  if (entry !== undefined) return entry;
+  if (negotiation.client.tls === undefined && negotiation.tlsMode === 'on') {
+    // Both alike, so that "clients that have not initiated TLS cannot enumerate exports".
+    negotiation.refuse(
+      OptionError.tlsRequired,
+      `There is no export '${name}', or it needs TLS: send NBD_OPT_STARTTLS first.`,
+    );
+  } else {
+    negotiation.refuse(OptionError.unknown, `There is no export '${name}'.`);
+  }
+  return undefined;
+}
+
+/**
+ * The same for NBD_OPT_EXPORT_NAME, which has no error reply.
+ * @throws NbdError `NBDCORK_EXPORT_REFUSED`.
+ */
+export async function exportOrThrow(negotiation: Negotiation, name: string): Promise<Export> {
+  const entry = await find(negotiation, name);
+  if (entry === undefined) {
+    throw new NbdError(
+      'NBDCORK_EXPORT_REFUSED',
+      `There is no export '${name}' for a client ${negotiation.client.tls ? 'with' : 'without'} TLS.`,
+    );
+  }
+  return entry;
+}
+
+async function find({ catalog, client }: Negotiation, name: string): Promise<Export | undefined> {
+  try {
+    return await catalog.find(name, client);
+  } catch (cause) {
+    throw new NbdError('NBDCORK_EXPORT_REFUSED', messageOf(cause), cause);
+  }
+}
