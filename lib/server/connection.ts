@@ -12,7 +12,7 @@ import { blockSizeOf } from '../handshake/flags.js';
 import { Negotiation, type Agreed } from '../handshake/negotiation.js';
 import type { Secured } from '../handshake/security.js';
 import { unixSendBufferBytes, type Limits } from '../limits.js';
-import { Session } from '../transmission/session.js';
+import { Session, type Batches } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { waitingBytes } from '../transport/handle.js';
 import type { Transport } from '../transport/transport.js';
@@ -62,6 +62,7 @@ export class Connection implements Watched {
   private direct = false;
   private paused = false;
   private stopping = false;
+  private batches: Batches = 'read';
   private receivingChunk = false;
   /** At the end, wait for the client's. */
   private lingers = false;
@@ -193,12 +194,16 @@ export class Connection implements Watched {
     acknowledge();
     await this.transport.sent();
     this.input.off('data', this.chunkArrived);
-    const secured = await tls.accept(duplexOf(this.input, this.output));
+    const secured = await tls.accept(duplexOf(this.input, this.output), {
+      buffer: () => this.nextBuffer(),
+      callback: (count) => this.receivedRecord(count),
+    });
+    this.batches = 'tick';
     this.input = secured.socket;
     this.output = secured.socket;
     this.transport = attach(secured.socket, { strategy });
     this.paused = false;
-    void this.listen(false);
+    void this.listen(secured.readsInto);
     const client = { ...this.client, tls: secured.tls };
     logger.debug({ peer: this.peer, ...secured.tls }, 'TLS is in use');
     return { transport: this.transport, client };
@@ -216,7 +221,7 @@ export class Connection implements Watched {
       requestBytesMax: blockSize.maximum,
     };
     this.exportName = agreed.entry.name;
-    this.session = new Session(agreement, this.transport, limits, {
+    this.session = new Session(agreement, this.transport, limits, this.batches, {
       readOn: () => {
         this.readOn();
       },
@@ -247,14 +252,20 @@ export class Connection implements Watched {
 
   /** A read brought `count` bytes. False stops reading. */
   private received(count: number): boolean {
-    const { session } = this;
     const { busyPoll } = this.context;
-    let more: boolean;
     busyPoll.arrived();
+    const more = this.receivedRecord(count);
+    busyPoll.idle();
+    return more;
+  }
+
+  /** Likewise of TLS, which brings a record at a time. */
+  private receivedRecord(count: number): boolean {
+    const { session } = this;
+    let more: boolean;
     if (session === undefined) more = this.channel.push(receiveBuffer.subarray(0, count));
     else if (this.direct) more = session.received(count);
     else more = session.receive(receiveBuffer, receiveView, 0, count);
-    busyPoll.idle();
     this.paused = !more;
     return more;
   }

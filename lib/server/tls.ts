@@ -10,7 +10,7 @@ import { TLSSocket, type SecureContext } from 'node:tls';
 import { NbdError } from '../errors.js';
 import type { ClientTls } from '../handshake/client.js';
 import type { TlsMode } from '../handshake/security.js';
-import { verifyErrorOf } from '../transport/handle.js';
+import { readIntoFromNow, verifyErrorOf, type ReadInto } from '../transport/handle.js';
 import { secureContext } from './tls-context.js';
 import { reasonOf, verifyReason } from './tls-failure.js';
 import type { TlsOptions } from './tls-options.js';
@@ -21,6 +21,8 @@ const unknownKeyBytes = 32;
 /** What a TLS handshake brought. */
 export interface SecuredStream {
   readonly socket: TLSSocket;
+  /** True where reads go into the memory of `ReadInto`, false where they come as 'data'. */
+  readonly readsInto: boolean;
   readonly tls: ClientTls;
 }
 
@@ -50,7 +52,7 @@ export class TlsAcceptor {
    * @throws NbdError `NBDCORK_TLS_FAILED` with the reason, `NBDCORK_CLIENT_LEFT`
    *   where the connection was closed from this side.
    */
-  accept(stream: Duplex): Promise<SecuredStream> {
+  accept(stream: Duplex, onread: ReadInto): Promise<SecuredStream> {
     const { context } = this;
     if (context === undefined) throw new NbdError('NBDCORK_BAD_TLS', 'TLS is not set up.');
     return new Promise((resolve, reject) => {
@@ -82,7 +84,9 @@ export class TlsAcceptor {
           return;
         }
         socket.removeAllListeners('end');
-        resolve({ socket, tls: this.describe(socket, offered.identity) });
+        // At once: what came behind the client's last message is delivered next.
+        const readsInto = readIntoFromNow(socket, onread);
+        resolve({ socket, readsInto, tls: this.describe(socket, offered.identity) });
       });
     });
   }

@@ -26,19 +26,33 @@ export interface SessionEvents {
 
 const noBytes: Uint8Array = new Uint8Array(0);
 
+/**
+ * What is answered in one go: what a read brought, or what a tick did, for TLS,
+ * where every record is a read of its own, however many came together.
+ */
+export type Batches = 'read' | 'tick';
+
 export class Session {
   private readonly receiver: Receiver;
   private readonly dispatcher: Dispatcher;
   private readonly backend: Backend;
   private readonly transport: Transport;
   private readonly events: SessionEvents;
+  private readonly flushesReads: boolean;
   private backlog = noBytes;
   private ending = false;
   /** `disconnected` was called: what still comes is of no interest. */
   private ended = false;
   private receiving = false;
 
-  constructor(agreement: Agreement, transport: Transport, limits: Limits, events: SessionEvents) {
+  constructor(
+    agreement: Agreement,
+    transport: Transport,
+    limits: Limits,
+    batches: Batches,
+    events: SessionEvents,
+  ) {
+    this.flushesReads = batches === 'read';
     this.backend = agreement.backend;
     this.transport = transport;
     this.events = events;
@@ -67,7 +81,12 @@ export class Session {
   /** Everything that a read brought. False asks not to read on before `readOn`. */
   receive(bytes: Uint8Array, view: DataView, at: number, end: number): boolean {
     if (this.ended) return true;
-    this.transport.gather();
+    if (this.backlog.length > 0) {
+      // TLS delivers what it has decrypted already, wanted or not.
+      this.backlog = joined(this.backlog, bytes.subarray(at, end));
+      return false;
+    }
+    if (this.flushesReads) this.transport.gather();
     const stopped = this.parse(bytes, view, at, end);
     if (stopped < end && !this.receiver.ended) this.backlog = bytes.slice(stopped, end);
     return this.flush();
@@ -76,7 +95,7 @@ export class Session {
   /** A read filled the first `count` bytes of the `directTarget`. */
   received(count: number): boolean {
     if (this.ended) return true;
-    this.transport.gather();
+    if (this.flushesReads) this.transport.gather();
     this.receiver.received(count);
     return this.flush();
   }
@@ -129,7 +148,7 @@ export class Session {
   }
 
   private flush(): boolean {
-    if (!this.transport.flush()) this.dispatcher.congested = true;
+    if (this.flushesReads && !this.transport.flush()) this.dispatcher.congested = true;
     if (this.receiver.ended) this.end();
     return this.backlog.length === 0 && !this.dispatcher.full;
   }
@@ -141,7 +160,7 @@ export class Session {
       const bytes = this.backlog;
       this.backlog = noBytes;
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      this.transport.gather();
+      if (this.flushesReads) this.transport.gather();
       const stopped = this.parse(bytes, view, 0, bytes.length);
       // Ours already: it is copied once, however often it has to wait again.
       if (stopped < bytes.length && !this.receiver.ended) this.backlog = bytes.subarray(stopped);
@@ -160,4 +179,11 @@ export class Session {
     this.ended = true;
     this.events.disconnected();
   }
+}
+
+function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const both = new Uint8Array(first.length + second.length);
+  both.set(first);
+  both.set(second, first.length);
+  return both;
 }

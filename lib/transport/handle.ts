@@ -60,6 +60,30 @@ export function withReadInto(accepted: Socket, server: Server, onread: ReadInto)
   return socket;
 }
 
+/**
+ * Have a socket that is in use, such as one of TLS, read into memory of ours
+ * from now on: Node takes `onread` only for sockets that it makes itself. False
+ * where a future Node keeps that elsewhere; then there are 'data' events.
+ */
+export function readIntoFromNow(socket: Socket, onread: ReadInto): boolean {
+  const handle: unknown = Reflect.get(socket, '_handle');
+  const keys = new Map(
+    Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]),
+  );
+  const [buffer, callback, next] = ['kBuffer', 'kBufferCb', 'kBufferGen'].map((key) =>
+    keys.get(key),
+  );
+  if (buffer === undefined || callback === undefined || next === undefined) return false;
+  if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) return false;
+  if (typeof handle.useUserBuffer !== 'function') return false;
+  const first = onread.buffer();
+  Reflect.set(socket, buffer, first);
+  Reflect.set(socket, callback, onread.callback);
+  Reflect.set(socket, next, onread.buffer);
+  Reflect.apply(handle.useUserBuffer, handle, [first]);
+  return true;
+}
+
 /** A socket on a descriptor that is a pipe or a connected socket, reading into memory of ours. */
 export function socketOnDescriptor(fd: number, onread: ReadInto, writable: boolean): Socket {
   // `onread` is documented, but not in the types of the constructor.

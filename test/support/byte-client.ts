@@ -155,6 +155,15 @@ export class ByteClient {
     contexts: readonly string[] = [],
   ): Promise<{ size: bigint; flags: number }> {
     await this.greet();
+    return this.choose(headers, name, contexts);
+  }
+
+  /** The same behind the greeting, or behind TLS. */
+  async choose(
+    headers: Headers = 'simple',
+    name = '',
+    contexts: readonly string[] = [],
+  ): Promise<{ size: bigint; flags: number }> {
     this.headers = headers;
     const agreement = {
       simple: [],
