@@ -1,0 +1,113 @@
+/**
+ * What a run of the benchmark brings: the JSON it writes, and all that its
+ * table, its page and RESULTS.md are made from. Units are in the names.
+ */
+
+/** Ways to send a reply, as columns of the table. */
+export const strategies = ['plain', 'cork', 'more', 'vectored', 'batched', 'stream'] as const;
+export type Strategy = (typeof strategies)[number];
+
+/** What lies between the load and the server. `veth`: two network namespaces, MTU 1500, no offload. */
+export const links = ['unix', 'unix-tls', 'tcp', 'tcp-tls', 'pipe', 'veth'] as const;
+export type Link = (typeof links)[number];
+
+export const kinds = ['read-4k', 'read-64k', 'mixed-4k', 'extents', 'read-512'] as const;
+export type Kind = (typeof kinds)[number];
+
+export type HeaderKind = 'simple' | 'structured' | 'extended';
+
+/** What is asked, and of whom: a row of the table. */
+export interface Workload {
+  readonly link: Link;
+  readonly kind: Kind;
+  readonly connections: number;
+  readonly depth: number;
+  readonly headers: HeaderKind;
+  readonly load: 'nbdcork' | 'fio';
+}
+
+/** Who answers: a strategy of ours, or somebody else. */
+export type Contender =
+  | { readonly type: 'strategy'; readonly strategy: Strategy }
+  | { readonly type: 'peer'; readonly name: string; readonly version: string };
+
+/** One run of one contender. */
+export interface Sample {
+  readonly requestsPerSecond: number;
+  /** Null where it cannot be counted, as for peers and sockets without TCP_INFO. */
+  readonly systemCallsPerRequest: number | null;
+  readonly segmentsPerReply: number | null;
+  readonly bytesPerSegment: number | null;
+  /** User and system time of the server process. */
+  readonly serverMicrosecondsPerRequest: number | null;
+  readonly clientMicrosecondsPerRequest: number | null;
+}
+
+/** Microseconds from sending a request to having its reply, of all runs together. */
+export interface Latency {
+  readonly p50: number;
+  readonly p99: number;
+  readonly p999: number;
+}
+
+export type Verdict = 'faster' | 'slower' | 'no difference shown';
+
+/** Gain over `plain` in the same workload: 0.1 is 10 % more requests a second. */
+export interface Gain {
+  readonly average: number;
+  readonly worst: number;
+  readonly best: number;
+  /** The 95 % confidence interval of the average. */
+  readonly low: number;
+  readonly high: number;
+  readonly verdict: Verdict;
+}
+
+export interface Trial {
+  readonly workload: Workload;
+  readonly contender: Contender;
+  /** In the order in which they were taken; the first, warming up, is left out. */
+  readonly samples: readonly Sample[];
+  readonly latencyMicroseconds: Latency | null;
+  /** Null for `plain` itself. */
+  readonly gain: Gain | null;
+}
+
+/** The cost of one call or codec, measured alone. */
+export interface MicroTrial {
+  readonly name: string;
+  /** Pieces of the vector, where there is one. */
+  readonly pieces: number | null;
+  readonly nanosecondsPerCall: number;
+  /** Half of the 95 % confidence interval. */
+  readonly nanosecondsError: number;
+}
+
+/** What could not be measured here, and why: a row that is missing is not silently missing. */
+export interface Skipped {
+  readonly what: string;
+  readonly why: string;
+}
+
+export interface Machine {
+  readonly processor: string;
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly kernel: string;
+  readonly node: string;
+}
+
+export interface Results {
+  readonly schema: 1;
+  readonly version: string;
+  /** Of the working tree, where there is one; `-dirty` behind it where files were changed. */
+  readonly commit: string | null;
+  readonly command: string;
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly seconds: number;
+  readonly machine: Machine;
+  readonly trials: readonly Trial[];
+  readonly micro: readonly MicroTrial[];
+  readonly skipped: readonly Skipped[];
+}
