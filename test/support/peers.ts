@@ -66,6 +66,14 @@ export function needsStrace(t: TestContext): boolean {
   return status === 0 || unavailable(t, `strace does not work: ${stderr.toString().trim()}`);
 }
 
+/** A folder with what others have made, such as a system, by the variable that names it. */
+export function neededFolder(t: TestContext, variable: string, maker: string): string | undefined {
+  const folder = process.env[variable];
+  if (folder !== undefined && folder !== '') return folder;
+  unavailable(t, `${variable} is not set: make a folder for it with ${maker}`);
+  return undefined;
+}
+
 export interface Finished {
   /** As a shell would have it in `$?`, but null after a signal. */
   readonly status: number | null;
