@@ -13,6 +13,7 @@ import { closeDescriptor, readFully } from './descriptor.js';
 import { allData, fileExtents } from './file-extents.js';
 import { Slab } from './slab.js';
 import type { OpenFile } from './space.js';
+import { zeros } from './zeros.js';
 
 /** The part of the addon that files use; without a member there is a fallback. */
 export type FileNative = Partial<
@@ -24,6 +25,9 @@ export type FileNative = Partial<
  * event loop busy: 40 µs for this many bytes. From 1 MiB on the pool is as quick.
  */
 const cachedReadBytesMax = 2 ** 18;
+
+/** For a shorter range a look whether it is a hole costs more than reading it. */
+const soughtBytesMin = 2 ** 16;
 
 const statsOf = promisify(fstat);
 
@@ -80,9 +84,15 @@ export class ReadableFile implements Backend {
 
   read(offset: number, length: number): MaybePromise<Bytes> {
     this.requireOpen();
+    if (length > cachedReadBytesMax) return this.track(this.readWaiting(offset, length));
     const bytes = replyMemory.take(length);
-    const count = length <= cachedReadBytesMax ? this.readCached(bytes, 0, length, offset) : 0;
-    return count === length ? bytes : this.track(this.readRest(bytes, offset, count));
+    const count = this.readCached(bytes, 0, length, offset);
+    if (count === length) return bytes;
+    // A hole is not cached, and is soon known to be one.
+    if (count === 0 && length >= soughtBytesMin) {
+      return this.track(this.readWaiting(offset, length, bytes));
+    }
+    return this.track(this.readRest(bytes, offset, count));
   }
 
   readSlice(offset: number, length: number, slice: Slice): boolean {
@@ -154,6 +164,21 @@ export class ReadableFile implements Backend {
     if (noCachedReads.has(count)) this.readsCached = false;
     // Any other error is met again, and reported, on the pool.
     return 0;
+  }
+
+  /** On the pool: a range that is one hole is not read, and goes out as such. */
+  private async readWaiting(
+    offset: number,
+    length: number,
+    memory?: Uint8Array,
+  ): Promise<Uint8Array | readonly Uint8Array[]> {
+    if (this.findData !== undefined) {
+      const found = new Float64Array(2);
+      const count = await this.findData(this.fd, offset, offset + length, found);
+      // Where it failed, reading says what is wrong.
+      if (count > 0 && (found[0] ?? 0) >= offset + length) return zeros(length);
+    }
+    return this.readRest(memory ?? replyMemory.take(length), offset, 0);
   }
 
   private async readRest(bytes: Uint8Array, offset: number, from: number): Promise<Uint8Array> {
