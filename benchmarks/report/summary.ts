@@ -1,0 +1,137 @@
+/** What all tables and pictures start from: trials put in rows, and averages of their samples. */
+import {
+  kinds,
+  links,
+  strategies,
+  type Contender,
+  type Gain,
+  type Link,
+  type Results,
+  type Sample,
+  type Strategy,
+  type Trial,
+  type Verdict,
+  type Workload,
+} from '../results.js';
+
+/** Everybody who did the same work: a row of a table. */
+export interface Row {
+  readonly workload: Workload;
+  /** Strategies in their order, then peers by name. */
+  readonly trials: readonly Trial[];
+}
+
+/** Of all samples of a trial that have the figure; null where none has. */
+export type Averages = { readonly [Figure in keyof Sample]: number | null };
+
+const headersOrder = ['simple', 'structured', 'extended'];
+const loadOrder = ['nbdcork', 'fio'];
+
+function compareWorkloads(a: Workload, b: Workload): number {
+  return (
+    links.indexOf(a.link) - links.indexOf(b.link) ||
+    kinds.indexOf(a.kind) - kinds.indexOf(b.kind) ||
+    a.connections - b.connections ||
+    a.depth - b.depth ||
+    headersOrder.indexOf(a.headers) - headersOrder.indexOf(b.headers) ||
+    loadOrder.indexOf(a.load) - loadOrder.indexOf(b.load)
+  );
+}
+
+function rank(contender: Contender): number {
+  return contender.type === 'strategy' ? strategies.indexOf(contender.strategy) : strategies.length;
+}
+
+function nameOf(contender: Contender): string {
+  return contender.type === 'strategy' ? contender.strategy : contender.name;
+}
+
+function compareContenders(a: Contender, b: Contender): number {
+  return rank(a) - rank(b) || nameOf(a).localeCompare(nameOf(b), 'en');
+}
+
+/** The same text for the same work, whatever the order of its fields. */
+function keyOf({ link, kind, connections, depth, headers, load }: Workload): string {
+  return [link, kind, connections, depth, headers, load].join(' ');
+}
+
+export function rowsOf(results: Results): Row[] {
+  const groups = new Map<string, { workload: Workload; trials: Trial[] }>();
+  for (const trial of results.trials) {
+    const { workload } = trial;
+    const key = keyOf(workload);
+    const group = groups.get(key) ?? { workload, trials: [] };
+    group.trials.push(trial);
+    groups.set(key, group);
+  }
+  for (const { trials } of groups.values()) {
+    trials.sort((a, b) => compareContenders(a.contender, b.contender));
+  }
+  return [...groups.values()].sort((a, b) => compareWorkloads(a.workload, b.workload));
+}
+
+function average(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  if (known.length === 0) return null;
+  return known.reduce((sum, value) => sum + value, 0) / known.length;
+}
+
+export function averagesOf({ samples }: Trial): Averages {
+  return {
+    requestsPerSecond: average(samples.map((sample) => sample.requestsPerSecond)),
+    systemCallsPerRequest: average(samples.map((sample) => sample.systemCallsPerRequest)),
+    segmentsPerReply: average(samples.map((sample) => sample.segmentsPerReply)),
+    bytesPerSegment: average(samples.map((sample) => sample.bytesPerSegment)),
+    serverMicrosecondsPerRequest: average(
+      samples.map((sample) => sample.serverMicrosecondsPerRequest),
+    ),
+    clientMicrosecondsPerRequest: average(
+      samples.map((sample) => sample.clientMicrosecondsPerRequest),
+    ),
+  };
+}
+
+export function trialOf(row: Row, strategy: Strategy): Trial | undefined {
+  return row.trials.find(
+    ({ contender }) => contender.type === 'strategy' && contender.strategy === strategy,
+  );
+}
+
+export function peersOf(row: Row): Trial[] {
+  return row.trials.filter(({ contender }) => contender.type === 'peer');
+}
+
+/** Requests a second of a trial for each one of our best strategy in the same row. */
+export function againstBatched(row: Row, trial: Trial): number | null {
+  const batched = trialOf(row, 'batched');
+  const ours = batched === undefined ? null : averagesOf(batched).requestsPerSecond;
+  const theirs = averagesOf(trial).requestsPerSecond;
+  return ours === null || theirs === null ? null : theirs / ours;
+}
+
+export const verdictNames = ['faster', 'slower', 'no difference shown'] as const;
+
+/** All that a strategy did on a link, in one figure and one count a verdict. */
+export interface Tally {
+  readonly medianGain: number;
+  readonly verdicts: Readonly<Record<Verdict, number>>;
+  readonly workloads: number;
+}
+
+function median(values: readonly number[]): number | null {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return average(sorted.slice(Math.ceil(middle) - 1, Math.floor(middle) + 1));
+}
+
+export function tallyOf(rows: readonly Row[], strategy: Strategy, link: Link): Tally | null {
+  const gains = rows
+    .filter(({ workload }) => workload.link === link)
+    .map((row) => trialOf(row, strategy)?.gain)
+    .filter((gain): gain is Gain => gain !== undefined && gain !== null);
+  const medianGain = median(gains.map((gain) => gain.average));
+  if (medianGain === null) return null;
+  const verdicts = { faster: 0, slower: 0, 'no difference shown': 0 };
+  for (const { verdict } of gains) verdicts[verdict]++;
+  return { medianGain, verdicts, workloads: gains.length };
+}
