@@ -1,7 +1,14 @@
 /** Where and how a report was made, as a table. */
 import type { Results } from '../results.js';
-import { duration, gibibytes, whole } from './numbers.js';
+import { duration, gibibytes, missing, whole } from './numbers.js';
 import { cell, words, type Table } from './table.js';
+
+function runsOf({ trials }: Results): string {
+  const counts = [...new Set(trials.map(({ samples }) => samples.length))];
+  const [fewest, most] = [Math.min(...counts), Math.max(...counts)];
+  if (counts.length === 0) return missing;
+  return fewest === most ? whole(most) : `${whole(fewest)} to ${whole(most)}`;
+}
 
 export function machineTable(results: Results): Table {
   const { machine, version, commit, command, startedAt, seconds } = results;
@@ -10,6 +17,7 @@ export function machineTable(results: Results): Table {
     ['command', command],
     ['started', startedAt],
     ['took', duration(seconds)],
+    ['runs counted a trial', runsOf(results)],
     ['processor', machine.processor],
     ['cores', whole(machine.cores)],
     ['memory', gibibytes(machine.memoryBytes)],
@@ -20,7 +28,7 @@ export function machineTable(results: Results): Table {
     id: 'machine',
     title: 'Machine and run',
     notes: [],
-    columns: [words(''), words('')],
+    columns: [words('what'), words('value')],
     headings: 1,
     rows: facts.map(([name, value]) => [cell(name), cell(value)]),
   };

@@ -1,6 +1,9 @@
 /** How figures are written, in tables and on the page. */
 
-const figures = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
+const figures = new Intl.NumberFormat('en-US', {
+  minimumSignificantDigits: 3,
+  maximumSignificantDigits: 3,
+});
 const wholes = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const percents = new Intl.NumberFormat('en-US', {
   minimumFractionDigits: 1,
@@ -33,6 +36,11 @@ export function percent(share: number): string {
   return `${written(percents, share * 100)} %`;
 }
 
+/** `+10.1 to +14.5 %` for 0.101 and 0.145. */
+export function percentRange(low: number, high: number): string {
+  return `${written(percents, low * 100)} to ${percent(high)}`;
+}
+
 export function ratio(value: number): string {
   return `${written(ratios, value)}×`;
 }
@@ -44,5 +52,5 @@ export function duration(seconds: number): string {
 }
 
 export function gibibytes(bytes: number): string {
-  return `${figure(bytes / 2 ** 30)} GiB`;
+  return `${whole(bytes / 2 ** 30)} GiB`;
 }

@@ -8,7 +8,7 @@ import {
   strategyMeanings,
 } from './labels.js';
 import { machineTable } from './machine.js';
-import { figure, missing, percent, ratio, whole } from './numbers.js';
+import { figure, missing, percent, percentRange, ratio, whole } from './numbers.js';
 import {
   againstBatched,
   averagesOf,
@@ -89,8 +89,8 @@ function verdictsTable(results: Results): Table {
 function gainLines(gain: Gain): string[] {
   return [
     percent(gain.average),
-    `(${percent(gain.low)} to ${percent(gain.high)})`,
-    `worst ${percent(gain.worst)}, best ${percent(gain.best)}`,
+    percentRange(gain.low, gain.high),
+    `runs ${percentRange(gain.worst, gain.best)}`,
     gain.verdict,
   ];
 }
@@ -104,7 +104,7 @@ function throughputTable(results: Results): Table {
     id: 'throughput',
     title: 'Requests a second',
     notes: [
-      'Requests a second, the average of all runs. Below it the gain over plain in the same workload: average, its 95 % confidence interval, the worst and the best run, and the verdict.',
+      'Requests a second, the average of all runs. Below it the gain over plain in the same workload: its average, the 95 % confidence interval of that, the worst and the best of the runs, and the verdict.',
     ],
     columns: [...columns, ...shown.map((strategy) => amounts(strategy))],
     headings: columns.length,

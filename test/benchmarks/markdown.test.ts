@@ -30,13 +30,13 @@ describe('the report in Markdown', () => {
       [
         ...['Unix socket', '4 KiB reads', '1', '1', 'simple'],
         ...['22,000', '–'],
-        '22,100<br>+0.2 %<br>(−1.3 % to +1.7 %)<br>worst +79.2 %, best +91.7 %<br>no difference shown',
+        '22,100<br>+0.2 %<br>−1.3 to +1.7 %<br>runs +79.2 to +91.7 %<br>no difference shown',
       ],
       [
         ...['TCP, loopback', '4 KiB reads', '1', '64', 'simple'],
         '40,700',
-        '36,200<br>−11.1 %<br>(−12.8 % to −9.4 %)<br>worst −14.3 %, best −9.2 %<br>slower',
-        '75,500<br>+85.3 %<br>(+82.1 % to +88.4 %)<br>worst +79.2 %, best +91.7 %<br>faster',
+        '36,200<br>−11.1 %<br>−12.8 to −9.4 %<br>runs −14.3 to −9.2 %<br>slower',
+        '75,500<br>+85.3 %<br>+82.1 to +88.4 %<br>runs +79.2 to +91.7 %<br>faster',
       ],
     ]);
   });
@@ -55,7 +55,7 @@ describe('the report in Markdown', () => {
       'latency p99.9, µs',
     ]);
     assert.deepEqual(rows.map((row) => row.slice(5)).slice(2), [
-      ['plain', '3.03', '2', '2,056', '–', '–', '1,570', '2,230', '4,410'],
+      ['plain', '3.03', '2.00', '2,056', '–', '–', '1,570', '2,230', '4,410'],
       ['cork', '–', '–', '–', '–', '–', '–', '–', '–'],
       ['batched', '0.0613', '0.0625', '64,897', '9.88', '6.56', '833', '1,290', '3,080'],
       ['nbdkit', '–', '–', '–', '–', '–', '–', '–', '–'],
@@ -104,7 +104,7 @@ describe('the report in Markdown', () => {
   it('has calls alone, what was left out, the machine and the run', () => {
     assert.deepEqual(tableUnder('Calls and codecs alone', markdown).slice(1), [
       ['sendmsg', '16', '2,180', '37.2'],
-      ['encode a simple reply', '–', '38.7', '1.9'],
+      ['encode a simple reply', '–', '38.7', '1.90'],
     ]);
     assert.deepEqual(tableUnder('Not measured here', markdown).slice(1), [
       ['veth', 'network namespaces need root'],
@@ -114,6 +114,7 @@ describe('the report in Markdown', () => {
       command: 'nbdcork bench tcp',
       started: '2026-11-23T08:15:30.000Z',
       took: '2 min 51 s',
+      'runs counted a trial': '1 to 2',
       processor: 'Example CPU @ 2.10GHz',
       cores: '2',
       memory: '24 GiB',

@@ -1,0 +1,216 @@
+/** Which pictures are drawn of a run. */
+import { kinds, strategies, type Results, type Sample, type Trial } from '../results.js';
+import { contenderLabel, linkLabels, settingLabel } from './labels.js';
+import { microPictures } from './micro-charts.js';
+import type { Album, LinkPictures, Picture, Point, Series, Setting } from './pictures.js';
+import { peersOf, rowsOf, type Row } from './summary.js';
+
+type Measure = (trial: Trial) => Point | null;
+
+function isOurs({ contender }: Trial): boolean {
+  return contender.type === 'strategy';
+}
+
+/** The average of all runs, between the lowest and the highest. */
+function spreadOf(pick: (sample: Sample) => number | null): Measure {
+  return ({ samples }) => {
+    const values = samples.map(pick).filter((value) => value !== null);
+    if (values.length === 0) return null;
+    const value = values.reduce((sum, one) => sum + one, 0) / values.length;
+    return { value, low: Math.min(...values), high: Math.max(...values) };
+  };
+}
+
+const rate = spreadOf((sample) => sample.requestsPerSecond);
+
+function gain(trial: Trial): Point | null {
+  if (trial.gain === null) return null;
+  const { average, low, high } = trial.gain;
+  return { value: average * 100, low: low * 100, high: high * 100 };
+}
+
+/** Strategies in their order, then peers as they come. */
+function namesIn(rows: readonly Row[]): string[] {
+  const names = new Set(rows.flatMap(({ trials }) => trials.map(byName)));
+  const ours = strategies.filter((strategy) => names.delete(strategy));
+  return [...ours, ...names];
+}
+
+function byName({ contender }: Trial): string {
+  return contenderLabel(contender);
+}
+
+/** A category a row, a series a contender; rows and series without a figure are left out. */
+function compared(
+  rows: readonly Row[],
+  measure: Measure,
+  categoryOf: (row: Row) => string,
+  wanted: (trial: Trial) => boolean = isOurs,
+): { categories: string[]; series: Series[] } {
+  const points = (row: Row) =>
+    new Map(row.trials.filter(wanted).map((trial) => [byName(trial), measure(trial)]));
+  const measured = rows
+    .map((row) => ({ row, byContender: points(row) }))
+    .filter(({ byContender }) => [...byContender.values()].some((point) => point !== null));
+  const series = namesIn(rows).map((name) => ({
+    name,
+    points: measured.map(({ byContender }) => byContender.get(name) ?? null),
+  }));
+  return {
+    categories: measured.map(({ row }) => categoryOf(row)),
+    series: series.filter(({ points }) => points.some((point) => point !== null)),
+  };
+}
+
+function linkOf({ workload }: Row): string {
+  return linkLabels[workload.link];
+}
+
+const bars = {
+  form: 'bars',
+  valueScale: 'linear',
+  categoryTitle: 'link',
+} as const;
+
+const runsNote = 'Bars: average of all runs. Error bars: lowest and highest run.';
+
+function settingPictures(rows: readonly Row[]): Picture[] {
+  const count = (
+    id: string,
+    title: string,
+    valueTitle: string,
+    pick: (sample: Sample) => number | null,
+  ) => ({
+    ...{ ...bars, id, title, valueTitle, note: runsNote },
+    ...compared(rows, spreadOf(pick), linkOf),
+  });
+  const pictures: Picture[] = [
+    {
+      ...{ ...bars, id: 'rates', title: 'Requests a second', valueTitle: 'requests a second' },
+      note: runsNote,
+      ...compared(rows, rate, linkOf),
+    },
+    {
+      ...{ ...bars, id: 'gains', title: 'Gain over plain', valueTitle: 'gain over plain, %' },
+      note: 'Bars: more (or fewer) requests a second than plain, average of all runs. Error bars: 95 % confidence interval; where it spans 0, no difference was shown.',
+      ...compared(rows, gain, linkOf),
+    },
+    count('segments', 'TCP segments a reply', 'segments a reply', (one) => one.segmentsPerReply),
+    count(
+      'system-calls',
+      'System calls a request',
+      'system calls a request',
+      (one) => one.systemCallsPerRequest,
+    ),
+    count(
+      'processor',
+      'Server CPU time a request',
+      'µs a request',
+      (one) => one.serverMicrosecondsPerRequest,
+    ),
+    {
+      ...{ ...bars, id: 'peers', title: 'Against other servers', valueTitle: 'requests a second' },
+      note: runsNote,
+      ...compared(
+        rows.filter((row) => peersOf(row).length > 0),
+        rate,
+        linkOf,
+        (trial) => !isOurs(trial) || byName(trial) === 'batched',
+      ),
+    },
+  ];
+  return pictures.filter(({ series }) => series.length > 0);
+}
+
+const percentiles = [
+  ['50 %', 'p50'],
+  ['99 %', 'p99'],
+  ['99.9 %', 'p999'],
+] as const;
+
+function latencyPicture({ trials }: Row): Picture {
+  const series = trials.flatMap((trial): Series[] => {
+    const latency = trial.latencyMicroseconds;
+    if (latency === null) return [];
+    const values = percentiles.map(([, name]) => latency[name]);
+    const points = values.map((value) => ({ value, low: value, high: value }));
+    return [{ name: byName(trial), points }];
+  });
+  return {
+    id: 'latency',
+    title: 'Latency',
+    note: 'Time from sending a request to having its reply, all runs together: so many of the requests took at most so long.',
+    form: 'lines',
+    valueTitle: 'µs',
+    valueScale: 'logarithmic',
+    categoryTitle: 'share of requests',
+    categories: percentiles.map(([label]) => label),
+    series,
+  };
+}
+
+/** How requests a second grow with one dimension of the workload, all else being equal. */
+function scalingPicture(row: Row, rows: readonly Row[], by: 'depth' | 'connections'): Picture {
+  const fixed = (other: Row) => settingLabel({ ...other.workload, [by]: 0 });
+  const alike = rows.filter(
+    (other) => other.workload.link === row.workload.link && fixed(other) === fixed(row),
+  );
+  return {
+    id: `by-${by}`,
+    title: `Requests a second by ${by === 'depth' ? 'depth' : 'connections'}`,
+    note: 'Lines: average of all runs. Error bars: lowest and highest run.',
+    form: 'lines',
+    valueTitle: 'requests a second',
+    valueScale: 'linear',
+    categoryTitle: by === 'depth' ? 'requests in flight on a connection' : 'connections',
+    ...compared(
+      alike,
+      rate,
+      ({ workload }) => String(workload[by]),
+      () => true,
+    ),
+  };
+}
+
+function linkPictures(row: Row, rows: readonly Row[]): LinkPictures {
+  const scaling = (['depth', 'connections'] as const)
+    .map((by) => scalingPicture(row, rows, by))
+    .filter(({ categories }) => categories.length > 1);
+  const latency = latencyPicture(row);
+  return {
+    label: linkOf(row),
+    pictures: [...(latency.series.length > 0 ? [latency] : []), ...scaling],
+  };
+}
+
+/** The setting that most was measured in; of equals the deepest, with the fewest connections. */
+function mostMeasured(groups: readonly (readonly Row[])[]): number {
+  const measured = (rows: readonly Row[]) => rows.reduce((sum, row) => sum + row.trials.length, 0);
+  const [first] = groups.toSorted((a, b) => {
+    const [one, other] = [a[0]?.workload, b[0]?.workload];
+    if (one === undefined || other === undefined) return 0;
+    return (
+      measured(b) - measured(a) ||
+      kinds.indexOf(one.kind) - kinds.indexOf(other.kind) ||
+      other.depth - one.depth ||
+      one.connections - other.connections
+    );
+  });
+  return first === undefined ? 0 : groups.indexOf(first);
+}
+
+export function albumOf(results: Results): Album {
+  const rows = rowsOf(results);
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) {
+    const label = settingLabel(row.workload);
+    groups.set(label, [...(groups.get(label) ?? []), row]);
+  }
+  const settings = [...groups].map(([label, alike]): Setting => ({
+    label,
+    pictures: settingPictures(alike),
+    links: alike.map((row) => linkPictures(row, rows)),
+  }));
+  const opened = mostMeasured([...groups.values()]);
+  return { settings, opened, pictures: microPictures(results.micro) };
+}

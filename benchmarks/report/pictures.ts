@@ -1,0 +1,56 @@
+/**
+ * The pictures of the page as plain data: what is drawn, not how. The page's
+ * script makes charts of them.
+ */
+
+export interface Point {
+  readonly value: number;
+  /** Ends of the error bar; the value itself where there is none. */
+  readonly low: number;
+  readonly high: number;
+}
+
+export interface Series {
+  /** A strategy, a peer or a call: always drawn in the same colour. */
+  readonly name: string;
+  /** One a category; null where it was not measured. */
+  readonly points: readonly (Point | null)[];
+}
+
+export interface Picture {
+  /** Unique among the pictures that are shown together. */
+  readonly id: string;
+  readonly title: string;
+  /** What the bars, lines and error bars are. */
+  readonly note: string;
+  /** `rows` are bars that lie, for long names. */
+  readonly form: 'bars' | 'rows' | 'lines';
+  /** With its unit. */
+  readonly valueTitle: string;
+  readonly valueScale: 'linear' | 'logarithmic';
+  readonly categoryTitle: string;
+  readonly categories: readonly string[];
+  readonly series: readonly Series[];
+}
+
+/** Pictures of one link within a setting. */
+export interface LinkPictures {
+  readonly label: string;
+  readonly pictures: readonly Picture[];
+}
+
+/** Pictures of all that was measured with the same requests, depth, connections and headers. */
+export interface Setting {
+  readonly label: string;
+  /** Links side by side. */
+  readonly pictures: readonly Picture[];
+  readonly links: readonly LinkPictures[];
+}
+
+export interface Album {
+  readonly settings: readonly Setting[];
+  /** Which of them is shown first. */
+  readonly opened: number;
+  /** What belongs to no setting. */
+  readonly pictures: readonly Picture[];
+}
