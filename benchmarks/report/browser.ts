@@ -38,7 +38,8 @@ type Config = ChartConfiguration<'barWithErrorBars' | 'lineWithErrorBars', objec
 type Colour = (name: string) => string;
 
 /** The picture in words, for those who do not see it. */
-function inWords(picture: Picture, context: string): string {
+function inWords(picture: Picture): string {
+  const { title, context, valueTitle } = picture;
   const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
   const perCategory = picture.categories.map((category, index) => {
     const values = picture.series.flatMap(({ name, points }) => {
@@ -47,8 +48,8 @@ function inWords(picture: Picture, context: string): string {
     });
     return `${category}: ${values.join(', ')}.`;
   });
-  const heading = context === '' ? picture.title : `${picture.title}, ${context}`;
-  return `${heading}. In ${picture.valueTitle}. ${perCategory.join(' ')}`;
+  const heading = context === '' ? title : `${title}, ${context}`;
+  return `${heading}. In ${valueTitle}. ${perCategory.join(' ')}`;
 }
 
 /** Names that have no colour of their own take the others in turn. */
@@ -110,7 +111,14 @@ function configOf(picture: Picture, colour: Colour): Config {
     // Room for the ends of the error bars.
     grace: '4%',
     title: { display: true, text: picture.valueTitle, color: text },
-    ticks: { color: text },
+    ticks: {
+      color: text,
+      callback: (tick: number | string) => {
+        const digit = Number(tick) / 10 ** Math.floor(Math.log10(Number(tick)));
+        const labelled = picture.valueScale === 'linear' || [1, 2, 5].includes(Math.round(digit));
+        return labelled ? Number(tick).toLocaleString('en-US') : '';
+      },
+    },
     grid: { color: faint },
     border: { display: false },
   };
@@ -151,7 +159,7 @@ function configOf(picture: Picture, colour: Colour): Config {
 }
 
 /** A figure with its caption, and the canvas to draw on when it is in the page. */
-function figureOf(document: PageDocument, picture: Picture, context: string) {
+function figureOf(document: PageDocument, picture: Picture) {
   const figure = document.createElement('figure');
   const caption = document.createElement('figcaption');
   const title = document.createElement('h3');
@@ -160,16 +168,16 @@ function figureOf(document: PageDocument, picture: Picture, context: string) {
   const frame = document.createElement('div');
   const canvas = document.createElement('canvas');
   title.textContent = picture.title;
-  setting.textContent = context;
+  setting.textContent = picture.context;
   setting.setAttribute('class', 'context');
   note.textContent = picture.note.replaceAll(' %', '\u00a0%');
   canvas.setAttribute('role', 'img');
-  canvas.setAttribute('aria-label', inWords(picture, context));
-  frame.setAttribute('class', 'frame');
+  canvas.setAttribute('aria-label', inWords(picture));
+  frame.setAttribute('class', `frame ${picture.form}`);
   if (picture.form === 'rows') frame.style.height = `${5 + picture.categories.length * 2}rem`;
   frame.append(canvas);
   caption.append(title);
-  if (context !== '') caption.append(setting);
+  if (picture.context !== '') caption.append(setting);
   caption.append(note);
   figure.append(caption, frame);
   return { figure, canvas };
@@ -194,10 +202,10 @@ function start(window: PageWindow): void {
     return window.getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
-  function draw(place: string, pictures: readonly Picture[], context: string): void {
+  function draw(place: string, pictures: readonly Picture[]): void {
     const figures = pictures.map((picture) => ({
       picture,
-      ...figureOf(document, picture, context),
+      ...figureOf(document, picture),
     }));
     document.getElementById(place).replaceChildren(...figures.map(({ figure }) => figure));
     for (const { picture, canvas } of figures) {
@@ -211,9 +219,9 @@ function start(window: PageWindow): void {
     const setting = album.settings[Number(settingChoice.value)];
     const link = setting?.links[Number(linkChoice.value)];
     chosenLink = link?.label ?? '';
-    draw('setting-pictures', setting?.pictures ?? [], setting?.label ?? '');
-    draw('link-pictures', link?.pictures ?? [], `${link?.label ?? ''}, ${setting?.label ?? ''}`);
-    draw('other-pictures', album.pictures, '');
+    draw('setting-pictures', setting?.pictures ?? []);
+    draw('link-pictures', link?.pictures ?? []);
+    draw('other-pictures', album.pictures);
   }
 
   function offerLinks(): void {

@@ -66,28 +66,31 @@ function linkOf({ workload }: Row): string {
   return linkLabels[workload.link];
 }
 
-const bars = {
-  form: 'bars',
-  valueScale: 'linear',
-  categoryTitle: 'link',
-} as const;
-
-const runsNote = 'Bars: average of all runs. Error bars: lowest and highest run.';
+/** What the pictures of a setting have in common. */
+function linksSideBySide([row]: readonly Row[]) {
+  return {
+    context: row === undefined ? '' : settingLabel(row.workload),
+    note: 'Bars: average of all runs. Error bars: lowest and highest run.',
+    form: 'bars',
+    valueScale: 'linear',
+    categoryTitle: 'link',
+  } as const;
+}
 
 function settingPictures(rows: readonly Row[]): Picture[] {
+  const bars = linksSideBySide(rows);
   const count = (
     id: string,
     title: string,
     valueTitle: string,
     pick: (sample: Sample) => number | null,
   ) => ({
-    ...{ ...bars, id, title, valueTitle, note: runsNote },
+    ...{ ...bars, id, title, valueTitle },
     ...compared(rows, spreadOf(pick), linkOf),
   });
   const pictures: Picture[] = [
     {
       ...{ ...bars, id: 'rates', title: 'Requests a second', valueTitle: 'requests a second' },
-      note: runsNote,
       ...compared(rows, rate, linkOf),
     },
     {
@@ -110,7 +113,6 @@ function settingPictures(rows: readonly Row[]): Picture[] {
     ),
     {
       ...{ ...bars, id: 'peers', title: 'Against other servers', valueTitle: 'requests a second' },
-      note: runsNote,
       ...compared(
         rows.filter((row) => peersOf(row).length > 0),
         rate,
@@ -128,8 +130,8 @@ const percentiles = [
   ['99.9 %', 'p999'],
 ] as const;
 
-function latencyPicture({ trials }: Row): Picture {
-  const series = trials.flatMap((trial): Series[] => {
+function latencyPicture(row: Row): Picture {
+  const series = row.trials.flatMap((trial): Series[] => {
     const latency = trial.latencyMicroseconds;
     if (latency === null) return [];
     const values = percentiles.map(([, name]) => latency[name]);
@@ -139,6 +141,7 @@ function latencyPicture({ trials }: Row): Picture {
   return {
     id: 'latency',
     title: 'Latency',
+    context: `${linkOf(row)}, ${settingLabel(row.workload)}`,
     note: 'Time from sending a request to having its reply, all runs together: so many of the requests took at most so long.',
     form: 'lines',
     valueTitle: 'µs',
@@ -151,13 +154,13 @@ function latencyPicture({ trials }: Row): Picture {
 
 /** How requests a second grow with one dimension of the workload, all else being equal. */
 function scalingPicture(row: Row, rows: readonly Row[], by: 'depth' | 'connections'): Picture {
-  const fixed = (other: Row) => settingLabel({ ...other.workload, [by]: 0 });
-  const alike = rows.filter(
-    (other) => other.workload.link === row.workload.link && fixed(other) === fixed(row),
-  );
+  const contextOf = (one: Row) => `${linkOf(one)}, ${settingLabel(one.workload, by)}`;
+  const context = contextOf(row);
+  const alike = rows.filter((one) => contextOf(one) === context);
   return {
     id: `by-${by}`,
-    title: `Requests a second by ${by === 'depth' ? 'depth' : 'connections'}`,
+    title: `Requests a second by ${by}`,
+    context,
     note: 'Lines: average of all runs. Error bars: lowest and highest run.',
     form: 'lines',
     valueTitle: 'requests a second',

@@ -42,15 +42,14 @@ function counted(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }
 
-/** All of a workload but its link, as a phrase. */
-export function settingLabel(workload: Workload): string {
+/** All of a workload but its link, and but what varies, as a phrase. */
+export function settingLabel(workload: Workload, varies?: 'depth' | 'connections'): string {
   const { kind, connections, depth, headers, load } = workload;
-  const parts = [
+  return [
     kindLabels[kind],
-    counted(connections, 'connection'),
-    `depth ${depth}`,
+    ...(varies === 'connections' ? [] : [counted(connections, 'connection')]),
+    ...(varies === 'depth' ? [] : [`depth ${depth}`]),
     `${headersLabels[headers]} headers`,
-  ];
-  if (load !== 'nbdcork') parts.push(`load from ${load}`);
-  return parts.join(', ');
+    ...(load === 'nbdcork' ? [] : [`load from ${load}`]),
+  ].join(', ');
 }

@@ -16,6 +16,7 @@ function byPieces(micro: readonly MicroTrial[]): Picture {
   return {
     id: 'micro-pieces',
     title: 'A call by pieces of its vector',
+    context: '',
     note: `Lines: nanoseconds a call. ${note}`,
     form: 'lines',
     valueTitle: 'ns a call',
@@ -37,6 +38,7 @@ function alone(micro: readonly MicroTrial[]): Picture {
   return {
     id: 'micro-calls',
     title: 'Calls and codecs alone',
+    context: '',
     note: `Bars: nanoseconds a call. ${note}`,
     form: 'rows',
     valueTitle: 'ns a call',

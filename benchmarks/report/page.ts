@@ -21,7 +21,7 @@ async function libraryScript(name: string, file: string): Promise<string> {
 }
 
 /** Text that is safe between script tags, whatever strings are in the value. */
-export function scriptJson(value: unknown): string {
+function scriptJson(value: unknown): string {
   return JSON.stringify(value).replaceAll('<', String.raw`\u003c`);
 }
 

@@ -21,6 +21,8 @@ export interface Picture {
   /** Unique among the pictures that are shown together. */
   readonly id: string;
   readonly title: string;
+  /** Which workload, and link, it is of; empty where there is none. */
+  readonly context: string;
   /** What the bars, lines and error bars are. */
   readonly note: string;
   /** `rows` are bars that lie, for long names. */

@@ -47,13 +47,15 @@ figure {
   background: var(--card); border: 1px solid var(--line); border-radius: .5rem;
 }
 .frame { position: relative; height: 22rem; margin-top: auto; min-width: 0; }
+.frame.rows { margin-top: 0; }
 .scroll { overflow-x: auto; margin-top: .75rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
-table { border-collapse: collapse; width: 100%; font-size: .875rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .75rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; font-size: .8125rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .4rem .6rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }
 thead th { border-top: 0; vertical-align: bottom; color: var(--quiet); font-weight: 600; }
 tbody th { font-weight: 500; }
-.right { text-align: right; white-space: nowrap; }
-td span { display: block; color: var(--quiet); font-size: .8125rem; }
+.right { text-align: right; }
+td.right { white-space: nowrap; }
+td span { display: block; color: var(--quiet); font-size: .75rem; }
 td span:first-child { color: inherit; font-size: inherit; }
 td span:first-child:not(:last-child) { font-weight: 600; }
 .faster { background: var(--faster-tint); }

@@ -59,6 +59,14 @@ export function pythonWithNbd(t: TestContext): string | undefined {
   return found;
 }
 
+/** A browser of the Chromium family: the one in NBDCORK_CHROMIUM, or the first on the PATH. */
+export function chromiumPath(t: TestContext): string | undefined {
+  const names = ['chromium', 'chromium-browser', 'google-chrome'];
+  const found = process.env['NBDCORK_CHROMIUM'] ?? names.flatMap(pathsOf)[0];
+  if (found === undefined) unavailable(t, `not installed: ${names.join(' or ')}`);
+  return found;
+}
+
 /** Tracing another process may be forbidden, in containers above all. */
 export function needsStrace(t: TestContext): boolean {
   if (!needs(t, 'strace')) return false;

@@ -22,7 +22,7 @@ export function ours(strategy: Strategy): Contender {
   return { type: 'strategy', strategy };
 }
 
-export const nbdkit: Contender = { type: 'peer', name: 'nbdkit', version: '1.42.3' };
+const nbdkit: Contender = { type: 'peer', name: 'nbdkit', version: '1.42.3' };
 
 export function sample(requestsPerSecond: number, more: Partial<Sample> = {}): Sample {
   return {
