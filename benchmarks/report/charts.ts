@@ -95,7 +95,7 @@ function settingPictures(rows: readonly Row[]): Picture[] {
     },
     {
       ...{ ...bars, id: 'gains', title: 'Gain over plain', valueTitle: 'gain over plain, %' },
-      note: 'Bars: more (or fewer) requests a second than plain, average of all runs. Error bars: 95 % confidence interval; where it spans 0, no difference was shown.',
+      note: 'Bars: more (or fewer) requests a second than plain, average of all runs. Error bars: its 95 % confidence interval.',
       ...compared(rows, gain, linkOf),
     },
     count('segments', 'TCP segments a reply', 'segments a reply', (one) => one.segmentsPerReply),

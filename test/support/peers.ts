@@ -62,7 +62,8 @@ export function pythonWithNbd(t: TestContext): string | undefined {
 /** A browser of the Chromium family: the one in NBDCORK_CHROMIUM, or the first on the PATH. */
 export function chromiumPath(t: TestContext): string | undefined {
   const names = ['chromium', 'chromium-browser', 'google-chrome'];
-  const found = process.env['NBDCORK_CHROMIUM'] ?? names.flatMap(pathsOf)[0];
+  const chosen = process.env['NBDCORK_CHROMIUM'] ?? '';
+  const found = chosen === '' ? names.flatMap(pathsOf)[0] : chosen;
   if (found === undefined) unavailable(t, `not installed: ${names.join(' or ')}`);
   return found;
 }
