@@ -52,22 +52,26 @@ function inWords(picture: Picture): string {
   return `${heading}. In ${valueTitle}. ${perCategory.join(' ')}`;
 }
 
-/** Names that have no colour of their own take the others in turn. */
-function colourOf(name: string, others: string[], colour: Colour): string {
-  const own = colour(`--series-${name}`);
-  if (own !== '') return own;
-  if (!others.includes(name)) others.push(name);
-  return colour(`--other-${(others.indexOf(name) % 6) + 1}`);
+/** Names that have no colour of their own take the others in turn, the same ones in every picture. */
+function seriesColours(album: Album, colour: Colour): Colour {
+  const own = (name: string) => colour(`--series-${name}`);
+  const pictures = [...album.settings.flatMap((setting) => setting.pictures), ...album.pictures];
+  const names = pictures.flatMap(({ series }) => series.map(({ name }) => name));
+  const others = [...new Set(names)].filter((name) => own(name) === '');
+  return (name) => own(name) || colour(`--other-${(others.indexOf(name) % 6) + 1}`);
 }
 
-function datasetsOf(picture: Picture, colour: Colour): Config['data']['datasets'] {
+function datasetsOf(
+  picture: Picture,
+  colour: Colour,
+  ofSeries: Colour,
+): Config['data']['datasets'] {
   const shapes = ['circle', 'rect', 'triangle', 'rectRot', 'rectRounded', 'star'] as const;
   const text = colour('--text');
   const flat = picture.form === 'rows';
   const lines = picture.form === 'lines';
-  const others: string[] = [];
   return picture.series.map(({ name, points }, index) => {
-    const own = colourOf(name, others, colour);
+    const own = ofSeries(name);
     return {
       label: name,
       data: points.map((point) => {
@@ -94,7 +98,7 @@ function datasetsOf(picture: Picture, colour: Colour): Config['data']['datasets'
   });
 }
 
-function configOf(picture: Picture, colour: Colour): Config {
+function configOf(picture: Picture, colour: Colour, ofSeries: Colour): Config {
   const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
   const text = colour('--text');
   const faint = colour('--line');
@@ -126,7 +130,7 @@ function configOf(picture: Picture, colour: Colour): Config {
   const lines = picture.form === 'lines';
   return {
     type: lines ? 'lineWithErrorBars' : 'barWithErrorBars',
-    data: { labels: [...picture.categories], datasets: datasetsOf(picture, colour) },
+    data: { labels: [...picture.categories], datasets: datasetsOf(picture, colour, ofSeries) },
     options: {
       animation: false,
       maintainAspectRatio: false,
@@ -142,6 +146,12 @@ function configOf(picture: Picture, colour: Colour): Config {
           labels: { color: text, usePointStyle: lines, boxWidth: 12, boxHeight: lines ? 7 : 12 },
         },
         tooltip: {
+          backgroundColor: colour('--card'),
+          titleColor: text,
+          bodyColor: text,
+          borderColor: faint,
+          borderWidth: 1,
+          boxPadding: 4,
           callbacks: {
             label: ({ dataset, datasetIndex, dataIndex }) => {
               const point = picture.series[datasetIndex]?.points[dataIndex];
@@ -202,6 +212,8 @@ function start(window: PageWindow): void {
     return window.getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   }
 
+  const ofSeries = seriesColours(album, colour);
+
   function draw(place: string, pictures: readonly Picture[]): void {
     const figures = pictures.map((picture) => ({
       picture,
@@ -209,7 +221,7 @@ function start(window: PageWindow): void {
     }));
     document.getElementById(place).replaceChildren(...figures.map(({ figure }) => figure));
     for (const { picture, canvas } of figures) {
-      charts.push(new Chart(canvas, configOf(picture, colour)));
+      charts.push(new Chart(canvas, configOf(picture, colour, ofSeries)));
     }
   }
 
@@ -256,6 +268,6 @@ function start(window: PageWindow): void {
 /** The script of the page. */
 export const browserScript = `(() => {
 'use strict';
-${[inWords, colourOf, datasetsOf, configOf, figureOf, start].map(String).join('\n')}
+${[inWords, seriesColours, datasetsOf, configOf, figureOf, start].map(String).join('\n')}
 start(window);
 })();`;

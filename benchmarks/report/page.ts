@@ -98,7 +98,7 @@ function picturesHtml(album: Album): string {
   return `<section>
 <h2 id="pictures">Pictures</h2>
 <noscript><p>The pictures are drawn by a script. Every figure is in the tables too.</p></noscript>
-<form id="choices" class="choices" autocomplete="off">
+<form id="choices" class="choices" autocomplete="off" hidden>
 <label>workload <select id="setting">${options.join('')}</select></label>
 <label>link, for latency and scaling <select id="link"></select></label>
 </form>

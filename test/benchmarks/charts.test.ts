@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { albumOf } from '../../benchmarks/report/charts.js';
+import type { Picture } from '../../benchmarks/report/pictures.js';
+import type { Workload } from '../../benchmarks/results.js';
+import { ours, results, sample, trial, workload } from './support/results.js';
+
+/** A trial of `plain` that varies from the others in its workload. */
+function plain(varied: Partial<Workload>, ...rates: number[]) {
+  return trial(ours('plain'), {
+    workload: { ...workload, ...varied },
+    samples: rates.map((rate) => sample(rate)),
+  });
+}
+
+function pictureOf(pictures: readonly Picture[] | undefined, id: string): Picture {
+  const picture = pictures?.find((one) => one.id === id);
+  assert.ok(picture !== undefined, `no picture ${id}`);
+  return picture;
+}
+
+describe('the pictures of a run', () => {
+  const album = albumOf({
+    ...results,
+    trials: [
+      plain({ depth: 64 }, 40_000, 42_000),
+      plain({ depth: 1 }, 10_000),
+      plain({ depth: 16 }, 30_000),
+      plain({ connections: 8 }, 80_000, 88_000),
+      plain({ link: 'unix', depth: 64 }, 50_000),
+      plain({ kind: 'read-64k', depth: 1 }, 5_000),
+    ],
+  });
+  const opened = album.settings[album.opened];
+
+  it('open with the workload that was measured on most links, if equal the deepest', () => {
+    assert.equal(opened?.label, '4 KiB reads, 1 connection, depth 64, simple headers');
+    const shallow = plain({ depth: 1 }, 1);
+    const deep = plain({ depth: 64, link: 'unix' }, 1);
+    const many = plain({ depth: 64, connections: 8 }, 1);
+    const equals = albumOf({ ...results, trials: [shallow, many, deep] });
+    assert.equal(equals.settings[equals.opened]?.label, opened.label);
+  });
+
+  it('show the links side by side, the average between the lowest and the highest run', () => {
+    const { categories, series } = pictureOf(opened?.pictures, 'rates');
+    assert.deepEqual(categories, ['Unix socket', 'TCP, loopback']);
+    assert.deepEqual(series, [
+      {
+        name: 'plain',
+        points: [
+          { value: 50_000, low: 50_000, high: 50_000 },
+          { value: 41_000, low: 40_000, high: 42_000 },
+        ],
+      },
+    ]);
+  });
+
+  it('show how a link scales with depth, and with connections, all else being equal', () => {
+    const tcp = opened?.links.find(({ label }) => label === 'TCP, loopback');
+    const byDepth = pictureOf(tcp?.pictures, 'by-depth');
+    assert.equal(byDepth.context, 'TCP, loopback, 4 KiB reads, 1 connection, simple headers');
+    assert.deepEqual(byDepth.categories, ['1', '16', '64']);
+    const values = byDepth.series[0]?.points.map((point) => point?.value);
+    assert.deepEqual(values, [10_000, 30_000, 41_000]);
+    const byConnections = pictureOf(tcp?.pictures, 'by-connections');
+    assert.equal(byConnections.context, 'TCP, loopback, 4 KiB reads, depth 64, simple headers');
+    assert.deepEqual(byConnections.categories, ['1', '8']);
+  });
+
+  it('show no line through a single point', () => {
+    const unix = opened?.links.find(({ label }) => label === 'Unix socket');
+    assert.deepEqual(unix?.pictures, []);
+  });
+
+  it('show nothing that was not measured', () => {
+    assert.deepEqual(
+      opened?.pictures.map(({ id }) => id),
+      ['rates'],
+    );
+  });
+
+  it('show gains in percent with their confidence interval, but none of plain', () => {
+    const { settings, opened: first } = albumOf(results);
+    const { series } = pictureOf(settings[first]?.pictures, 'gains');
+    assert.deepEqual(series, [
+      { name: 'cork', points: [{ value: -11.1, low: -12.8, high: -9.4 }] },
+      { name: 'batched', points: [{ value: 85.3, low: 82.1, high: 88.4 }] },
+    ]);
+  });
+
+  it('leave a gap where a call was not measured, and keep errors off the zero of their axis', () => {
+    const micro = [
+      { name: 'send', pieces: 2, nanosecondsPerCall: 200, nanosecondsError: 300 },
+      { name: 'sendmsg', pieces: 2, nanosecondsPerCall: 900, nanosecondsError: 100 },
+      { name: 'sendmsg', pieces: 16, nanosecondsPerCall: 1900, nanosecondsError: 100 },
+    ];
+    const { categories, series } = pictureOf(
+      albumOf({ ...results, micro }).pictures,
+      'micro-pieces',
+    );
+    assert.deepEqual(categories, ['2', '16']);
+    assert.deepEqual(series, [
+      { name: 'send', points: [{ value: 200, low: 20, high: 500 }, null] },
+      {
+        name: 'sendmsg',
+        points: [
+          { value: 900, low: 800, high: 1000 },
+          { value: 1900, low: 1800, high: 2000 },
+        ],
+      },
+    ]);
+  });
+});
