@@ -1,9 +1,10 @@
 /** "Request types": what each command does, with every kind of headers and connection. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { NbdError, type Backend } from '../../lib/index.js';
 import { headerKinds } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
-import { cmd, cmdFlag } from '../support/numbers.js';
+import { cmd, cmdFlag, err } from '../support/numbers.js';
 import { places, serve } from '../support/serving.js';
 
 const size = 300_000;
@@ -220,6 +221,31 @@ describe('the DF flag', () => {
       const client = await (await serve(t, { exports: { '': newDisk() } })).open(headers);
       const fields = { type: cmd.read, offset: 3, length: 65_536, flags: cmdFlag.df };
       assert.ok((await client.call(fields)).data.equals(content.subarray(3, 65_539)));
+    });
+  }
+});
+
+describe('FAST_ZERO that would be slow', () => {
+  for (const headers of headerKinds) {
+    test(`is ENOTSUP with ${headers} headers, and the same request without it is not`, async (t) => {
+      const disk = newDisk();
+      const backend: Backend = {
+        size,
+        read: (offset, length) => disk.read(offset, length),
+        write: (offset, data, options) => disk.write(offset, data, options),
+        writeZeroes: (offset, length, options) => {
+          if (options.fast) throw new NbdError('ENOTSUP', 'Zeros are written like other bytes.');
+          return disk.writeZeroes(offset, length, options);
+        },
+      };
+      const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+      const request = { type: cmd.writeZeroes, offset: 100, length: 5000 };
+      for (const flags of [cmdFlag.fastZero, cmdFlag.fastZero | cmdFlag.noHole]) {
+        assert.equal((await client.call({ ...request, flags })).error, err.ENOTSUP);
+      }
+      assert.ok(disk.bytes.equals(content), 'nothing was changed');
+      assert.equal((await client.call(request)).error, 0);
+      assert.ok(disk.bytes.subarray(100, 5100).equals(Buffer.alloc(5000)));
     });
   }
 });
