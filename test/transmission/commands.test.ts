@@ -168,6 +168,36 @@ for (const place of places) {
   }
 }
 
+// "With extended headers, the flag MUST be set for NBD_CMD_WRITE", but QEMU 10.0 leaves it off.
+describe('WRITE without PAYLOAD_LEN', () => {
+  for (const length of [1, 4096, 100_000]) {
+    test(`has its payload all the same, of ${length} bytes`, async (t) => {
+      const disk = newDisk();
+      const client = await (await serve(t, { exports: { '': disk } })).open('extended');
+      const payload = pattern(length, 5);
+      for (const [index, flags] of [0, cmdFlag.fua].entries()) {
+        const offset = 1000 + index * length;
+        const write = client.request({ type: cmd.write, offset, payload, flags });
+        const read = client.request({ type: cmd.read, offset, length });
+        const written = await client.reply();
+        assert.deepEqual([written.cookie, written.error], [write, 0]);
+        const reply = await client.reply();
+        assert.equal(reply.cookie, read);
+        assert.ok(reply.data.equals(payload));
+      }
+    });
+  }
+
+  test('closes the connection where it is longer than any payload', async (t) => {
+    const disk = newDisk();
+    const client = await (await serve(t, { exports: { '': disk } })).open('extended');
+    client.request({ type: cmd.write, length: 2n ** 40n, flags: 0 });
+    assert.equal((await client.reply()).error, err.ENOSPC);
+    assert.equal((await client.closed).length, 0);
+    assert.deepEqual(disk.calls, []);
+  });
+});
+
 describe('ranges beyond 4 GiB', () => {
   const far = 2 ** 53 - 1 - 100;
   const disk = { size: 2 ** 53 - 1 };

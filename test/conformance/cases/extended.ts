@@ -57,16 +57,6 @@ export const extended: readonly Case[] = [
     }),
   },
   {
-    section: 'NBD_CMD_FLAG_PAYLOAD_LEN',
-    level: 'SHOULD',
-    title: 'WRITE without PAYLOAD_LEN has no payload, and fails',
-    check: extendedOnly(async (client) => {
-      const fields = { type: cmd.write, offset: scratch, length: 512, flags: 0 };
-      assert.notEqual((await client.call(fields)).error, 0);
-      await goesOn(client);
-    }),
-  },
-  {
     section: 'Request message',
     level: 'SHOULD',
     title: 'effect lengths have 64 bits: 2^32 + 512 bytes are past the end',
