@@ -48,6 +48,47 @@ describe('nbdinfo', () => {
     assert.equal((await run(t, 'nbdinfo', ['--can', 'write', uri])).status, 2);
   });
 
+  test('tells all of an export in JSON', async (t) => {
+    if (!needs(t, 'nbdinfo')) return;
+    const { uri } = await serve(t, ['--port', '0', '--description', 'a=the first', 'a=memory:1M']);
+    const shown = JSON.parse(await succeed(t, 'nbdinfo', ['--json', uri])) as {
+      readonly exports: readonly Readonly<Record<string, unknown>>[];
+    };
+    assert.equal(shown.exports.length, 1);
+    const expected = {
+      'export-name': 'a',
+      description: 'the first',
+      'export-size': 2 ** 20,
+      contexts: ['base:allocation'],
+      is_read_only: false,
+      is_rotational: false,
+      can_df: true,
+      can_fast_zero: true,
+      block_size_minimum: 1,
+      block_size_preferred: 4096,
+      block_size_maximum: 2 ** 25,
+    };
+    for (const [key, value] of Object.entries(expected)) {
+      assert.deepEqual(shown.exports[0]?.[key], value, key);
+    }
+  });
+
+  test('is told what can be done, and what cannot', async (t) => {
+    if (!needs(t, 'nbdinfo')) return;
+    const { uri } = await serve(t, ['--port', '0', 'memory:1M']);
+    const readOnly = await serve(t, ['--port', '0', '--read-only', 'memory:1M']);
+    const always = ['cache', 'df', 'multi-conn', 'read', 'structured reply'];
+    const writing = ['fast-zero', 'flush', 'fua', 'trim', 'write', 'zero'];
+    for (const ability of [...always, ...writing]) {
+      await succeed(t, 'nbdinfo', ['--can', ability, uri]);
+      const { status } = await run(t, 'nbdinfo', ['--can', ability, readOnly.uri]);
+      assert.equal(status, writing.includes(ability) ? 2 : 0, ability);
+    }
+    for (const what of ['rotational', 'tls', 'read-only']) {
+      assert.equal((await run(t, 'nbdinfo', ['--is', what, uri])).status, 2, what);
+    }
+  });
+
   // libnbd passes a listening socket, as systemd does.
   for (const stdio of [['--stdio'], []]) {
     test(`starts the server: nbdinfo -- [ ${['serve', ...stdio].join(' ')} ]`, async (t) => {
@@ -63,6 +104,21 @@ describe('nbdinfo', () => {
     const uri = await listenBeforePipes(t, await randomDisk(t));
     assert.equal(await succeed(t, 'nbdinfo', ['--size', uri]), `${diskBytes}\n`);
   });
+});
+
+test('nbdsh runs its statements', async (t) => {
+  const python = pythonWithNbd(t);
+  if (python === undefined) return;
+  const { uri } = await serve(t, ['--port', '0', 'memory:1M']);
+  const statements = [
+    'h.pwrite(b"x" * 1000, 5000, nbd.CMD_FLAG_FUA)',
+    'h.zero(500, 5000, nbd.CMD_FLAG_NO_HOLE)',
+    'h.flush()',
+    'print(h.pread(1002, 4999) == bytes(501) + b"x" * 500 + bytes(1))',
+  ];
+  // What the script nbdsh does, with a Python that has the module.
+  const args = ['-m', 'nbd', '-u', uri, ...statements.flatMap((statement) => ['-c', statement])];
+  assert.equal(await succeed(t, python, args), 'True\n');
 });
 
 /** Run Python code on a copy of the disk, and compare the served one afterwards. */

@@ -28,6 +28,20 @@ const commands = [
   'read -P 0x77 4M 256k',
   'read -P 0x78 5M 256k',
   'flush',
+  'writev -P 0x21 6M 4k 8k 512',
+  'readv -P 0x21 6M 512 12k',
+  'aio_read -P 0x21 6M 12k 512',
+  'aio_flush',
+  'aio_write -z 6M 8k',
+  'aio_flush',
+  'read -P 0 6M 8k',
+  'read -P 0x21 6299648 4608',
+  'write -z -n 7M 64k', // FAST_ZERO
+  'read -P 0 7M 64k',
+  'write -f -z -u 7M 4k',
+  'length',
+  'map',
+  'alloc 0 8M',
 ];
 
 function qemuIo(uri: string, lines: readonly string[]): string[] {
