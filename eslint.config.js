@@ -78,4 +78,8 @@ export default defineConfig(
       ],
     },
   },
+  {
+    files: ['test/conformance/**/*.ts'],
+    rules: forbidImports(String.raw`/lib/`, 'All servers are judged alike: by their bytes.'),
+  },
 );

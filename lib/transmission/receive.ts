@@ -123,9 +123,7 @@ export class Receiver {
   private begin(bytes: Uint8Array, at: number, end: number): number {
     const { request, dispatcher } = this;
     const error = this.rules.check(request);
-    const hasPayload = this.extended
-      ? (request.flags & CommandFlag.payloadLength) !== 0
-      : request.type === Command.write;
+    const hasPayload = this.hasPayload(request);
     if (error !== ErrorNumber.ok) {
       if (hasPayload) this.beginSkip(error);
       else this.refuse(error);
@@ -143,6 +141,14 @@ export class Receiver {
       this.beginPayload();
     }
     return at;
+  }
+
+  /**
+   * "The write command always sends a payload". With extended headers the flag
+   * "MUST be set" for it, but QEMU's client (10.0) leaves it off.
+   */
+  private hasPayload({ type, flags }: Request): boolean {
+    return type === Command.write || (this.extended && (flags & CommandFlag.payloadLength) !== 0);
   }
 
   private beginPayload(): void {

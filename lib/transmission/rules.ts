@@ -75,7 +75,6 @@ export class Rules {
   /** The largest size that the client has known: below it, ENOSPC says that the disk has shrunk. */
   private sizeKnown: number;
   private readonly requestBytesMax: number;
-  private readonly extended: boolean;
   private readonly chunked: boolean;
   private readonly contextCount: number;
 
@@ -85,7 +84,6 @@ export class Rules {
     this.alignment = agreement.minimumBytes;
     this.sizeKnown = agreement.backend.size;
     this.requestBytesMax = agreement.requestBytesMax;
-    this.extended = agreement.headers === HeaderKind.extended;
     this.chunked = agreement.headers !== HeaderKind.simple;
     this.contextCount = agreement.contexts.length;
   }
@@ -120,8 +118,8 @@ export class Rules {
       return ErrorNumber.EINVAL;
     }
     if (type === Command.read) return this.checkRead(length);
-    if (type === Command.write) return this.checkWrite(request);
-    return ErrorNumber.ok;
+    const isTooLong = type === Command.write && length > this.requestBytesMax;
+    return isTooLong ? ErrorNumber.EINVAL : ErrorNumber.ok;
   }
 
   /** For a payload that was under way: the disk may have shrunk meanwhile. */
@@ -159,12 +157,5 @@ export class Rules {
 
   private checkFilter(length: number): number {
     return isFilterLength(length, this.contextCount) ? ErrorNumber.ok : ErrorNumber.EINVAL;
-  }
-
-  private checkWrite(request: Request): number {
-    if (request.length > this.requestBytesMax) return ErrorNumber.EINVAL;
-    // "With extended headers, the flag MUST be set for NBD_CMD_WRITE".
-    const hasPayload = !this.extended || (request.flags & CommandFlag.payloadLength) !== 0;
-    return hasPayload ? ErrorNumber.ok : ErrorNumber.EINVAL;
   }
 }

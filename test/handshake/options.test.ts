@@ -1,9 +1,9 @@
 /** The other options, and options that are none. */
 import assert from 'node:assert/strict';
-import { describe, test } from 'node:test';
+import { describe, test, type TestContext } from 'node:test';
 import type { ServerOptions } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
-import { ByteClient, goData, optionBytes } from '../support/byte-client.js';
+import { ByteClient, goData, optionBytes, type OptionReply } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, opt, rep, u32 } from '../support/numbers.js';
 import { places, serve, turn, until } from '../support/serving.js';
@@ -98,6 +98,36 @@ describe('an option that is not known', () => {
       });
     }
   }
+});
+
+describe('an option that is refused', () => {
+  const anyOption = [...Object.values(opt), 0, 4, 99].filter(
+    (type) => type !== opt.exportName && type !== opt.abort,
+  );
+  /** What no option takes but those that are not known, and what some take. */
+  const contents = [Buffer.alloc(3, 0xff), goData('nowhere'), Buffer.alloc(70_000), noData];
+
+  async function refusals(t: TestContext): Promise<OptionReply[]> {
+    const client = await haggling(t);
+    const found: OptionReply[] = [];
+    for (const type of anyOption) {
+      for (const data of contents) {
+        const last = (await client.option(type, data)).at(-1);
+        if (last !== undefined && last.type !== rep.ack) found.push(last);
+      }
+    }
+    assert.ok(found.length > 2 * anyOption.length);
+    return found;
+  }
+
+  test('every error says in words what was wrong', async (t) => {
+    for (const { data } of await refusals(t)) assert.match(data.toString(), /\w{2,} \w{2,}.*\.$/s);
+  });
+
+  test('no option is refused for the platform', async (t) => {
+    const platform = 0x80000004;
+    assert.ok((await refusals(t)).every(({ type }) => type !== platform));
+  });
 });
 
 describe('the length of an option', () => {

@@ -194,6 +194,18 @@ describe('with TLS on, a client without', () => {
     }
   }
 
+  test('gets by extended headers what needs it, after TLS', async (t) => {
+    const client = await greeted(await serve(t, options('on')));
+    const [refused] = await types(client, opt.go, goData('secret'));
+    assert.equal(refused, rep.errTlsReqd);
+    const secured = await startTls(client, trusting());
+    await secured.choose('extended', 'secret', ['base:allocation']);
+    const { data } = await secured.call({ type: cmd.read, offset: 5, length: 40_000 });
+    assert.ok(data.equals(pattern(50_000, 7).subarray(5, 40_005)));
+    assert.equal((await secured.call({ type: cmd.blockStatus, length: 50_000 })).error, 0);
+    assert.deepEqual(secured.lastStatus, [{ id: secured.contextIds[0], extents: [[50_000n, 0n]] }]);
+  });
+
   test('is closed at EXPORT_NAME of what needs it', async (t) => {
     const log = new Log();
     const client = await greeted(await serve(t, options('on', { logger: log })));

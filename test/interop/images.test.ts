@@ -67,6 +67,17 @@ for (const place of ['TCP', 'a Unix socket']) {
       });
     }
 
+    test('nbdcopy uses several connections, each with several requests', async (t) => {
+      if (!needs(t, 'nbdcopy', 'mke2fs', 'e2fsck', 'cmp')) return;
+      const image = await makeImage(t);
+      const { uri } = await serveAt(t, place, `memory:${imageBytes}`);
+      const several = ['--connections=4', '--requests=16', '--request-size=32768'];
+      const taken = join(await temporaryFolder(t), 'taken.img');
+      await succeed(t, 'nbdcopy', [...several, '--flush', image, uri]);
+      await succeed(t, 'nbdcopy', [...several, uri, taken]);
+      await succeed(t, 'cmp', [image, taken]);
+    });
+
     test('qemu-img compare agrees', async (t) => {
       if (!needs(t, 'qemu-img', 'mke2fs', 'e2fsck')) return;
       const image = await makeImage(t);

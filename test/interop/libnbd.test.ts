@@ -7,6 +7,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { temporaryFolder } from '../support/folder.js';
 import { needs, pythonWithNbd, run, succeed } from '../support/peers.js';
 import { programPath, serve } from '../support/program.js';
+import { commands, everything, program } from './support/libnbd.js';
 import { betweenPipes, listenBeforePipes } from './support/pipes.js';
 
 const diskBytes = 3 * 2 ** 20;
@@ -47,6 +48,47 @@ describe('nbdinfo', () => {
     assert.equal((await run(t, 'nbdinfo', ['--can', 'write', uri])).status, 2);
   });
 
+  test('tells all of an export in JSON', async (t) => {
+    if (!needs(t, 'nbdinfo')) return;
+    const { uri } = await serve(t, ['--port', '0', '--description', 'a=the first', 'a=memory:1M']);
+    const shown = JSON.parse(await succeed(t, 'nbdinfo', ['--json', uri])) as {
+      readonly exports: readonly Readonly<Record<string, unknown>>[];
+    };
+    assert.equal(shown.exports.length, 1);
+    const expected = {
+      'export-name': 'a',
+      description: 'the first',
+      'export-size': 2 ** 20,
+      contexts: ['base:allocation'],
+      is_read_only: false,
+      is_rotational: false,
+      can_df: true,
+      can_fast_zero: true,
+      block_size_minimum: 1,
+      block_size_preferred: 4096,
+      block_size_maximum: 2 ** 25,
+    };
+    for (const [key, value] of Object.entries(expected)) {
+      assert.deepEqual(shown.exports[0]?.[key], value, key);
+    }
+  });
+
+  test('is told what can be done, and what cannot', async (t) => {
+    if (!needs(t, 'nbdinfo')) return;
+    const { uri } = await serve(t, ['--port', '0', 'memory:1M']);
+    const readOnly = await serve(t, ['--port', '0', '--read-only', 'memory:1M']);
+    const always = ['cache', 'df', 'multi-conn', 'read', 'structured reply'];
+    const writing = ['fast-zero', 'flush', 'fua', 'trim', 'write', 'zero'];
+    for (const ability of [...always, ...writing]) {
+      await succeed(t, 'nbdinfo', ['--can', ability, uri]);
+      const { status } = await run(t, 'nbdinfo', ['--can', ability, readOnly.uri]);
+      assert.equal(status, writing.includes(ability) ? 2 : 0, ability);
+    }
+    for (const what of ['rotational', 'tls', 'read-only']) {
+      assert.equal((await run(t, 'nbdinfo', ['--is', what, uri])).status, 2, what);
+    }
+  });
+
   // libnbd passes a listening socket, as systemd does.
   for (const stdio of [['--stdio'], []]) {
     test(`starts the server: nbdinfo -- [ ${['serve', ...stdio].join(' ')} ]`, async (t) => {
@@ -64,111 +106,20 @@ describe('nbdinfo', () => {
   });
 });
 
-/** The disk is in DISK, the connected handle in h. */
-const commands: readonly (readonly [name: string, code: string])[] = [
-  ['pread', 'assert h.pread(5000, 12345) == DISK[12345:17345]'],
-  ['pread of everything', 'assert h.pread(SIZE, 0) == DISK'],
-  [
-    'pread_structured',
-    `
-got = bytearray(100000)
-def chunk(data, offset, status, error):
-    assert status == nbd.READ_DATA
-    got[offset - 777:offset - 777 + len(data)] = data
-h.pread_structured(100000, 777, chunk)
-assert got == DISK[777:100777]`,
-  ],
-  [
-    'pwrite',
-    `
-h.pwrite(b'pattern!' * 1000, 4321)
-DISK[4321:12321] = b'pattern!' * 1000
-assert h.pread(SIZE, 0) == DISK`,
-  ],
-  [
-    'pwrite with FUA',
-    `
-assert h.can_fua()
-h.pwrite(b'fua' * 300, 999999, nbd.CMD_FLAG_FUA)
-DISK[999999:1000899] = b'fua' * 300
-assert h.pread(SIZE, 0) == DISK`,
-  ],
-  [
-    'pwrite and pread of 2 MiB',
-    `
-h.pwrite(DISK[:2 << 20], SIZE - (2 << 20))
-DISK[SIZE - (2 << 20):] = DISK[:2 << 20]
-assert h.pread(SIZE, 0) == DISK`,
-  ],
-  ['flush', 'assert h.can_flush(); h.flush()'],
-  [
-    'trim',
-    `
-assert h.can_trim()
-h.trim(65536, 131072)
-h.trim(4096, 0, nbd.CMD_FLAG_FUA)
-after = h.pread(SIZE, 0)
-assert after[4096:131072] == DISK[4096:131072]
-assert after[196608:] == DISK[196608:]
-DISK[:] = after`,
-  ],
-  [
-    'zero',
-    `
-assert h.can_zero()
-h.zero(100001, 300000)
-DISK[300000:400001] = bytes(100001)
-h.zero(70000, 500000, nbd.CMD_FLAG_NO_HOLE | nbd.CMD_FLAG_FUA)
-DISK[500000:570000] = bytes(70000)
-assert h.pread(SIZE, 0) == DISK`,
-  ],
-  ['cache', 'assert h.can_cache(); h.cache(1 << 20, 4096); assert h.pread(SIZE, 0) == DISK'],
-  [
-    'many requests at once',
-    `
-buffers = [nbd.Buffer(4096) for _ in range(256)]
-cookies = [h.aio_pread(buffer, i * 4096) for i, buffer in enumerate(buffers)]
-while h.aio_in_flight() > 0:
-    h.poll(-1)
-assert all(h.aio_command_completed(cookie) for cookie in cookies)
-for i, buffer in enumerate(buffers):
-    assert buffer.to_bytearray() == DISK[i * 4096:(i + 1) * 4096]`,
-  ],
-  [
-    'requests that are wrong get their error, and the connection goes on',
-    `
-import errno
-h.set_strict_mode(0)
-def fails(number, call):
-    try:
-        call()
-    except nbd.Error as error:
-        assert error.errnum == number, error
-    else:
-        assert False
-fails(errno.EINVAL, lambda: h.pread(512, SIZE))
-fails(errno.EINVAL, lambda: h.pread(2, SIZE - 1))
-fails(errno.ENOSPC, lambda: h.pwrite(b'12', SIZE - 1))
-fails(errno.ENOSPC, lambda: h.zero(2, SIZE - 1))
-fails(errno.EINVAL, lambda: h.trim(2, SIZE - 1))
-assert h.pread(SIZE, 0) == DISK`,
-  ],
-];
-
-const prelude = `
-import nbd, sys
-how, path, *where = sys.argv[1:]
-DISK = bytearray(open(path, 'rb').read())
-SIZE = len(DISK)
-h = nbd.NBD()
-if how == 'uri': h.connect_uri(where[0])
-else: h.connect_command(where)
-assert h.get_size() == SIZE
-`;
-const end = `
-h.shutdown()
-open(path + '.after', 'wb').write(DISK)
-`;
+test('nbdsh runs its statements', async (t) => {
+  const python = pythonWithNbd(t);
+  if (python === undefined) return;
+  const { uri } = await serve(t, ['--port', '0', 'memory:1M']);
+  const statements = [
+    'h.pwrite(b"x" * 1000, 5000, nbd.CMD_FLAG_FUA)',
+    'h.zero(500, 5000, nbd.CMD_FLAG_NO_HOLE)',
+    'h.flush()',
+    'print(h.pread(1002, 4999) == bytes(501) + b"x" * 500 + bytes(1))',
+  ];
+  // What the script nbdsh does, with a Python that has the module.
+  const args = ['-m', 'nbd', '-u', uri, ...statements.flatMap((statement) => ['-c', statement])];
+  assert.equal(await succeed(t, python, args), 'True\n');
+});
 
 /** Run Python code on a copy of the disk, and compare the served one afterwards. */
 async function check(t: TestContext, code: string, disk: string, how: string[]): Promise<void> {
@@ -177,7 +128,7 @@ async function check(t: TestContext, code: string, disk: string, how: string[]):
   const copy = `${disk}.copy`;
   await writeFile(copy, await readFile(disk));
   const [kind = '', ...where] = how;
-  await succeed(t, python, ['-c', prelude + code + end, kind, copy, ...where]);
+  await succeed(t, python, ['-c', program(code), kind, copy, ...where]);
   assert.ok((await readFile(disk)).equals(await readFile(`${copy}.after`)), 'the file differs');
 }
 
@@ -190,8 +141,6 @@ describe("libnbd's commands over TCP", () => {
     });
   }
 });
-
-const everything = commands.map(([, code]) => code).join('\n');
 
 describe("all of libnbd's commands", () => {
   test('over a Unix socket', async (t) => {

@@ -28,6 +28,18 @@ const commands = [
   'read -P 0x77 4M 256k',
   'read -P 0x78 5M 256k',
   'flush',
+  'writev -P 0x21 6M 4k 8k 512',
+  'readv -P 0x21 6M 512 12k',
+  'aio_read -P 0x21 6M 12k 512',
+  'aio_flush',
+  'aio_write -z 6M 8k',
+  'aio_flush',
+  'read -P 0 6M 8k',
+  'read -P 0x21 6299648 4608',
+  'write -f -z -u 7M 4k',
+  'length',
+  'map',
+  'alloc 0 8M',
 ];
 
 function qemuIo(uri: string, lines: readonly string[]): string[] {
@@ -52,6 +64,13 @@ for (const kind of ['file', 'memory']) {
     assert.match(stdout.toString(), /Pattern verification failed/);
   });
 }
+
+test('zeros that are only welcome where they are quick (FAST_ZERO)', async (t) => {
+  if (!needs(t, 'qemu-io')) return;
+  const { uri } = await serve(t, ['--port', '0', 'memory:8M']);
+  const lines = ['write -P 0x31 7M 128k', 'write -z -n 7M 64k', 'read -P 0 7M 64k'];
+  await succeed(t, 'qemu-io', qemuIo(uri, [...lines, 'read -P 0x31 7232k 64k']));
+});
 
 test('a read-only export is opened only with -r', async (t) => {
   if (!needs(t, 'qemu-io')) return;

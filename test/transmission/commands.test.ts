@@ -1,9 +1,10 @@
 /** "Request types": what each command does, with every kind of headers and connection. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { NbdError, type Backend } from '../../lib/index.js';
 import { headerKinds } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
-import { cmd, cmdFlag } from '../support/numbers.js';
+import { cmd, cmdFlag, err } from '../support/numbers.js';
 import { places, serve } from '../support/serving.js';
 
 const size = 300_000;
@@ -167,6 +168,36 @@ for (const place of places) {
   }
 }
 
+// "With extended headers, the flag MUST be set for NBD_CMD_WRITE", but QEMU 10.0 leaves it off.
+describe('WRITE without PAYLOAD_LEN', () => {
+  for (const length of [1, 4096, 100_000]) {
+    test(`has its payload all the same, of ${length} bytes`, async (t) => {
+      const disk = newDisk();
+      const client = await (await serve(t, { exports: { '': disk } })).open('extended');
+      const payload = pattern(length, 5);
+      for (const [index, flags] of [0, cmdFlag.fua].entries()) {
+        const offset = 1000 + index * length;
+        const write = client.request({ type: cmd.write, offset, payload, flags });
+        const read = client.request({ type: cmd.read, offset, length });
+        const written = await client.reply();
+        assert.deepEqual([written.cookie, written.error], [write, 0]);
+        const reply = await client.reply();
+        assert.equal(reply.cookie, read);
+        assert.ok(reply.data.equals(payload));
+      }
+    });
+  }
+
+  test('closes the connection where it is longer than any payload', async (t) => {
+    const disk = newDisk();
+    const client = await (await serve(t, { exports: { '': disk } })).open('extended');
+    client.request({ type: cmd.write, length: 2n ** 40n, flags: 0 });
+    assert.equal((await client.reply()).error, err.ENOSPC);
+    assert.equal((await client.closed).length, 0);
+    assert.deepEqual(disk.calls, []);
+  });
+});
+
 describe('ranges beyond 4 GiB', () => {
   const far = 2 ** 53 - 1 - 100;
   const disk = { size: 2 ** 53 - 1 };
@@ -220,6 +251,31 @@ describe('the DF flag', () => {
       const client = await (await serve(t, { exports: { '': newDisk() } })).open(headers);
       const fields = { type: cmd.read, offset: 3, length: 65_536, flags: cmdFlag.df };
       assert.ok((await client.call(fields)).data.equals(content.subarray(3, 65_539)));
+    });
+  }
+});
+
+describe('FAST_ZERO that would be slow', () => {
+  for (const headers of headerKinds) {
+    test(`is ENOTSUP with ${headers} headers, and the same request without it is not`, async (t) => {
+      const disk = newDisk();
+      const backend: Backend = {
+        size,
+        read: (offset, length) => disk.read(offset, length),
+        write: (offset, data, options) => disk.write(offset, data, options),
+        writeZeroes: (offset, length, options) => {
+          if (options.fast) throw new NbdError('ENOTSUP', 'Zeros are written like other bytes.');
+          return disk.writeZeroes(offset, length, options);
+        },
+      };
+      const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+      const request = { type: cmd.writeZeroes, offset: 100, length: 5000 };
+      for (const flags of [cmdFlag.fastZero, cmdFlag.fastZero | cmdFlag.noHole]) {
+        assert.equal((await client.call({ ...request, flags })).error, err.ENOTSUP);
+      }
+      assert.ok(disk.bytes.equals(content), 'nothing was changed');
+      assert.equal((await client.call(request)).error, 0);
+      assert.ok(disk.bytes.subarray(100, 5100).equals(Buffer.alloc(5000)));
     });
   }
 });

@@ -160,9 +160,9 @@ const cases: Record<string, Case> = {
     error: 'EINVAL',
     headers: compact,
   },
-  'WRITE without PAYLOAD_LEN, so without payload': {
-    request: { type: cmd.write, ...range, flags: 0 },
-    error: 'EINVAL',
+  'WRITE past the end without PAYLOAD_LEN, but with its payload': {
+    request: { type: cmd.write, offset: size, payload: data, flags: cmdFlag.fua },
+    error: 'ENOSPC',
     headers: ['extended'],
   },
   'READ with a payload': {

@@ -1,0 +1,31 @@
+/** What the servers serve. */
+import { open } from 'node:fs/promises';
+import { u32 } from '../support/numbers.js';
+
+/** A disk that can be written, the same read-only, and one whose size is no multiple of 512. */
+export type DiskKind = 'writable' | 'readOnly' | 'odd';
+
+export const diskBytes: Readonly<Record<DiskKind, number>> = {
+  // More than the 2^25 bytes that a request may ask for.
+  writable: 40 * 2 ** 20,
+  readOnly: 40 * 2 ** 20,
+  odd: 1000,
+};
+
+/** Bytes at the beginning that no case changes; behind them everything is zero. */
+const contentBytes = 2 ** 20;
+
+/** Where cases write. */
+export const scratch = 2 ** 21;
+
+/** Every four bytes tell their own offset. */
+export const content = Buffer.concat(
+  Array.from({ length: contentBytes / 4 }, (_, index) => u32(0xa0000000 + index)),
+);
+
+export async function makeDisk(path: string, kind: DiskKind): Promise<void> {
+  const file = await open(path, 'w');
+  await file.truncate(diskBytes[kind]);
+  await file.write(content.subarray(0, diskBytes[kind]));
+  await file.close();
+}

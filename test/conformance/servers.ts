@@ -1,0 +1,230 @@
+/** The servers that are compared: how each is started with a disk, on a Unix socket. */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { programPath } from '../support/program.js';
+import { Client, exportName } from './client.js';
+import { makeDisk, type DiskKind } from './disks.js';
+
+/** Where a server finds its disk and makes its socket. */
+interface Place {
+  readonly disk: string;
+  readonly socket: string;
+  /** For what else it needs. */
+  readonly folder: string;
+  readonly readOnly: boolean;
+}
+
+interface ServerKind {
+  readonly name: string;
+  readonly version: readonly [string, ...string[]];
+  /** `host` is the folder as this process knows it, where the server runs in another root. */
+  readonly command: (place: Place, host: string) => readonly [string, ...string[]];
+  /** A file in which a server that goes into the background writes its process's number. */
+  readonly pidFile?: string;
+}
+
+const program = [process.execPath, programPath] as const;
+
+const nbdcork: ServerKind = {
+  name: 'nbdcork',
+  version: [...program, '--version'],
+  command: ({ disk, socket, readOnly }) => [
+    ...program,
+    'serve',
+    ...(readOnly ? ['--read-only'] : []),
+    ...['--log-level', 'silent', '--unix', socket, `${exportName}=${disk}`],
+  ],
+};
+
+/** With the filter, names of exports are checked. */
+const nbdkit: ServerKind = {
+  name: 'nbdkit',
+  version: ['nbdkit', '--version'],
+  command: ({ disk, socket, readOnly }) => [
+    'nbdkit',
+    ...['--foreground', ...(readOnly ? ['--readonly'] : []), '--unix', socket],
+    ...['--filter=exportname', 'file', disk],
+    ...[`exportname=${exportName}`, `default-export=${exportName}`, 'exportname-strict=true'],
+    'exportname-list=explicit',
+  ],
+};
+
+const qemuNbd: ServerKind = {
+  name: 'qemu-nbd',
+  version: ['qemu-nbd', '--version'],
+  command: ({ disk, socket, readOnly }) => [
+    'qemu-nbd',
+    ...['--persistent', '--shared=0', '--format=raw', '--discard=unmap'],
+    ...[
+      ...(readOnly ? ['--read-only'] : []),
+      '--export-name',
+      exportName,
+      '--socket',
+      socket,
+      disk,
+    ],
+  ],
+};
+
+const nbdServer: ServerKind = {
+  name: 'nbd-server',
+  version: ['nbd-server', '-V'],
+  pidFile: 'pid',
+  command: ({ disk, socket, folder, readOnly }, host) => {
+    const settings = {
+      generic: { unixsock: socket, allowlist: true },
+      [exportName]: { exportname: disk, flush: true, fua: true, trim: true, readonly: readOnly },
+    };
+    const lines = Object.entries(settings).flatMap(([section, values]) => [
+      `[${section}]`,
+      ...Object.entries(values).map(([key, value]) => `${key} = ${value.toString()}`),
+    ]);
+    writeFileSync(join(host, 'config'), `${lines.join('\n')}\n`);
+    return ['nbd-server', '-C', join(folder, 'config'), '-p', join(folder, 'pid')];
+  },
+};
+
+const peers = [nbdkit, qemuNbd, nbdServer];
+
+/** A kind of server in a version, in the root folder in which its program is. */
+export class Subject {
+  readonly name: string;
+  private readonly kind: ServerKind;
+  private readonly root: string;
+  private readonly started = new Map<DiskKind, StartedServer>();
+
+  private constructor(kind: ServerKind, root: string, version: string) {
+    this.kind = kind;
+    this.root = root;
+    this.name = `${kind.name} ${version}`;
+  }
+
+  /** nbdcork, and the others that are installed here. */
+  static all(): Subject[] {
+    const roots = ['/', ...(process.env['NBDCORK_TRIXIE'] ?? '').split(':')].filter(Boolean);
+    const found = [
+      Subject.find(nbdcork, '/'),
+      ...roots.flatMap((root) => peers.map((kind) => Subject.find(kind, root))),
+    ];
+    return found.filter((subject) => subject !== undefined);
+  }
+
+  static nbdcork(): Subject {
+    const found = Subject.find(nbdcork, '/');
+    assert.ok(found !== undefined, 'nbdcork has no version');
+    return found;
+  }
+
+  private static find(kind: ServerKind, root: string): Subject | undefined {
+    const [command, ...args] = inRoot(root, kind.version);
+    const { stdout, stderr, status } = spawnSync(command, args, { encoding: 'utf8' });
+    const version = /\d+\.\d+(\.\d+)?/.exec(`${stdout}${stderr}`)?.[0];
+    return status === 0 && version !== undefined ? new Subject(kind, root, version) : undefined;
+  }
+
+  /** Another client of the server with this disk, which is started where it does not run. */
+  async connect(disk: DiskKind): Promise<Client> {
+    let server = this.started.get(disk);
+    if (server?.isAlive() !== true) {
+      server?.stop();
+      server = await StartedServer.start(this.kind, this.root, disk);
+      this.started.set(disk, server);
+    }
+    return Client.connect(server.socket);
+  }
+
+  /** Whether a server has ended by itself. */
+  hasEnded(disk: DiskKind): boolean {
+    return this.started.get(disk)?.isAlive() === false;
+  }
+
+  stop(): void {
+    for (const server of this.started.values()) server.stop();
+    this.started.clear();
+  }
+}
+
+function inRoot(root: string, command: readonly [string, ...string[]]): [string, ...string[]] {
+  return root === '/' ? [...command] : ['chroot', root, ...command];
+}
+
+function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
+  return pid === undefined || exitCode !== null || signalCode !== null;
+}
+
+class StartedServer {
+  readonly socket: string;
+  private readonly folder: string;
+  private readonly child: ChildProcess;
+  /** Of the process that is the server, where it is not the child. */
+  private pid: number | undefined;
+
+  private constructor(folder: string, child: ChildProcess) {
+    this.folder = folder;
+    this.child = child;
+    this.socket = join(folder, 'socket');
+  }
+
+  static async start(kind: ServerKind, root: string, disk: DiskKind): Promise<StartedServer> {
+    const temporary = root === '/' ? tmpdir() : join(root, 'tmp');
+    const host = mkdtempSync(join(temporary, 'nbdcork-c-'));
+    await makeDisk(join(host, 'disk'), disk);
+    const folder = root === '/' ? host : join('/tmp', host.slice(temporary.length));
+    const place = {
+      folder,
+      disk: join(folder, 'disk'),
+      socket: join(folder, 'socket'),
+      readOnly: disk === 'readOnly',
+    };
+    const [command, ...args] = inRoot(root, kind.command(place, host));
+    const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+    let said = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    const server = new StartedServer(host, child);
+    try {
+      if (kind.pidFile !== undefined) await once(child, 'exit');
+      await server.answers(kind.pidFile);
+    } catch (cause) {
+      server.stop();
+      throw new Error(`${kind.name} does not start: ${said}`, { cause });
+    }
+    return server;
+  }
+
+  isAlive(): boolean {
+    if (this.pid === undefined) return !hasEnded(this.child);
+    try {
+      return process.kill(this.pid, 0);
+    } catch {
+      return false; // ESRCH: there is no such process
+    }
+  }
+
+  /** None of the others says when it listens. */
+  private async answers(pidFile: string | undefined): Promise<void> {
+    for (;;) {
+      try {
+        const pid = pidFile && Number(readFileSync(join(this.folder, pidFile), 'utf8'));
+        if (pid !== undefined) this.pid = Number(pid);
+        (await Client.connect(this.socket)).leave();
+        return;
+      } catch (error) {
+        const isOver = pidFile === undefined && hasEnded(this.child);
+        if (isOver) throw error;
+        await delay(20);
+      }
+    }
+  }
+
+  /** Their disks are of no use any more, and some do not stop while they have clients. */
+  stop(): void {
+    if (this.pid === undefined) this.child.kill('SIGKILL');
+    else if (this.isAlive()) process.kill(this.pid, 'SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
