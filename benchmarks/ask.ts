@@ -34,8 +34,10 @@ export class Asked<Question extends object> {
     this.ended.catch(() => undefined);
   }
 
-  get pid(): number | undefined {
-    return this.child.pid;
+  get pid(): number {
+    const { pid } = this.child;
+    if (pid === undefined) throw new NbdError('NBDCORK_BENCH', 'A process did not start.');
+    return pid;
   }
 
   /** @throws NbdError `NBDCORK_BENCH` where the process could not do it, or ended. */

@@ -1,6 +1,13 @@
 /** The words of the command line: what of everything is to be measured. */
 import { NbdError } from '../lib/errors.js';
-import { kinds, links, strategies, type Contender, type Workload } from './results.js';
+import {
+  kinds,
+  links,
+  strategies,
+  type Contender,
+  type Strategy,
+  type Workload,
+} from './results.js';
 import {
   allWorkloads,
   connectionCounts,
@@ -47,19 +54,28 @@ export class Selection {
     }
   }
 
+  /** Nothing is said of what is to be asked, only perhaps of whom. */
+  private get usual(): boolean {
+    return !this.all && [...this.chosen.keys()].every((name) => name === 'contender');
+  }
+
   get workloads(): Workload[] {
-    const names = [...this.chosen.keys()];
-    if (names.every((name) => name === 'micro') && names.length > 0) return [];
-    const about = names.filter((name) => name !== 'contender' && name !== 'micro');
-    if (about.length === 0 && !this.all) return usualWorkloads();
+    if (this.chosen.size === 1 && this.chosen.has('micro')) return [];
+    if (this.usual) return usualWorkloads();
     return allWorkloads().filter((workload) => this.wants(workload));
   }
 
-  wantsContender(contender: Contender): boolean {
+  wantsContender(contender: Contender, { link, depth }: Workload): boolean {
     const wanted = this.chosen.get('contender');
     const name = contender.type === 'strategy' ? contender.strategy : contender.name;
-    // What all gains are over.
-    return name === 'plain' || wanted === undefined || wanted.includes(name);
+    if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
+    if (contender.type === 'strategy' || !this.usual) return true;
+    return depth > 1 && (link === 'unix' || link === 'tcp');
+  }
+
+  /** Whether a strategy was left out by the words. */
+  wantsStrategy(strategy: Strategy): boolean {
+    return this.chosen.get('contender')?.includes(strategy) ?? true;
   }
 
   /** Measured with everything, and where nothing is said. */

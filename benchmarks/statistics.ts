@@ -37,23 +37,25 @@ export function meanError(values: readonly number[], confidence: Confidence = 0.
 /**
  * The gain of `others` over `plain`, whose samples were taken in turn: each is
  * compared with the one beside it, so that what slows both down for a while
- * does not count. The verdict is by 99 %, not 95: a table has dozens of rows,
- * and every twentieth of them would be wrong by chance alone.
+ * does not count. Twice as fast and half as fast are equally far from no gain,
+ * so averages and errors are those of logarithms. The verdict is by 99 %, not
+ * 95: a table has dozens of rows, and every twentieth of them would be wrong by
+ * chance alone.
  */
 export function gainOver(plain: readonly number[], others: readonly number[]): Gain {
-  const gains = others.flatMap((other, index) => {
+  const ratios = others.flatMap((other, index) => {
     const beside = plain[index];
-    return beside === undefined ? [] : [other / beside - 1];
+    return beside === undefined ? [] : [Math.log(other / beside)];
   });
-  const average = mean(gains);
-  const error = meanError(gains);
+  const average = mean(ratios);
+  const error = meanError(ratios);
   return {
-    average,
-    worst: Math.min(...gains),
-    best: Math.max(...gains),
-    low: average - error,
-    high: average + error,
-    verdict: verdictOf(average, meanError(gains, 0.99)),
+    average: Math.expm1(average),
+    worst: Math.expm1(Math.min(...ratios)),
+    best: Math.expm1(Math.max(...ratios)),
+    low: Math.expm1(average - error),
+    high: Math.expm1(average + error),
+    verdict: verdictOf(average, meanError(ratios, 0.99)),
   };
 }
 

@@ -71,9 +71,9 @@ export class Connection {
     this.fail = () => undefined;
     const { ends } = this;
     if (ends === undefined) return;
-    const closed = [...new Set([ends.input, ends.output])].map((stream) => once(stream, 'close'));
-    ends.input.destroy();
-    ends.output.destroy();
+    const open = [...new Set([ends.input, ends.output])].filter(({ closed }) => !closed);
+    const closed = open.map((stream) => once(stream, 'close'));
+    for (const stream of open) stream.destroy();
     await Promise.all(closed);
   }
 
