@@ -1,6 +1,5 @@
 /** The benchmark as `nbdcork bench` and `npm run bench` have it. */
-import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { resolve } from 'node:path';
 import { bench, type BenchOptions } from './bench.js';
 import type { Results } from './results.js';
 import { ProgressBar, skippedLines, trialsTable } from './terminal.js';
@@ -22,8 +21,9 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   } finally {
     bar.stop();
   }
-  await mkdir(output, { recursive: true });
-  await writeFile(join(output, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  // Drawing takes modules that measuring should not have to load.
+  const { writeReport } = await import('./report/index.js');
+  await writeReport(results, output);
   process.stderr.write(skippedLines(results));
   process.stdout.write(`${trialsTable(results)}\n\nThe report is in ${resolve(output)}.\n`);
   return true;

@@ -84,6 +84,11 @@ describe('a run', () => {
     }
     assert.match(stdout, /\| unix read-512, 1 × 1, simple \| plain/);
     assert.ok(stdout.includes(folder));
+    const [page, text] = await Promise.all(
+      ['results.html', 'results.md'].map((name) => readFile(join(folder, name), 'utf8')),
+    );
+    assert.match(page ?? '', /<html/);
+    assert.match(text ?? '', /\| *Unix|unix/);
     assert.match(stderr, /left: (unix|pipe) read-512/);
   });
 
