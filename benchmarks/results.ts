@@ -34,7 +34,10 @@ export type Contender =
 /** One run of one contender. */
 export interface Sample {
   readonly requestsPerSecond: number;
-  /** Null where it cannot be counted, as for peers and sockets without TCP_INFO. */
+  /**
+   * Reads, sends and options of sockets; waiting for events is not among them.
+   * Null where it cannot be counted, as for peers; so are segments without TCP_INFO.
+   */
   readonly systemCallsPerRequest: number | null;
   readonly segmentsPerReply: number | null;
   readonly bytesPerSegment: number | null;
@@ -50,9 +53,13 @@ export interface Latency {
   readonly p999: number;
 }
 
+/** By the 99 % confidence interval: of dozens of rows, one in twenty would be wrong by 95 %. */
 export type Verdict = 'faster' | 'slower' | 'no difference shown';
 
-/** Gain over `plain` in the same workload: 0.1 is 10 % more requests a second. */
+/**
+ * Gain over `plain` in the same workload: 0.1 is 10 % more requests a second.
+ * Runs are compared in pairs, and averaged by logarithm: statistics.ts.
+ */
 export interface Gain {
   readonly average: number;
   readonly worst: number;

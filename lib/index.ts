@@ -37,5 +37,5 @@ export { readPreSharedKeys } from './server/psk-file.js';
 export { createServer, type NbdServer } from './server/server.js';
 export { readTlsFolder } from './server/tls-folder.js';
 export type { TlsOptions } from './server/tls-options.js';
-export type { StrategyName } from './transport/transport.js';
+export type { StrategyName, TransportCounters } from './transport/transport.js';
 export type { Address, TlsParameters } from './wire/uri.js';

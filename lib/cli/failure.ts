@@ -7,10 +7,10 @@ const wrongCommandLine: readonly unknown[] = [
   'NBDCORK_BAD_EXPORT',
   'NBDCORK_BAD_LIMIT',
   'NBDCORK_BAD_RULE',
+  'NBDCORK_BAD_SELECTION',
   'NBDCORK_BAD_SIZE',
   'NBDCORK_BAD_SOURCE',
   'NBDCORK_BAD_STRING',
-  'NBDCORK_BAD_TLS',
   'NBDCORK_BAD_TLS',
 ];
 

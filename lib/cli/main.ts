@@ -2,6 +2,7 @@
 /** The program `nbdcork`: one file a command, this one puts them together. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { benchCommand } from './bench.js';
 import { exitCode } from './exit-codes.js';
 import { reportFailure } from './failure.js';
 import { serveCommand } from './serve.js';
@@ -18,7 +19,8 @@ const program = new Command('nbdcork')
   .version(version(), '-V, --version')
   .showHelpAfterError('(nbdcork --help tells what there is)')
   .exitOverride()
-  .addCommand(serveCommand());
+  .addCommand(serveCommand())
+  .addCommand(benchCommand());
 
 try {
   await program.parseAsync();

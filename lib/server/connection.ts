@@ -47,9 +47,9 @@ export class Connection implements Watched {
   /** Settles when backends, too, are done with what it asked. */
   readonly settled: Promise<void>;
   /** These three are others once TLS is in use. */
+  transport: Transport;
   private input: Readable;
   private output: Writable;
-  private transport: Transport;
   private readonly context: ConnectionContext;
   private readonly peer: string;
   private readonly client: Client;

@@ -4,6 +4,7 @@ import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { defaultLimits, type Limits } from '../limits.js';
 import { peerCredentials } from '../transport/peer.js';
+import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import type { Allow } from './access.js';
 import { BusyPoll, busyPollDefault, busyPollMax } from './busy-poll.js';
@@ -79,6 +80,11 @@ export class NbdServer {
   /** Connections at this moment. */
   get connectionCount(): number {
     return this.connections.size;
+  }
+
+  /** How replies are sent on each connection, and what was sent so far: for measuring. */
+  get transports(): readonly Pick<Transport, 'strategy' | 'counters'>[] {
+    return [...this.connections].map(({ transport }) => transport);
   }
 
   /** Where the server listens. */

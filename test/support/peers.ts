@@ -33,7 +33,7 @@ function pathOf(tool: string): string {
 }
 
 /** Skip the test because of what this machine lacks, or fail it where nothing may be lacking. */
-function unavailable(t: TestContext, what: string): false {
+export function unavailable(t: TestContext, what: string): false {
   if (process.env['NBDCORK_REQUIRE_PEERS'] === '1')
     assert.fail(`${what} (NBDCORK_REQUIRE_PEERS=1)`);
   t.skip(what);

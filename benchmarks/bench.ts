@@ -1,0 +1,144 @@
+/** A run of the benchmark, from the words of its command line to the report. */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { messageOf, NbdError } from '../lib/errors.js';
+import { Asked } from './ask.js';
+import { findContenders } from './contenders/index.js';
+import { findProgram } from './contenders/programs.js';
+import type { LoadQuestion } from './load/messages.js';
+import { commit, describeMachine, packageVersion } from './machine.js';
+import { runMicro } from './micro/index.js';
+import { fullTiming, usualTiming, type Timing } from './plan.js';
+import type { PreSharedKey } from './place.js';
+import type { MicroTrial, Results, Skipped, Workload } from './results.js';
+import { runPlan, type Measured, type Progress } from './run.js';
+import { takeSample } from './sample.js';
+import { Selection } from './selection.js';
+import { makeVeth, type Veth } from './veth.js';
+import { forFio } from './workloads.js';
+
+export interface BenchOptions {
+  /** What is measured: see selection.ts. */
+  readonly words: readonly string[];
+  readonly all: boolean;
+  readonly load: 'nbdcork' | 'fio';
+  readonly runs?: number;
+  /** Of each sample. */
+  readonly seconds?: number;
+  /** The path of a server that is the limit of what can be. */
+  readonly limit?: string;
+  /** As it was typed, for the report. */
+  readonly command: string;
+  readonly progress: (progress: Progress) => void;
+  readonly signal: AbortSignal;
+}
+
+const loadPath = fileURLToPath(new URL('./load/main.js', import.meta.url));
+
+/**
+ * Measure.
+ * @throws NbdError `NBDCORK_BAD_SELECTION` for words that choose nothing,
+ *   `NBDCORK_BENCH` where something that is needed fails.
+ */
+export async function bench(options: BenchOptions): Promise<Results> {
+  const startedAt = new Date();
+  const selection = new Selection(options.words, options.all);
+  const found = options.load === 'fio' ? forFio(selection.workloads) : selection.workloads;
+  if (found.length === 0 && !selection.wantsMicro) {
+    throw new NbdError('NBDCORK_BAD_SELECTION', 'Nothing is there to measure: give fewer words.');
+  }
+  const skipped: Skipped[] = [];
+  const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
+  const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
+  let measured: Measured;
+  let micro: MicroTrial[];
+  try {
+    const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
+    measured = await measure(workloads, selection, { ...options, folder, veth });
+    micro = selection.wantsMicro ? await runMicro(folder) : [];
+  } finally {
+    veth?.remove();
+    await rm(folder, { recursive: true });
+  }
+  return {
+    schema: 1,
+    version: packageVersion(),
+    commit: commit(),
+    command: options.command,
+    startedAt: startedAt.toISOString(),
+    seconds: (Date.now() - startedAt.getTime()) / 1000,
+    machine: describeMachine(),
+    trials: measured.trials,
+    micro,
+    skipped: [...skipped, ...measured.skipped],
+  };
+}
+
+async function measure(
+  workloads: readonly Workload[],
+  selection: Selection,
+  options: BenchOptions & { readonly folder: string; readonly veth: Veth | undefined },
+): Promise<Measured> {
+  if (workloads.length === 0) return { trials: [], skipped: [] };
+  const { folder, veth, limit } = options;
+  const { rows, skipped, start } = findContenders(workloads, selection, limit);
+  const fio = options.load === 'fio' ? findProgram('fio') : undefined;
+  if (options.load === 'fio' && fio === undefined) {
+    throw new NbdError('NBDCORK_BENCH', 'There is no fio: install it, or use our own load.');
+  }
+  const preSharedKey = await writeKey(folder);
+  const timing = timingOf(options);
+  const load = new Asked<LoadQuestion>(loadPath);
+  try {
+    const measured = await runPlan(rows, {
+      timing,
+      progress: options.progress,
+      signal: options.signal,
+      take: (workload, contender) => {
+        const far = workload.link === 'veth' ? veth : undefined;
+        return takeSample(start(workload, contender), workload, timing, {
+          load,
+          fio,
+          preSharedKey,
+          keyFolder: folder,
+          prefix: far?.prefix ?? [],
+          host: far?.host ?? '127.0.0.1',
+        });
+      },
+    });
+    return { trials: measured.trials, skipped: [...skipped, ...measured.skipped] };
+  } finally {
+    await load.stop();
+  }
+}
+
+function timingOf({ all, runs, seconds }: BenchOptions): Timing {
+  const usual = all ? fullTiming : usualTiming;
+  return {
+    ...usual,
+    ...(seconds !== undefined && { seconds }),
+    // Who says how many wants them all.
+    ...(runs !== undefined && { runs, secondsMax: undefined }),
+  };
+}
+
+function tryVeth(skipped: Skipped[]): Veth | undefined {
+  try {
+    return makeVeth();
+  } catch (error) {
+    skipped.push({ what: 'veth', why: messageOf(error) });
+    return undefined;
+  }
+}
+
+/** A key of this run alone, also as the file that peers read. */
+async function writeKey(folder: string): Promise<PreSharedKey> {
+  const key = { identity: 'bench', keyHex: randomBytes(32).toString('hex') };
+  const path = join(folder, 'keys.psk');
+  await writeFile(path, `${key.identity}:${key.keyHex}\n`);
+  await chmod(path, 0o600);
+  return key;
+}

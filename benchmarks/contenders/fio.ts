@@ -1,0 +1,69 @@
+/** fio with its nbd engine: a load that is not ours. */
+import { spawn } from 'node:child_process';
+import { text } from 'node:stream/consumers';
+import { NbdError } from '../../lib/errors.js';
+import { formatUri } from '../../lib/wire/uri.js';
+import { diskBytes, exportName } from '../disk.js';
+import { shapes } from '../load/requests.js';
+import type { Place } from '../place.js';
+import type { Latency, Workload } from '../results.js';
+
+export interface FioResult {
+  readonly requestsPerSecond: number;
+  readonly requests: number;
+  readonly clientMicrosecondsPerRequest: number;
+  readonly latency: Latency;
+}
+
+/** What is used here of fio's JSON, for reads and for writes. */
+interface Direction {
+  readonly iops: number;
+  readonly total_ios: number;
+  readonly clat_ns: { readonly percentile?: Readonly<Record<string, number>> };
+}
+interface Output {
+  readonly jobs: readonly {
+    readonly read: Direction;
+    readonly write: Direction;
+    readonly usr_cpu: number;
+    readonly sys_cpu: number;
+    readonly job_runtime: number;
+  }[];
+}
+
+export async function runFio(
+  path: string,
+  place: Place,
+  { kind, depth, connections }: Workload,
+  seconds: number,
+): Promise<FioResult> {
+  if (place.type === 'pipes') throw new NbdError('NBDCORK_BENCH', 'fio cannot use pipes.');
+  const { lengthBytes, command } = shapes[kind];
+  const args = [
+    ...['--name=bench', '--ioengine=nbd', `--uri=${formatUri(place, exportName)}`],
+    ...[`--rw=${command === 'mixed' ? 'randrw' : 'randread'}`, `--bs=${lengthBytes}`],
+    ...[`--iodepth=${depth}`, `--numjobs=${connections}`, `--size=${diskBytes}`],
+    ...['--group_reporting', '--time_based', `--runtime=${Math.round(seconds * 1000)}ms`],
+    ...['--norandommap', '--output-format=json'],
+  ];
+  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const [output, problems] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const start = output.indexOf('{');
+  if (start < 0) throw new NbdError('NBDCORK_BENCH', `fio: ${problems.trim()}`);
+  const [job] = (JSON.parse(output.slice(start)) as Output).jobs;
+  if (job === undefined) throw new NbdError('NBDCORK_BENCH', `fio ran no job: ${problems.trim()}`);
+  const requests = job.read.total_ios + job.write.total_ios;
+  if (requests === 0) throw new NbdError('NBDCORK_BENCH', `fio had no reply: ${problems.trim()}`);
+  const busyMilliseconds = (job.job_runtime * (job.usr_cpu + job.sys_cpu)) / 100;
+  return {
+    requestsPerSecond: job.read.iops + job.write.iops,
+    requests,
+    clientMicrosecondsPerRequest: (busyMilliseconds * 1000) / requests,
+    latency: latencyOf(job.read),
+  };
+}
+
+function latencyOf({ clat_ns: { percentile = {} } }: Direction): Latency {
+  const at = (name: string): number => (percentile[name] ?? 0) / 1000;
+  return { p50: at('50.000000'), p99: at('99.000000'), p999: at('99.900000') };
+}

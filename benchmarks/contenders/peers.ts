@@ -1,0 +1,119 @@
+/** Other servers of NBD, each serving the same disk: in memory, or a file that is cached. */
+import type { StdioOptions } from 'node:child_process';
+import { once } from 'node:events';
+import { truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { NbdError } from '../../lib/errors.js';
+import { diskBytes, exportName } from '../disk.js';
+import type { Place } from '../place.js';
+import type { Link, Workload } from '../results.js';
+import { makePipes } from './pipes.js';
+import { startProgram } from './programs.js';
+import type { Running, Setting } from './running.js';
+
+/** The command line of a server, without the program. */
+type Arguments = (place: Place, setting: Setting) => string[];
+
+interface Peer {
+  readonly links: readonly Link[];
+  readonly args: Arguments;
+}
+
+const sockets = ['unix', 'unix-tls', 'tcp', 'tcp-tls', 'veth'] as const;
+
+const peers: Readonly<Record<string, Peer>> = {
+  nbdkit: { links: [...sockets, 'pipe'], args: nbdkitArguments },
+  'qemu-nbd': { links: sockets, args: qemuArguments },
+  'nbd-server': { links: ['unix', 'tcp', 'veth'], args: nbdServerArguments },
+  limit: { links: ['unix', 'tcp'], args: limitArguments },
+};
+
+/** Whether it can do what is asked at all, as far as one knows without trying. */
+export function canServe(name: string, { link, kind, headers }: Workload): boolean {
+  if (peers[name]?.links.includes(link) !== true) return false;
+  return name !== 'limit' || (kind !== 'extents' && headers === 'simple');
+}
+
+export async function startPeer(
+  name: string,
+  path: string,
+  { link }: Workload,
+  setting: Setting,
+): Promise<Running> {
+  const peer = peers[name];
+  if (peer === undefined) throw new NbdError('NBDCORK_BENCH', `There is no peer ${name}.`);
+  const pipes = link === 'pipe' ? makePipes(setting.folder) : undefined;
+  const place = pipes?.place ?? (await placeFor(link, setting));
+  const args = peer.args(place, setting);
+  const stdio: StdioOptions =
+    pipes === undefined ? 'ignore' : [pipes.input, pipes.output, 'ignore'];
+  const { pid, stop } = await startProgram([...setting.prefix, path, ...args], stdio);
+  return {
+    place,
+    pid,
+    stop: async () => {
+      await stop();
+      pipes?.close();
+    },
+  };
+}
+
+async function placeFor(link: Link, { folder, host }: Setting): Promise<Place> {
+  if (link === 'unix' || link === 'unix-tls')
+    return { type: 'unix', path: join(folder, 'nbd.sock') };
+  const finder = createServer().listen(0, '127.0.0.1');
+  await once(finder, 'listening');
+  const address = finder.address();
+  finder.close();
+  const port = typeof address === 'object' && address !== null ? address.port : 0;
+  return { type: 'tcp', host, port };
+}
+
+function nbdkitArguments(place: Place, { preSharedKey, keyFolder }: Setting): string[] {
+  const keys = `--tls-psk=${join(keyFolder, 'keys.psk')}`;
+  const tls = preSharedKey === undefined ? [] : ['--tls=require', keys];
+  return [...where(), ...tls, 'memory', String(diskBytes)];
+
+  function where(): string[] {
+    if (place.type === 'pipes') return ['-s'];
+    if (place.type === 'unix') return ['-f', '-U', place.path];
+    return ['-f', '-i', place.host, '-p', String(place.port)];
+  }
+}
+
+function qemuArguments(place: Place, { folder, preSharedKey, keyFolder }: Setting): string[] {
+  const keys = `tls-creds-psk,id=keys,endpoint=server,dir=${keyFolder}`;
+  const tls = preSharedKey === undefined ? [] : ['--object', keys, '--tls-creds', 'keys'];
+  const usual = ['-t', '-e', '64', '-f', 'raw', '--cache', 'writeback', '-x', exportName];
+  return [...usual, ...where(), ...tls, diskFile(folder)];
+
+  function where(): string[] {
+    if (place.type === 'unix') return ['-k', place.path];
+    return place.type === 'tcp' ? ['-b', place.host, '-p', String(place.port)] : [];
+  }
+}
+
+function nbdServerArguments(place: Place, { folder }: Setting): string[] {
+  const path = join(folder, 'nbd-server.conf');
+  const disk = [`[${exportName}]`, `exportname = ${diskFile(folder)}`, ''];
+  writeFileSync(path, ['[generic]', ...where(), ...disk].join('\n'));
+  return ['-d', '-C', path];
+
+  function where(): string[] {
+    if (place.type === 'unix') return [`unixsock = ${place.path}`];
+    return place.type === 'tcp' ? [`listenaddr = ${place.host}`, `port = ${place.port}`] : [];
+  }
+}
+
+function limitArguments(place: Place): string[] {
+  if (place.type === 'unix') return [`unix:${place.path}`];
+  return place.type === 'tcp' ? [`tcp:${place.port}`] : [];
+}
+
+function diskFile(folder: string): string {
+  const path = join(folder, 'disk.img');
+  writeFileSync(path, '');
+  truncateSync(path, diskBytes);
+  return path;
+}

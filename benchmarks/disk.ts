@@ -1,0 +1,11 @@
+/** The disk that every contender serves. */
+export const exportName = 'disk';
+
+/** As many as BLOCK_STATUS tells of, each of `extentBytes`, data and holes by turns. */
+export const extentCount = 1000;
+/** What nbdkit's memory and common file systems allocate at a time, or a multiple of that. */
+export const extentBytes = 32_768;
+export const diskBytes = extentCount * extentBytes;
+
+/** Requests go to any multiple of this. */
+export const blockBytes = 4096;

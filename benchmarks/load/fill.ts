@@ -1,0 +1,59 @@
+/** Filling the disk: what was never written is read from one page of zeros, which flatters. */
+import type { Channel } from '../../lib/handshake/channel.js';
+import { Command, CommandFlag, magic } from '../../lib/wire/constants.js';
+import {
+  extendedReplyBytes,
+  simpleReplyBytes,
+  structuredReplyBytes,
+  writeUint64,
+} from '../../lib/wire/reply.js';
+import { extendedRequestHeaderBytes, requestHeaderBytes } from '../../lib/wire/request.js';
+import { diskBytes, extentBytes } from '../disk.js';
+import type { HeaderKind, Kind } from '../results.js';
+import type { Conversation } from './handshake.js';
+
+const writeBytes = 8 * extentBytes;
+
+/** In transmission, before the first run. For `extents` every second extent is written, else all. */
+export async function fill(
+  conversation: Conversation,
+  headers: HeaderKind,
+  kind: Kind,
+): Promise<void> {
+  const [bytes, step] =
+    kind === 'extents' ? [extentBytes, 2 * extentBytes] : [writeBytes, writeBytes];
+  const payload = Uint8Array.from({ length: bytes }, (_, index) => (index * 31 + 7) % 256);
+  for (let offset = 0; offset < diskBytes; offset += step) {
+    const length = Math.min(bytes, diskBytes - offset);
+    conversation.send(writeHeader(headers, offset, length));
+    conversation.send(payload.subarray(0, length));
+    await done(conversation.input);
+  }
+}
+
+function writeHeader(headers: HeaderKind, offset: number, length: number): Uint8Array {
+  const extended = headers === 'extended';
+  const bytes = new Uint8Array(extended ? extendedRequestHeaderBytes : requestHeaderBytes);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, extended ? magic.extendedRequest : magic.request);
+  view.setUint16(4, extended ? CommandFlag.payloadLength : 0);
+  view.setUint16(6, Command.write);
+  writeUint64(view, 16, offset);
+  if (extended) writeUint64(view, 24, length);
+  else view.setUint32(24, length);
+  return bytes;
+}
+
+/** A reply without an error has no payload. */
+async function done(input: Pick<Channel, 'take'>): Promise<void> {
+  const start = await input.take(simpleReplyBytes);
+  const found = start.readUInt32BE(0);
+  if (found === magic.simpleReply) {
+    if (start.readUInt32BE(4) === 0) return;
+  } else {
+    const bytes = found === magic.structuredReply ? structuredReplyBytes : extendedReplyBytes;
+    const rest = await input.take(bytes - simpleReplyBytes);
+    if (rest.readUInt32BE(rest.length - 4) === 0) return;
+  }
+  throw new Error('The server refuses to have its disk filled.');
+}

@@ -1,0 +1,68 @@
+/**
+ * The load: a process of its own, so that what it costs is not taken for the
+ * server's. It does what it is asked by the process that runs the benchmark.
+ */
+import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
+import { answer, endWithAsker } from '../ask.js';
+import { Connection } from './connection.js';
+import type { LoadPlan, LoadQuestion, LoadResult } from './messages.js';
+import type { Session } from './session.js';
+
+/** Nanoseconds, to three digits, up to a minute. */
+const latency = build({ highestTrackableValue: 60e9, numberOfSignificantValueDigits: 3 });
+
+let connections: Connection[] = [];
+let sessions: Session[] = [];
+
+async function open(plan: LoadPlan): Promise<void> {
+  // The first one fills the disk, and in time for the others.
+  for (let number = 0; number < plan.connections; number++) {
+    const connection = new Connection();
+    connections.push(connection);
+    sessions.push(await connection.open(plan, latency, number));
+  }
+}
+
+async function run(seconds: number): Promise<LoadResult> {
+  latency.reset();
+  const before = process.resourceUsage();
+  const start = performance.now();
+  const until = start + seconds * 1000;
+  await Promise.race([
+    Promise.all(sessions.map((session) => session.run(until))),
+    ...connections.map(({ failed }) => failed),
+  ]);
+  const end = performance.now();
+  const after = process.resourceUsage();
+  return {
+    requests: sessions.reduce((sum, { requests }) => sum + requests, 0),
+    seconds: (end - start) / 1000,
+    cpuMicroseconds:
+      after.userCPUTime + after.systemCPUTime - before.userCPUTime - before.systemCPUTime,
+    latency: encodeIntoCompressedBase64(latency),
+  };
+}
+
+async function close(): Promise<void> {
+  const closing = connections;
+  connections = [];
+  sessions = [];
+  await Promise.all(closing.map((connection) => connection.close()));
+}
+
+function handle(question: LoadQuestion): unknown {
+  switch (question.type) {
+    case 'open':
+      return open(question.plan).catch(async (error: unknown) => {
+        await close();
+        throw error;
+      });
+    case 'run':
+      return run(question.seconds);
+    case 'close':
+      return close();
+  }
+}
+
+endWithAsker();
+process.on('message', (question: LoadQuestion) => void answer(() => handle(question)));

@@ -1,0 +1,32 @@
+import type { Place, PreSharedKey } from '../place.js';
+import type { HeaderKind, Kind } from '../results.js';
+
+/** What a load is to do. */
+export interface LoadPlan {
+  readonly place: Place;
+  /** With it, TLS is used. */
+  readonly preSharedKey?: PreSharedKey;
+  readonly kind: Kind;
+  readonly connections: number;
+  /** Requests of a connection that wait for their replies, at any time. */
+  readonly depth: number;
+  readonly headers: HeaderKind;
+}
+
+/** What the process of the load is asked, in this order; `run` as often as wanted. */
+export type LoadQuestion =
+  /** Connect, and fill the disk. */
+  | { readonly type: 'open'; readonly plan: LoadPlan }
+  /** Keep the server busy until so much time is over; every request is answered then. */
+  | { readonly type: 'run'; readonly seconds: number }
+  | { readonly type: 'close' };
+
+/** The answer to `run`. */
+export interface LoadResult {
+  readonly requests: number;
+  readonly seconds: number;
+  /** User and system time of the load. */
+  readonly cpuMicroseconds: number;
+  /** An hdr histogram of nanoseconds, as hdr-histogram-js encodes it. */
+  readonly latency: string;
+}

@@ -1,0 +1,62 @@
+/** The bytes of requests and replies, without anything around them. */
+import {
+  extendedReplyBytes,
+  simpleReplyBytes,
+  structuredReplyBytes,
+  writeExtendedReply,
+  writeSimpleReply,
+  writeStructuredReply,
+} from '../../lib/wire/reply.js';
+import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../../lib/wire/request.js';
+import { ChunkFlag, ChunkType, magic } from '../../lib/wire/constants.js';
+import type { MicroSubject } from './measure.js';
+
+const headers = 64;
+
+/** A buffer of headers that lie one behind the other, as a read brings them. */
+function requests(bytes: number, number: number): DataView {
+  const view = new DataView(new ArrayBuffer(headers * bytes));
+  for (let at = 0; at < view.byteLength; at += bytes) {
+    view.setUint32(at, number);
+    view.setUint32(at + 12, at);
+    view.setUint32(at + 20, at * 4096);
+    view.setUint32(at + bytes - 4, 4096);
+  }
+  return view;
+}
+
+export function codecSubjects(): MicroSubject[] {
+  const request = new Request();
+  const plain = requests(requestHeaderBytes, magic.request);
+  const extended = requests(extendedRequestHeaderBytes, magic.extendedRequest);
+  const view = new DataView(new ArrayBuffer(headers * extendedReplyBytes));
+  const each = (bytes: number, work: (at: number) => void) => (count: number) => {
+    for (let index = 0; index < count; index++) work((index % headers) * bytes);
+  };
+  return [
+    {
+      name: 'read a request',
+      repeat: each(requestHeaderBytes, (at) => request.read(plain, at)),
+    },
+    {
+      name: 'read an extended request',
+      repeat: each(extendedRequestHeaderBytes, (at) => request.readExtended(extended, at)),
+    },
+    {
+      name: 'write a simple reply',
+      repeat: each(simpleReplyBytes, (at) => writeSimpleReply(view, at, request, 0)),
+    },
+    {
+      name: 'write a structured reply',
+      repeat: each(structuredReplyBytes, (at) =>
+        writeStructuredReply(view, at, request, ChunkFlag.done, ChunkType.offsetData, 4104),
+      ),
+    },
+    {
+      name: 'write an extended reply',
+      repeat: each(extendedReplyBytes, (at) =>
+        writeExtendedReply(view, at, request, ChunkFlag.done, ChunkType.offsetData, 4104),
+      ),
+    },
+  ];
+}

@@ -1,0 +1,79 @@
+/** Which samples are taken, in which order, and how long that may last. */
+import type { Contender, Strategy, Workload } from './results.js';
+import { strategies } from './results.js';
+import { shuffled } from './statistics.js';
+import { differs } from './workloads.js';
+
+/** A workload and all who are asked to serve it. */
+export interface Row {
+  readonly workload: Workload;
+  readonly contenders: readonly Contender[];
+}
+
+export interface Timing {
+  /** Of a sample, without warming up. */
+  readonly seconds: number;
+  readonly warmUpSeconds: number;
+  /** Rounds, each one run of every contender of every row; the first is thrown away. */
+  readonly runs: number;
+  /** Rounds that would end later than this are not begun; undefined for as long as it takes. */
+  readonly secondsMax: number | undefined;
+}
+
+export interface Step {
+  readonly row: number;
+  readonly contender: number;
+}
+
+/** Starting and stopping a server, connecting, filling the disk: about what that takes. */
+const overheadSeconds = 0.35;
+/** One is thrown away, and fewer than three others say next to nothing. */
+const runsMin = 4;
+
+export const usualTiming: Timing = {
+  seconds: 0.25,
+  warmUpSeconds: 0.1,
+  runs: 10,
+  secondsMax: 160,
+};
+export const fullTiming: Timing = {
+  seconds: 0.5,
+  warmUpSeconds: 0.2,
+  runs: 10,
+  secondsMax: undefined,
+};
+
+export function ourContenders({ link }: Workload, hasAddon: boolean): Contender[] {
+  return strategies
+    .filter((strategy) => differs(link, strategy) && (hasAddon || worksWithoutAddon(strategy)))
+    .map((strategy) => ({ type: 'strategy', strategy }));
+}
+
+function worksWithoutAddon(strategy: Strategy): boolean {
+  return strategy === 'plain' || strategy === 'stream';
+}
+
+/**
+ * One round: rows in random order, and in each the contenders in random order,
+ * one right behind the other, so that drift favours none.
+ */
+export function round(rows: readonly Row[], random?: () => number): Step[] {
+  const order = shuffled([...rows.keys()], random);
+  return order.flatMap((row) => {
+    const count = rows[row]?.contenders.length ?? 0;
+    return shuffled([...Array(count).keys()], random).map((contender) => ({ row, contender }));
+  });
+}
+
+/** What a round is expected to take before one was timed. */
+export function expectedRoundSeconds(rows: readonly Row[], timing: Timing): number {
+  const samples = rows.reduce((sum, { contenders }) => sum + contenders.length, 0);
+  return samples * (timing.seconds + timing.warmUpSeconds + overheadSeconds);
+}
+
+/** How many rounds there will be, if each takes so long. */
+export function roundsWithin(timing: Timing, roundSeconds: number): number {
+  if (timing.secondsMax === undefined) return timing.runs;
+  const fitting = Math.floor(timing.secondsMax / roundSeconds);
+  return Math.min(timing.runs, Math.max(runsMin, fitting));
+}

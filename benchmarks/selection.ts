@@ -1,0 +1,105 @@
+/** The words of the command line: what of everything is to be measured. */
+import { NbdError } from '../lib/errors.js';
+import {
+  kinds,
+  links,
+  strategies,
+  type Contender,
+  type Strategy,
+  type Workload,
+} from './results.js';
+import {
+  allWorkloads,
+  connectionCounts,
+  depths,
+  headerKinds,
+  peerNames,
+  usualHeaders,
+  usualWorkloads,
+} from './workloads.js';
+
+/** Words of one line are alternatives; what matches has one of each line that has words. */
+const vocabulary = {
+  link: links,
+  kind: kinds,
+  depth: depths.map((depth) => `depth=${depth}`),
+  connections: connectionCounts.map((count) => `connections=${count}`),
+  headers: headerKinds,
+  contender: [...strategies, ...peerNames, 'limit'],
+  micro: ['micro'],
+} as const;
+type Dimension = keyof typeof vocabulary;
+const dimensions = Object.keys(vocabulary) as Dimension[];
+
+export const words: readonly string[] = dimensions.flatMap((dimension) => vocabulary[dimension]);
+
+export class Selection {
+  private readonly chosen = new Map<Dimension, string[]>();
+  private readonly all: boolean;
+
+  /** @throws NbdError `NBDCORK_BAD_SELECTION` for a word that there is not. */
+  constructor(given: readonly string[], all: boolean) {
+    this.all = all;
+    for (const word of given) {
+      const dimension = dimensions.find((name) =>
+        (vocabulary[name] as readonly string[]).includes(word),
+      );
+      if (dimension === undefined) {
+        throw new NbdError(
+          'NBDCORK_BAD_SELECTION',
+          `There is no '${word}' to measure. Choose of ${words.join(', ')}.`,
+        );
+      }
+      this.chosen.set(dimension, [...(this.chosen.get(dimension) ?? []), word]);
+    }
+  }
+
+  /** Nothing is said of what is to be asked, only perhaps of whom. */
+  private get usual(): boolean {
+    return !this.all && [...this.chosen.keys()].every((name) => name === 'contender');
+  }
+
+  get workloads(): Workload[] {
+    if (this.chosen.size === 1 && this.chosen.has('micro')) return [];
+    if (this.usual) return usualWorkloads();
+    return allWorkloads().filter((workload) => this.wants(workload));
+  }
+
+  wantsContender(contender: Contender, { link, depth }: Workload): boolean {
+    const wanted = this.chosen.get('contender');
+    const name = contender.type === 'strategy' ? contender.strategy : contender.name;
+    if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
+    if (contender.type === 'strategy' || !this.usual) return true;
+    return depth > 1 && (link === 'unix' || link === 'tcp');
+  }
+
+  /** Whether a strategy was left out by the words. */
+  wantsStrategy(strategy: Strategy): boolean {
+    return this.chosen.get('contender')?.includes(strategy) ?? true;
+  }
+
+  /** Measured with everything, and where nothing is said. */
+  get wantsMicro(): boolean {
+    return this.chosen.size === 0 || this.chosen.has('micro');
+  }
+
+  private wants({ link, kind, depth, connections, headers }: Workload): boolean {
+    const given: Readonly<Partial<Record<Dimension, string>>> = {
+      link,
+      kind,
+      depth: `depth=${depth}`,
+      connections: `connections=${connections}`,
+      headers,
+    };
+    const matches = Object.entries(given).every(([name, word]) => {
+      const wanted = this.chosen.get(name as Dimension);
+      return wanted === undefined || wanted.includes(word);
+    });
+    if (!matches || this.all) return matches;
+    // Of what was not asked for, the usual.
+    return (
+      (connections === 1 || this.chosen.has('connections')) &&
+      (headers === usualHeaders(kind) || this.chosen.has('headers'))
+    );
+  }
+}

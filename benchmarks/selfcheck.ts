@@ -1,0 +1,87 @@
+/**
+ * Does the benchmark tell what is so? In each repetition of a quick trial
+ * `plain` is measured against a copy of itself and against one that was slowed
+ * down on purpose. Run by hand, `npm run bench:selfcheck`, on an idle machine:
+ * it takes some minutes.
+ */
+import { fileURLToPath } from 'node:url';
+import { Asked } from './ask.js';
+import { startOurs } from './contenders/ours.js';
+import type { LoadQuestion } from './load/messages.js';
+import type { Timing } from './plan.js';
+import type { Contender, Verdict } from './results.js';
+import { nameOfContender, runPlan } from './run.js';
+import { takeSample } from './sample.js';
+import { workload } from './workloads.js';
+
+const repetitions = 20;
+const rightMin = 19;
+/** A read takes some 6 microseconds, its reply included, and more where others compute as well. */
+const wastedMicroseconds = 10;
+const timing: Timing = { seconds: 0.2, warmUpSeconds: 0.1, runs: 8, secondsMax: undefined };
+
+const asked = workload('unix', 'read-4k', 64);
+const contenders: readonly Contender[] = [
+  { type: 'strategy', strategy: 'plain' },
+  { type: 'peer', name: 'copy', version: '' },
+  { type: 'peer', name: 'slowed', version: '' },
+];
+const expected: Readonly<Record<string, Verdict>> = {
+  copy: 'no difference shown',
+  slowed: 'slower',
+};
+
+async function repeat(load: Asked<LoadQuestion>): Promise<Map<string, Verdict>> {
+  const { trials, skipped } = await runPlan([{ workload: asked, contenders }], {
+    timing,
+    progress: () => undefined,
+    signal: new AbortController().signal,
+    take: (_, contender) =>
+      takeSample(
+        (setting) =>
+          startOurs(
+            {
+              strategy: 'plain',
+              ...(nameOfContender(contender) === 'slowed' && { wastedMicroseconds }),
+            },
+            asked,
+            setting,
+          ),
+        asked,
+        timing,
+        {
+          load,
+          fio: undefined,
+          preSharedKey: { identity: '', keyHex: '' },
+          keyFolder: '',
+          prefix: [],
+          host: '127.0.0.1',
+        },
+      ),
+  });
+  for (const { what, why } of skipped) throw new Error(`${what}: ${why}`);
+  return new Map(
+    trials.flatMap(({ contender, gain }) =>
+      gain === null ? [] : [[nameOfContender(contender), gain.verdict]],
+    ),
+  );
+}
+
+const right = new Map(Object.keys(expected).map((name) => [name, 0]));
+const load = new Asked<LoadQuestion>(fileURLToPath(new URL('./load/main.js', import.meta.url)));
+try {
+  for (let repetition = 1; repetition <= repetitions; repetition++) {
+    const verdicts = await repeat(load);
+    const told = [...verdicts].map(([name, verdict]) => `${name}: ${verdict}`);
+    console.log(`${repetition} of ${repetitions}: ${told.join(', ')}`);
+    for (const [name, verdict] of verdicts) {
+      if (verdict === expected[name]) right.set(name, (right.get(name) ?? 0) + 1);
+    }
+  }
+} finally {
+  await load.stop();
+}
+for (const [name, count] of right) {
+  console.log(`${name}: '${expected[name] ?? ''}' in ${count} of ${repetitions}`);
+  if (count < rightMin) process.exitCode = 1;
+}

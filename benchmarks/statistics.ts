@@ -1,0 +1,78 @@
+/** What a few noisy samples allow to be said. */
+import type { Gain, Verdict } from './results.js';
+
+/** Quantiles of Student's t for 1 to 30 degrees of freedom, two-sided. */
+const t95 = [
+  12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.306, 2.2622, 2.2281, 2.201, 2.1788,
+  2.1604, 2.1448, 2.1314, 2.1199, 2.1098, 2.1009, 2.093, 2.086, 2.0796, 2.0739, 2.0687, 2.0639,
+  2.0595, 2.0555, 2.0518, 2.0484, 2.0452, 2.0423,
+];
+const t99 = [
+  63.6567, 9.9248, 5.8409, 4.6041, 4.0321, 3.7074, 3.4995, 3.3554, 3.2498, 3.1693, 3.1058, 3.0545,
+  3.0123, 2.9768, 2.9467, 2.9208, 2.8982, 2.8784, 2.8609, 2.8453, 2.8314, 2.8188, 2.8073, 2.7969,
+  2.7874, 2.7787, 2.7707, 2.7633, 2.7564, 2.75,
+];
+
+export type Confidence = 0.95 | 0.99;
+
+/** For more degrees of freedom than the table has, its last quantile, which is a little wide. */
+function studentT(degrees: number, confidence: Confidence): number {
+  const table = confidence === 0.95 ? t95 : t99;
+  return table[Math.min(degrees, table.length) - 1] ?? Infinity;
+}
+
+export function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Half of the confidence interval of the mean; infinite for fewer than two values. */
+export function meanError(values: readonly number[], confidence: Confidence = 0.95): number {
+  if (values.length < 2) return Infinity;
+  const center = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
+  const deviation = Math.sqrt(squares / (values.length - 1));
+  return (studentT(values.length - 1, confidence) * deviation) / Math.sqrt(values.length);
+}
+
+/**
+ * The gain of `others` over `plain`, whose samples were taken in turn: each is
+ * compared with the one beside it, so that what slows both down for a while
+ * does not count. Twice as fast and half as fast are equally far from no gain,
+ * so averages and errors are those of logarithms. The verdict is by 99 %, not
+ * 95: a table has dozens of rows, and every twentieth of them would be wrong by
+ * chance alone.
+ */
+export function gainOver(plain: readonly number[], others: readonly number[]): Gain {
+  const ratios = others.flatMap((other, index) => {
+    const beside = plain[index];
+    return beside === undefined ? [] : [Math.log(other / beside)];
+  });
+  const average = mean(ratios);
+  const error = meanError(ratios);
+  return {
+    average: Math.expm1(average),
+    worst: Math.expm1(Math.min(...ratios)),
+    best: Math.expm1(Math.max(...ratios)),
+    low: Math.expm1(average - error),
+    high: Math.expm1(average + error),
+    verdict: verdictOf(average, meanError(ratios, 0.99)),
+  };
+}
+
+function verdictOf(average: number, error: number): Verdict {
+  if (average - error > 0) return 'faster';
+  if (average + error < 0) return 'slower';
+  return 'no difference shown';
+}
+
+/** A random order, by a source of numbers from 0 to 1. */
+export function shuffled<T>(values: readonly T[], random: () => number = Math.random): T[] {
+  const order = [...values];
+  for (let last = order.length - 1; last > 0; last--) {
+    const other = Math.floor(random() * (last + 1));
+    const [a, b] = [order[last], order[other]];
+    if (a === undefined || b === undefined) continue;
+    [order[last], order[other]] = [b, a];
+  }
+  return order;
+}

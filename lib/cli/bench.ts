@@ -1,0 +1,82 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { reportFailure } from './failure.js';
+import { onStopSignal } from './signals.js';
+import { exitCode } from './exit-codes.js';
+
+interface BenchFlags {
+  readonly all?: true;
+  readonly load: 'nbdcork' | 'fio';
+  readonly runs?: number;
+  readonly seconds?: number;
+  readonly limit?: string;
+  readonly output: string;
+}
+
+const examples = `
+Words:
+  unix, unix-tls, tcp, tcp-tls, pipe, veth                  links
+  read-4k, read-64k, mixed-4k, extents, read-512            kinds of requests
+  depth=1, depth=64, connections=1, connections=8           requests and connections at a time
+  simple, structured, extended                              headers of replies
+  plain, cork, more, vectored, batched, stream              strategies
+  nbdkit, qemu-nbd, nbd-server, limit                       other servers
+  micro                                                     single calls
+
+Examples:
+  nbdcork bench                            at most three minutes
+  nbdcork bench tcp veth read-4k           what TCP does with reads of 4 KiB
+  nbdcork bench batched nbdkit depth=64    one strategy, and one other server
+  nbdcork bench --all --output results     everything: hours`;
+
+export function benchCommand(): Command {
+  return new Command('bench')
+    .description('Measure which way of sending replies wins on this machine, by how much, and why.')
+    .argument('[word...]', 'what to measure; of what is not named, the usual')
+    .option('-a, --all', 'measure everything that the words do not exclude')
+    .option(
+      '--runs <count>',
+      'runs of each, the first thrown away (default: 10, or what fits)',
+      parseRuns,
+    )
+    .option(
+      '--seconds <seconds>',
+      'how long a run is (default: 0.25, with --all 0.5)',
+      parseSeconds,
+    )
+    .option(
+      '--limit <path>',
+      'a server that is as fast as can be, started as PATH unix:SOCKET or PATH tcp:PORT',
+    )
+    .addOption(
+      new Option('--load <load>', 'who asks').choices(['nbdcork', 'fio']).default('nbdcork'),
+    )
+    .option('-o, --output <folder>', 'where the report goes', 'bench-report')
+    .addHelpText('after', examples)
+    .exitOverride()
+    .action(async (words: string[], flags: BenchFlags) => {
+      await run(words, flags).catch((error: unknown) => reportFailure(error));
+    });
+}
+
+async function run(words: readonly string[], flags: BenchFlags): Promise<void> {
+  // Only who measures pays for what measuring needs.
+  const { runBenchmark } = await import('../../benchmarks/index.js');
+  const stopping = new AbortController();
+  onStopSignal(() => stopping.abort());
+  const { all = false, ...options } = flags;
+  const command = ['nbdcork', ...process.argv.slice(2)].join(' ');
+  const finished = await runBenchmark({ ...options, words, all, command, signal: stopping.signal });
+  if (!finished) process.exitCode = exitCode.signalBase + 2;
+}
+
+function parseRuns(text: string): number {
+  const runs = Number(text);
+  if (Number.isInteger(runs) && runs >= 2) return runs;
+  throw new InvalidArgumentError('It must be an integer from 2 on.');
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (seconds > 0 && seconds <= 3600) return seconds;
+  throw new InvalidArgumentError('It must be a number above 0, and at most 3600.');
+}

@@ -1,0 +1,189 @@
+/** The command `bench`, from its words to the report: short runs, whose figures do not matter. */
+import assert from 'node:assert/strict';
+import { access, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, test, type TestContext } from 'node:test';
+import type { Results } from '../../benchmarks/results.js';
+import { temporaryFolder } from '../support/folder.js';
+import { needs, unavailable } from '../support/peers.js';
+import { finish, RunningProgram } from '../support/program.js';
+
+const short = ['--runs', '3', '--seconds', '0.03'];
+const withoutNative = process.env['NBDCORK_NO_NATIVE'] === '1';
+
+async function bench(t: TestContext, ...args: string[]) {
+  const folder = join(await temporaryFolder(t), 'report');
+  const { status, stdout, stderr } = await finish(t, ['bench', ...args, '--output', folder]);
+  assert.equal(status, 0, stderr);
+  const text = await readFile(join(folder, 'results.json'), 'utf8');
+  return { results: JSON.parse(text) as Results, stdout, stderr, folder };
+}
+
+/** Segments a reply by kind and strategy; a few may have been sent twice on a slow machine. */
+function segmentsOf({ trials }: Results): Record<string, Record<string, number>> {
+  const table: Record<string, Record<string, number>> = {};
+  for (const { workload, contender, samples } of trials) {
+    assert.ok(contender.type === 'strategy');
+    const row = (table[workload.kind] ??= {});
+    const segments = samples.map(({ segmentsPerReply }) => Number(segmentsPerReply?.toFixed(1)));
+    assert.equal(new Set(segments).size, 1);
+    row[contender.strategy] = segments[0] ?? NaN;
+  }
+  return table;
+}
+
+function isFigure(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0;
+}
+
+describe('a run', () => {
+  test('writes its results, and prints them', async (t) => {
+    const words = ['unix', 'pipe', 'read-512', 'depth=1', 'plain', 'stream'];
+    const { results, stdout, stderr, folder } = await bench(t, ...words, ...short);
+    const { schema, version, command, startedAt, seconds, machine, trials, micro } = results;
+    assert.equal(schema, 1);
+    assert.match(version, /^\d+\.\d+\.\d+/);
+    assert.equal(command, `nbdcork bench ${words.join(' ')} ${short.join(' ')} --output ${folder}`);
+    assert.ok(Math.abs(Date.now() - Date.parse(startedAt)) < 600_000);
+    assert.ok(isFigure(seconds) && isFigure(machine.cores) && isFigure(machine.memoryBytes));
+    assert.equal(machine.node, process.version);
+    assert.match(machine.kernel, /^Linux \d/);
+    assert.deepEqual(micro, []);
+    assert.deepEqual(
+      trials.map(({ workload, contender }) => [
+        workload.link,
+        workload.kind,
+        contender.type === 'strategy' && contender.strategy,
+      ]),
+      [
+        ['unix', 'read-512', 'plain'],
+        ['unix', 'read-512', 'stream'],
+        ['pipe', 'read-512', 'plain'],
+        ['pipe', 'read-512', 'stream'],
+      ],
+    );
+    for (const { samples, latencyMicroseconds } of trials) {
+      assert.equal(samples.length, 2, 'three runs, of which the first is thrown away');
+      for (const sample of samples) {
+        assert.ok(isFigure(sample.requestsPerSecond));
+        assert.ok(isFigure(sample.systemCallsPerRequest));
+        assert.ok(isFigure(sample.serverMicrosecondsPerRequest));
+        assert.ok(isFigure(sample.clientMicrosecondsPerRequest));
+        assert.equal(sample.segmentsPerReply, null);
+      }
+      assert.ok(latencyMicroseconds !== null);
+      const { p50, p99, p999 } = latencyMicroseconds;
+      assert.ok(p50 > 0 && p50 <= p99 && p99 <= p999);
+    }
+    const gains = trials.map(({ gain }) => gain);
+    assert.ok(gains[0] === null && gains[2] === null);
+    for (const gain of [gains[1], gains[3]]) {
+      assert.ok(gain !== undefined && gain !== null);
+      assert.ok(gain.worst <= gain.average && gain.average <= gain.best);
+      assert.ok(gain.low <= gain.average && gain.average <= gain.high);
+    }
+    assert.match(stdout, /\| unix read-512, 1 × 1, simple \| plain/);
+    assert.ok(stdout.includes(folder));
+    const [page, text] = await Promise.all(
+      ['results.html', 'results.md'].map((name) => readFile(join(folder, name), 'utf8')),
+    );
+    assert.match(page ?? '', /<html/);
+    assert.match(text ?? '', /\| *Unix|unix/);
+    assert.match(stderr, /left: (unix|pipe) read-512/);
+  });
+
+  test('with a segment for each piece or one for both', { skip: withoutNative }, async (t) => {
+    const words = ['tcp', 'read-512', 'depth=1', 'plain', 'cork', 'more', 'vectored', 'batched'];
+    const { results } = await bench(t, ...words, ...short);
+    assert.deepEqual(segmentsOf(results), {
+      'read-512': { plain: 2, cork: 1, more: 1, vectored: 1, batched: 1 },
+    });
+  });
+
+  test(
+    'across two namespaces, where a segment has 1448 bytes',
+    { skip: withoutNative },
+    async (t) => {
+      if (!needs(t, 'ip', 'ethtool')) return;
+      const words = ['veth', 'read-512', 'read-4k', 'depth=1', 'plain', 'cork', 'more', 'vectored'];
+      const { results } = await bench(t, ...words, ...short);
+      const veth = results.skipped.find(({ what }) => what === 'veth');
+      if (veth !== undefined) {
+        unavailable(t, veth.why);
+        return;
+      }
+      assert.deepEqual(segmentsOf(results), {
+        // The header alone and three for 4096 bytes; three for 4112 bytes.
+        'read-4k': { plain: 4, cork: 3, more: 3, vectored: 3 },
+        'read-512': { plain: 2, cork: 1, more: 1, vectored: 1 },
+      });
+    },
+  );
+
+  test('has other servers, and fio', async (t) => {
+    if (!needs(t, 'nbdkit', 'fio')) return;
+    const words = ['unix', 'read-4k', 'depth=64', 'plain', 'nbdkit'];
+    const { results } = await bench(t, ...words, '--load', 'fio', ...short);
+    assert.deepEqual(
+      results.trials.map(({ workload, contender }) => [
+        workload.load,
+        workload.headers,
+        contender.type === 'strategy' ? contender.strategy : contender.name,
+      ]),
+      [
+        ['fio', 'structured', 'plain'],
+        ['fio', 'structured', 'nbdkit'],
+      ],
+    );
+    const [ours, nbdkit] = results.trials;
+    assert.ok(nbdkit?.contender.type === 'peer' && /^\d+\.\d+/.test(nbdkit.contender.version));
+    for (const trial of [ours, nbdkit]) {
+      assert.ok(isFigure(trial?.latencyMicroseconds?.p99));
+      assert.equal(trial?.samples[0]?.systemCallsPerRequest, null);
+    }
+    assert.ok(nbdkit.gain !== null);
+  });
+
+  test('of single calls alone', async (t) => {
+    const { results } = await bench(t, 'micro');
+    assert.deepEqual(results.trials, []);
+    const { micro } = results;
+    for (const { name, nanosecondsPerCall, nanosecondsError } of micro) {
+      assert.ok(isFigure(nanosecondsPerCall) && Number.isFinite(nanosecondsError), name);
+    }
+    const vectors = micro.filter(({ name }) => name === 'sendmsg of one buffer');
+    assert.deepEqual(
+      vectors.map(({ pieces }) => pieces),
+      withoutNative ? [] : [2, 16, 128, 1024],
+    );
+    assert.ok(micro.some(({ name }) => name === 'read a request'));
+    assert.ok(micro.some(({ name }) => name.includes('fallback')));
+  });
+
+  test('tells what it left out, and why', async (t) => {
+    const { results, stderr } = await bench(t, 'pipe', 'read-512', 'depth=1', ...short);
+    const pipe = results.skipped.find(({ what }) => what.endsWith('on pipe'));
+    assert.match(pipe?.why ?? '', /no socket/);
+    assert.match(stderr, /not measured: .* on pipe: /);
+  });
+});
+
+describe('what makes no sense', () => {
+  for (const args of [['tpc'], ['--runs', '1'], ['--seconds', '0'], ['--load', 'dd']]) {
+    test(args.join(' '), async (t) => {
+      const { status, stderr } = await finish(t, ['bench', ...args]);
+      assert.equal(status, 2);
+      assert.ok(stderr.includes(args.at(-1) ?? ''), stderr);
+    });
+  }
+});
+
+test('SIGINT ends it, with no report', async (t) => {
+  const folder = join(await temporaryFolder(t), 'report');
+  const program = new RunningProgram(t, ['bench', 'unix', '--seconds', '0.03', '-o', folder]);
+  await program.stderr.match(/left: unix/);
+  const { status } = await program.stop('SIGINT');
+  assert.equal(status, 130);
+  assert.equal(program.stdout.text, '');
+  await assert.rejects(access(folder), { code: 'ENOENT' });
+});

@@ -1,0 +1,182 @@
+/** What is measured, in which order, and for how long. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  expectedRoundSeconds,
+  ourContenders,
+  round,
+  roundsWithin,
+  fullTiming,
+  usualTiming,
+} from '../../benchmarks/plan.js';
+import { kinds, links, type Contender } from '../../benchmarks/results.js';
+import { Selection } from '../../benchmarks/selection.js';
+import { forFio } from '../../benchmarks/workloads.js';
+
+const select = (...words: string[]) => new Selection(words, false);
+const selectAll = (...words: string[]) => new Selection(words, true);
+const strategy = (name: 'plain' | 'cork' | 'batched'): Contender => ({
+  type: 'strategy',
+  strategy: name,
+});
+const peer = (name: string): Contender => ({ type: 'peer', name, version: '1' });
+
+describe('without words', () => {
+  test('every link has a row, of reads', () => {
+    const { workloads } = select();
+    assert.deepEqual(new Set(workloads.map(({ link }) => link)), new Set(links));
+    assert.ok(workloads.every(({ kind }) => kind.startsWith('read')));
+    assert.ok(select().wantsMicro);
+  });
+
+  test('three peers, all strategies and four runs fit into three minutes', () => {
+    const peers = ['nbdkit', 'qemu-nbd', 'nbd-server'].map(peer);
+    const rows = select().workloads.map((workload) => ({
+      workload,
+      contenders: [...ourContenders(workload, true), ...peers].filter((contender) =>
+        select().wantsContender(contender, workload),
+      ),
+    }));
+    assert.ok(rows.some(({ contenders }) => contenders.includes(peers[0] ?? peer(''))));
+    const seconds = expectedRoundSeconds(rows, usualTiming);
+    const rounds = roundsWithin(usualTiming, seconds);
+    assert.ok(rounds >= 4);
+    assert.ok(rounds * seconds <= 165, `${rounds} rounds of ${seconds} s`);
+  });
+});
+
+describe('words', () => {
+  test('of one dimension are alternatives, of several all hold', () => {
+    const { workloads } = select('tcp', 'veth', 'read-4k');
+    assert.deepEqual(
+      workloads.map(({ link, kind, depth, connections }) => [link, kind, depth, connections]),
+      [
+        ['tcp', 'read-4k', 1, 1],
+        ['tcp', 'read-4k', 64, 1],
+        ['veth', 'read-4k', 1, 1],
+        ['veth', 'read-4k', 64, 1],
+      ],
+    );
+    assert.ok(!select('tcp').wantsMicro);
+  });
+
+  test('name what is unusual', () => {
+    const { workloads } = select('unix', 'connections=8', 'depth=64', 'mixed-4k');
+    assert.deepEqual(workloads, [
+      {
+        link: 'unix',
+        kind: 'mixed-4k',
+        connections: 8,
+        depth: 64,
+        headers: 'simple',
+        load: 'nbdcork',
+      },
+    ]);
+    const extended = select('extended', 'tcp').workloads;
+    assert.deepEqual(
+      extended.map(({ kind }) => kind),
+      ['read-4k', 'extents'],
+    );
+  });
+
+  test('of contenders choose them, and plain, which gains are over', () => {
+    const selection = select('batched', 'nbdkit');
+    const wanted = [strategy('plain'), strategy('batched'), strategy('cork'), peer('nbdkit')];
+    const [row] = selection.workloads;
+    assert.ok(row !== undefined);
+    assert.deepEqual(
+      [...wanted, peer('qemu-nbd')].map((one) => selection.wantsContender(one, row)),
+      [true, true, false, true, false],
+    );
+    assert.deepEqual(selection.workloads, select().workloads);
+  });
+
+  test('micro alone measures nothing else', () => {
+    assert.deepEqual(select('micro').workloads, []);
+    assert.ok(select('micro').wantsMicro);
+  });
+
+  test('that are none are refused', () => {
+    assert.throws(() => select('tpc'), { code: 'NBDCORK_BAD_SELECTION', message: /'tpc'.*unix/ });
+  });
+});
+
+describe('with --all', () => {
+  test('every link, kind, depth and number of connections is there', () => {
+    const { workloads } = selectAll();
+    for (const link of links) {
+      for (const kind of kinds) {
+        for (const depth of [1, 64]) {
+          for (const connections of link === 'pipe' ? [1] : [1, 8]) {
+            const found = workloads.filter(
+              (one) =>
+                one.link === link &&
+                one.kind === kind &&
+                one.depth === depth &&
+                one.connections === connections,
+            );
+            assert.ok(found.length > 0, `${link} ${kind} ${depth} ${connections}`);
+          }
+        }
+      }
+      const headers = new Set(
+        workloads.filter((one) => one.link === link).map((one) => one.headers),
+      );
+      assert.equal(headers.size, 3);
+    }
+    assert.equal(new Set(workloads.map((one) => JSON.stringify(one))).size, workloads.length);
+  });
+
+  test('words leave out what does not match', () => {
+    const { workloads } = selectAll('tcp', 'read-512');
+    assert.equal(workloads.length, 4);
+  });
+
+  test('ten runs, however long that takes', () => {
+    assert.equal(roundsWithin(fullTiming, 3600), 10);
+  });
+});
+
+test('fio measures what it can, with structured replies', () => {
+  const workloads = forFio(selectAll().workloads);
+  assert.ok(workloads.length > 0);
+  for (const { link, kind, headers, load } of workloads) {
+    assert.ok(['unix', 'tcp', 'veth'].includes(link) && kind !== 'extents');
+    assert.deepEqual([headers, load], ['structured', 'fio']);
+  }
+});
+
+describe('a round', () => {
+  const rows = select('tcp', 'unix', 'read-4k').workloads.map((workload) => ({
+    workload,
+    contenders: ourContenders(workload, true),
+  }));
+
+  test('takes every contender of every row once, those of a row one behind the other', () => {
+    const steps = round(rows);
+    const expected = rows.flatMap(({ contenders }, row) =>
+      contenders.map((_, contender) => `${row}.${contender}`),
+    );
+    const taken = steps.map(({ row, contender }) => `${row}.${contender}`);
+    assert.deepEqual(taken.toSorted(), expected.toSorted());
+    const changes = steps.filter((step, index) => step.row !== steps[index - 1]?.row);
+    assert.equal(changes.length, rows.length);
+  });
+
+  test('is in another order every time', () => {
+    const orders = Array.from({ length: 20 }, () => JSON.stringify(round(rows)));
+    assert.ok(new Set(orders).size > 15);
+  });
+
+  test('leaves out what is another strategy under another name', () => {
+    const names = (words: string[], hasAddon: boolean) =>
+      select(...words, 'depth=1', 'read-4k').workloads.flatMap((workload) =>
+        ourContenders(workload, hasAddon).map((one) =>
+          one.type === 'strategy' ? one.strategy : '',
+        ),
+      );
+    assert.deepEqual(names(['unix'], true), ['plain', 'more', 'vectored', 'batched', 'stream']);
+    assert.deepEqual(names(['pipe'], true), ['plain', 'stream']);
+    assert.deepEqual(names(['tcp'], false), ['plain', 'stream']);
+  });
+});

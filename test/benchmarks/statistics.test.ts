@@ -1,0 +1,139 @@
+/** What the benchmark concludes from samples that are made up, whose truth is known. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { gainOver, mean, meanError, shuffled } from '../../benchmarks/statistics.js';
+
+/** Numbers from 0 to 1 that are the same in every run: mulberry32. */
+function randomNumbers(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Of a normal distribution, by Box and Muller. */
+function normal(random: () => number): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
+interface Noise {
+  /** Of a sample by itself, relative to the speed. */
+  readonly each: number;
+  /** Of a round, which slows down all that is measured in it. */
+  readonly round: number;
+}
+
+/** Speeds of two contenders in `rounds` rounds, the second `factor` times as fast. */
+function speeds(random: () => number, factor: number, noise: Noise, rounds = 9) {
+  const plain: number[] = [];
+  const other: number[] = [];
+  for (let round = 0; round < rounds; round++) {
+    const speed = 100_000 * Math.exp(noise.round * normal(random));
+    plain.push(speed * Math.exp(noise.each * normal(random)));
+    other.push(speed * factor * Math.exp(noise.each * normal(random)));
+  }
+  return { plain, other };
+}
+
+function verdicts(factor: number, noise: Noise, repetitions: number, rounds?: number): string[] {
+  const random = randomNumbers(4);
+  return Array.from({ length: repetitions }, () => {
+    const { plain, other } = speeds(random, factor, noise, rounds);
+    return gainOver(plain, other).verdict;
+  });
+}
+
+const noisy: Noise = { each: 0.05, round: 0.3 };
+
+describe('the mean and its error', () => {
+  test('of samples worked out by hand', () => {
+    // A mean of 5, squares 9+1+1+9 = 20, a deviation of sqrt(20/3), t(3) = 3.182446.
+    const values = [2, 4, 6, 8];
+    assert.equal(mean(values), 5);
+    const expected = (3.182446 * Math.sqrt(20 / 3)) / 2;
+    assert.ok(Math.abs(meanError(values) - expected) < 1e-3);
+    // t(3) = 5.840909 for 99 %.
+    const wider = (5.840909 * Math.sqrt(20 / 3)) / 2;
+    assert.ok(Math.abs(meanError(values, 0.99) - wider) < 1e-3);
+  });
+
+  test('one sample has no error that is known', () => {
+    assert.equal(meanError([1]), Infinity);
+  });
+
+  test('the interval holds the truth 95 times of 100', () => {
+    const random = randomNumbers(7);
+    for (const count of [3, 6, 10, 40]) {
+      let held = 0;
+      for (let repetition = 0; repetition < 2000; repetition++) {
+        const values = Array.from({ length: count }, () => 10 + normal(random));
+        if (Math.abs(mean(values) - 10) <= meanError(values)) held++;
+      }
+      assert.ok(held > 1870 && held < 1930, `${count} samples: ${held} of 2000`);
+    }
+  });
+});
+
+describe('the gain', () => {
+  test('twice as fast in one round and half as fast in the other is none', () => {
+    const gain = gainOver([100, 100], [200, 50]);
+    assert.ok(Math.abs(gain.average) < 1e-12);
+    assert.deepEqual(
+      [gain.worst, gain.best].map((value) => value.toFixed(6)),
+      ['-0.500000', '1.000000'],
+    );
+    assert.equal(gain.verdict, 'no difference shown');
+  });
+
+  test('is by pairs: what slows down both does not count', () => {
+    const gain = gainOver([100, 10, 1000, 50], [110, 11, 1100, 55]);
+    assert.ok(Math.abs(gain.average - 0.1) < 1e-9);
+    assert.ok(gain.high - gain.low < 1e-6);
+    assert.equal(gain.verdict, 'faster');
+  });
+
+  test('the average lies within its interval, and between worst and best', () => {
+    const random = randomNumbers(5);
+    for (let repetition = 0; repetition < 100; repetition++) {
+      const { plain, other } = speeds(random, 1.3, noisy);
+      const { low, average, high, worst, best } = gainOver(plain, other);
+      assert.ok(low < average && average < high && worst < average && average < best);
+    }
+  });
+});
+
+describe('the verdict', () => {
+  test('two copies of the same: no difference shown, in 98 of 100 at least', () => {
+    for (const rounds of [3, 6, 9]) {
+      const found = verdicts(1, noisy, 1000, rounds);
+      const right = found.filter((verdict) => verdict === 'no difference shown').length;
+      assert.ok(right >= 980, `${rounds} rounds: ${right} of 1000`);
+    }
+  });
+
+  test('a quarter slower: slower, in 19 of 20 at least, and never faster', () => {
+    const found = verdicts(0.75, noisy, 1000);
+    assert.ok(found.filter((verdict) => verdict === 'slower').length >= 950);
+    assert.ok(!found.includes('faster'));
+  });
+
+  test('a quarter faster: likewise', () => {
+    const found = verdicts(1.25, noisy, 1000);
+    assert.ok(found.filter((verdict) => verdict === 'faster').length >= 950);
+    assert.ok(!found.includes('slower'));
+  });
+});
+
+test('every order is as likely as any other', () => {
+  const random = randomNumbers(6);
+  const counts = new Map<string, number>();
+  for (let repetition = 0; repetition < 6000; repetition++) {
+    const order = shuffled(['a', 'b', 'c'], random).join('');
+    counts.set(order, (counts.get(order) ?? 0) + 1);
+  }
+  assert.equal(counts.size, 6);
+  for (const [order, count] of counts) assert.ok(count > 850 && count < 1150, `${order}: ${count}`);
+});
