@@ -11,8 +11,11 @@ export interface Delivery {
   readonly reading: 'at once' | 'slowly' | 'late' | 'never';
   /** `answered` ends when everything has come that has to; the others at once. */
   readonly ending: 'answered' | 'end' | 'destroy' | 'reset';
-  /** A turn of the event loop between two pieces. */
-  readonly paced: boolean;
+  /**
+   * When the next piece comes: `at once`, after a turn of the event loop, or while
+   * an answer is being taken, which over a duplex is while the server sends it.
+   */
+  readonly pace: 'at once' | 'turns' | 'answers';
   readonly cut: Cut;
   /** Where in the stream the server is told to stop, in 2^16ths; not at all where absent. */
   readonly stop?: number;
@@ -72,7 +75,7 @@ export const deliveries: fc.Arbitrary<Delivery> = fc
     place: placed,
     reading: readings,
     ending: endings,
-    paced: fc.boolean(),
+    pace: fc.constantFrom('at once' as const, 'turns' as const, 'answers' as const),
     cut: cuts,
     stop: stops,
   })

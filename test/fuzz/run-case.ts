@@ -57,6 +57,7 @@ class Conversation {
   private readonly oracle: Oracle;
   private readonly delivery: Delivery;
   private fail: (error: unknown) => void = () => undefined;
+  private unsent: Buffer[] = [];
   private serverEnded = false;
   private closed = false;
   private wake: () => void = () => undefined;
@@ -114,16 +115,20 @@ class Conversation {
   }
 
   private async send(bytes: Buffer): Promise<void> {
-    const { cut, stop = 0, paced } = this.delivery;
-    const pieces = piecesOf(bytes, cut);
-    const stopAt = Math.floor((pieces.length * stop) / 2 ** 16);
-    for (const [index, piece] of pieces.entries()) {
-      if (this.delivery.stop !== undefined && index === stopAt) this.stopServer();
-      // A server that has closed may not be written to.
-      if (this.closed || this.serverEnded) return;
-      this.stream.write(piece);
-      if (paced && index < turnsMax) await turn();
+    const { cut, stop = 0, pace } = this.delivery;
+    this.unsent = [...piecesOf(bytes, cut)];
+    const stopAt = Math.floor((this.unsent.length * stop) / 2 ** 16);
+    for (let turns = 0; this.unsent.length > 0; turns++) {
+      if (this.delivery.stop !== undefined && turns === stopAt) this.stopServer();
+      this.sendNext();
+      if (pace !== 'at once' && turns < turnsMax) await turn();
     }
+  }
+
+  private sendNext(): void {
+    const piece = this.unsent.shift();
+    // A server that has closed may not be written to.
+    if (piece !== undefined && !this.closed && !this.serverEnded) this.stream.write(piece);
   }
 
   /** What becomes of it is seen at the end. */
@@ -163,6 +168,7 @@ class Conversation {
       } catch (error) {
         this.fail(error);
       }
+      if (this.delivery.pace === 'answers') this.sendNext();
       if (this.delivery.reading === 'slowly') {
         this.stream.pause();
         setImmediate(() => this.stream.resume());

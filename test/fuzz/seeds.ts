@@ -2,8 +2,8 @@
  * What once failed, and is tried in every run of the tests. A case is kept by its
  * bytes: a seed means something else when a generator changes.
  */
-import { optionBytes } from '../support/byte-client.js';
-import { opt, u32 } from '../support/numbers.js';
+import { goData, optionBytes, requestBytes } from '../support/byte-client.js';
+import { cmd, opt, u32 } from '../support/numbers.js';
 import { wholeCut, type Delivery } from './delivery.js';
 import type { Case } from './run-case.js';
 
@@ -14,7 +14,7 @@ const usual: Delivery = {
   place: 'duplex',
   reading: 'at once',
   ending: 'answered',
-  paced: false,
+  pace: 'at once',
   cut: wholeCut,
 };
 
@@ -32,4 +32,15 @@ export const cases: Readonly<Record<string, Case>> = {
     u32(3),
     optionBytes(opt.abort, Buffer.alloc(8193)),
   ]),
+  'NBD_CMD_DISC was lost where it came while the reply before it was being sent': kept(
+    [
+      u32(1),
+      optionBytes(opt.go, goData('slow', [3])),
+      requestBytes('simple', { type: cmd.flush, cookie: 1n, offset: 1 }),
+      requestBytes('simple', { type: cmd.trim, cookie: 2n, offset: 148, length: 102 }),
+      requestBytes('simple', { type: cmd.flush, flags: 1, cookie: 3n }),
+      requestBytes('simple', { type: cmd.disc, cookie: 4n }),
+    ],
+    { pace: 'answers', cut: { size: 10 } },
+  ),
 };

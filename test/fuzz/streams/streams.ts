@@ -41,11 +41,16 @@ const session: fc.Arbitrary<Messages> = fc
       { weight: 4, arbitrary: fc.constant([]) },
       { weight: 1, arbitrary: fc.array(options, { maxLength: 3 }) },
     ),
+    /** Contexts are selected once more, of this export or another, well or not. */
+    again: fc.oneof(
+      { weight: 5, arbitrary: fc.constant(undefined) },
+      { weight: 1, arbitrary: fc.constantFrom('', 'x-fuzz:', 'no colon', 'another export') },
+    ),
     viaName: fc.integer({ min: 0, max: 5 }).map((value) => value === 5),
     requests: fc.array(drafts, { maxLength: 40, size: 'max' }),
     disconnects: fc.boolean(),
   })
-  .map(({ flags, headers, name, contexts, before, viaName, requests, disconnects }) => {
+  .map(({ flags, headers, name, contexts, before, again, viaName, requests, disconnects }) => {
     const agreements = {
       simple: [],
       structured: [optionBytes(opt.structuredReply)],
@@ -62,11 +67,20 @@ const session: fc.Arbitrary<Messages> = fc
       ...before,
       ...agreements[headers],
       ...(contexts.length > 0 ? [select] : []),
+      ...(again === undefined ? [] : [selectAgain(name, again)]),
       choose,
       ...requests.map((draft, index) => bytesOf(draft, headers, index)),
       ...(disconnects ? [requestBytes(headers, { type: cmd.disc, cookie: 0xd15cn })] : []),
     ];
   });
+
+function selectAgain(name: string, how: string): Buffer {
+  const data =
+    how === 'another export'
+      ? contextData('memory', ['base:allocation'])
+      : contextData(name, how === '' ? [] : [how]);
+  return optionBytes(opt.setMetaContext, data);
+}
 
 const whole = fc.oneof(
   { weight: 12, arbitrary: session },
