@@ -141,10 +141,16 @@ export class World {
       };
       return [name, options] as const;
     });
-    const ownBase = profiles.find(({ name }) => name === 'own')?.base ?? Buffer.alloc(0);
+    const own = ['own', 'mine'].map((name) => {
+      const base = profiles.find((profile) => profile.name === name)?.base ?? Buffer.alloc(0);
+      return [
+        name,
+        { backend: () => Promise.resolve(new OwnDisk(base)), perConnection: true },
+      ] as const;
+    });
     return {
       ...Object.fromEntries(shared),
-      own: { backend: () => Promise.resolve(new OwnDisk(ownBase)), perConnection: true },
+      ...Object.fromEntries(own),
       [unavailableName]: {
         backend: () => {
           throw new Error('it is not there');

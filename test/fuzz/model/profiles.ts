@@ -150,6 +150,7 @@ export const profiles: readonly Profile[] = [
   }),
   profile('failing', everything, pattern(120_000, 7), { inOrder: false, failure: failureOf }),
   profile('own', t.hasFlags, pattern(50_000, 8), { knowsHoles: false }),
+  profile('mine', t.hasFlags, pattern(60_000, 9), { knowsHoles: false }),
 ];
 
 /** Listed, but never there, or not for this client. */

@@ -43,6 +43,16 @@ const payloadLengths = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 16_000, max: 70_000 }) },
 );
 
+/** Flags that a command may have, in an export that advertises everything. */
+const rightFlags: Readonly<Record<number, readonly number[]>> = {
+  [cmd.read]: [cmdFlag.df, cmdFlag.fua],
+  [cmd.write]: [cmdFlag.fua],
+  [cmd.flush]: [cmdFlag.fua],
+  [cmd.trim]: [cmdFlag.fua],
+  [cmd.cache]: [cmdFlag.fua],
+  [cmd.writeZeroes]: [cmdFlag.noHole, cmdFlag.fastZero, cmdFlag.fua | cmdFlag.noHole],
+  [cmd.blockStatus]: [cmdFlag.reqOne, cmdFlag.reqOne, cmdFlag.fua],
+};
 const knownFlags = fc.subarray(Object.values(cmdFlag), { maxLength: 2 });
 const flags = fc.oneof(
   { weight: 8, arbitrary: fc.constant(0) },
@@ -86,9 +96,19 @@ export const drafts: fc.Arbitrary<Draft> = fc
     payloadLength: payloadLengths,
     filterIds: filters,
     plain: fc.boolean(),
+    /** Which of the flags that are right, instead of `flags`; and whole blocks of 512 bytes. */
+    right: fc.option(fc.nat(2), { nil: undefined, freq: 2 }),
+    blocks: fc.boolean(),
   })
-  .map(({ plain, ...draft }) => {
-    const { type, offset } = draft;
+  .map(({ plain, right, blocks, ...random }) => {
+    const draft = { ...random };
+    const { type } = draft;
+    if (right !== undefined) draft.flags = rightFlags[type]?.[right] ?? draft.flags;
+    if (blocks) {
+      draft.offset -= draft.offset % 512n;
+      draft.length -= draft.length % 512n;
+    }
+    const { offset } = draft;
     if (type === cmd.flush && plain) return { ...draft, offset: 0n, length: 0n };
     // No disk of the size of a continent, most of the time.
     if (type === resizeCommand && plain) return { ...draft, offset: offset % 300_000n, length: 0n };
