@@ -21,6 +21,7 @@ import type { Channel } from './channel.js';
 import type { Client } from './client.js';
 import type { Export, ExportCatalog } from './exports.js';
 import { resolve, type SelectedContext, type Selection } from './meta-contexts.js';
+import { abort } from './options/abort.js';
 import { optionHandlers } from './options/index.js';
 import type { Security, TlsMode } from './security.js';
 
@@ -226,6 +227,15 @@ export class Negotiation {
     return false;
   }
 
+  /** More data than an option may have: NBD_REP_ERR_TOO_BIG, but for the two that never get an error. */
+  private refuseData(name: string, length: number): void {
+    if (this.option === OptionType.exportName) {
+      throw new NbdError('NBDCORK_EXPORT_REFUSED', `${name} names an export in ${length} bytes.`);
+    }
+    if (this.option === OptionType.abort) abort(this);
+    else this.refuse(OptionError.tooBig, `${name}: at most ${this.limits.optionBytesMax} bytes.`);
+  }
+
   private async readOption(channel: Channel): Promise<void> {
     const header = await channel.take(optionHeaderBytes);
     if (header.toString('latin1', 0, 8) !== magic.option) {
@@ -241,8 +251,7 @@ export class Negotiation {
         throw new NbdError('NBDCORK_OPTION_TOO_LONG', `${name} announces ${length} bytes of data.`);
       }
       await channel.skip(length);
-      if (!this.mayAnswer(name)) return;
-      this.refuse(OptionError.tooBig, `${name}: at most ${this.limits.optionBytesMax} bytes.`);
+      if (this.mayAnswer(name)) this.refuseData(name, length);
       return;
     }
     const data = await channel.take(length);

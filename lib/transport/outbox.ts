@@ -45,6 +45,7 @@ export abstract class Outbox implements Transport {
   private arenaUsed = 0;
   private scheduled = false;
   private ended = false;
+  private uncorking = false;
   private readonly tickEnded = (): void => {
     this.scheduled = false;
     if (!this.gathering) this.flush();
@@ -141,7 +142,7 @@ export abstract class Outbox implements Transport {
     do this.flush();
     while (this.pieceCount > 0);
     this.ended = true;
-    this.stream.end();
+    if (!this.uncorking) this.stream.end();
   }
 
   /** For strategies that send a whole batch: now if it is long, else when the tick ends. */
@@ -209,7 +210,20 @@ export abstract class Outbox implements Transport {
       stream.write(this.view(index, headers));
     }
     this.reset();
-    stream.uncork();
+    this.uncork();
+  }
+
+  /**
+   * Node never finishes a stream that is ended while it is being uncorked, as when
+   * a Duplex's other end answers at once that it leaves. Then it is ended here.
+   */
+  protected uncork(): void {
+    const outermost = !this.uncorking;
+    this.uncorking = true;
+    this.stream.uncork();
+    if (!outermost) return;
+    this.uncorking = false;
+    if (this.ended) this.stream.end();
   }
 
   /** The arena's content for the stream, which may keep it while the arena is used again. */

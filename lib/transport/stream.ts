@@ -52,7 +52,7 @@ export class StreamOutbox extends Outbox {
       first = next;
     }
     this.reset();
-    stream.uncork();
+    this.uncork();
   }
 
   private writeJoined(first: number, next: number): void {

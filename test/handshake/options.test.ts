@@ -131,7 +131,7 @@ describe('an option that is refused', () => {
 });
 
 describe('the length of an option', () => {
-  for (const type of [opt.list, opt.go, opt.exportName, 99]) {
+  for (const type of [opt.list, opt.go, opt.startTls, 99]) {
     for (const length of [65_537, 2 ** 20]) {
       test(`of ${length} bytes is ERR_TOO_BIG for option ${type}`, async (t) => {
         const client = await haggling(t);
@@ -142,6 +142,21 @@ describe('the length of an option', () => {
         assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
       });
     }
+  }
+
+  for (const length of [65_537, 2 ** 20]) {
+    test(`of ${length} bytes ends the session for EXPORT_NAME, which has no error reply`, async (t) => {
+      const client = await haggling(t);
+      client.send(optionBytes(opt.exportName, Buffer.alloc(length)), optionBytes(opt.list));
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test(`of ${length} bytes is ignored for ABORT`, async (t) => {
+      const client = await haggling(t);
+      const replies = await client.option(opt.abort, Buffer.alloc(length));
+      assert.deepEqual(replies, [{ type: rep.ack, data: Buffer.alloc(0) }]);
+      assert.equal((await client.closed).length, 0);
+    });
   }
 
   for (const length of [2 ** 20 + 1, 2 ** 32 - 1]) {

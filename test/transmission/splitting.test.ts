@@ -24,6 +24,8 @@ const shortSequence = [
   { type: cmd.write, offset: 2 ** 50, payload: pattern(20) },
   { type: cmd.writeZeroes, offset: 10, length: 4, flags: cmdFlag.noHole },
   { type: 77 },
+  { type: cmd.blockStatus, offset: 3, length: 200, flags: cmdFlag.reqOne },
+  { type: cmd.blockStatus, offset: 50, length: 100, filterIds: [1] },
   { type: cmd.write, offset: 1, payload: pattern(1) },
   { type: cmd.flush },
 ];
@@ -81,8 +83,10 @@ describe('random requests in random pieces', () => {
     assert.ok(first !== undefined);
     await fc.assert(
       fc.asyncProperty(requestLists, fc.constantFrom(...headerKinds), async (requests, headers) => {
-        // The disks offer different things, and trimming may do anything.
-        const common = requests.filter(({ type, flags = 0 }) => type !== cmd.trim && flags === 0);
+        // The disks offer different things, know more or less, and trimming may do anything.
+        const common = requests.filter(
+          ({ type, flags = 0 }) => type !== cmd.trim && type !== cmd.blockStatus && flags === 0,
+        );
         // Some know of holes, which DF hides.
         const whole = common.map((fields) =>
           fields.type === cmd.read && headers !== 'simple'

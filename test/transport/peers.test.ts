@@ -115,6 +115,26 @@ for (const wanted of wantedStrategies) {
   });
 }
 
+for (const wanted of wantedStrategies) {
+  test(`duplex, ${wanted}: the end that an answer brings about finishes the stream`, async (t) => {
+    const [near, far] = duplexPair();
+    t.after(() => near.destroy());
+    const transport = attach(near, { strategy: wanted });
+    const receiver = new Receiver(far).read();
+    // The other end has the answer before the write of it returns.
+    far.on('data', (chunk: Buffer) => {
+      if (String(chunk) === 'wer') transport.end();
+    });
+    transport.send(Buffer.from('ans'));
+    transport.flush();
+    await tick();
+    transport.send(Buffer.from('wer'));
+    transport.flush();
+    assert.equal(String(await receiver.closed), 'answer');
+    assert.ok(near.writableFinished);
+  });
+}
+
 const halfOpenLinks = [
   { name: 'TCP', open: openTcp },
   { name: 'Unix', open: openUnix },

@@ -7,6 +7,7 @@ import { requestBytes, type Headers, type RequestFields } from '../../support/by
 import { BufferDisk, pattern } from '../../support/disks.js';
 import { cmd, cmdFlag } from '../../support/numbers.js';
 import { serve, turn, type Place, type Serving } from '../../support/serving.js';
+import { filterData } from '../../support/status.js';
 
 export const diskBytes = 200_000;
 /** Reads are before it, changes behind: what is read while it is written to is not defined. */
@@ -27,20 +28,38 @@ function filled(disk: MemoryBackend): MemoryBackend {
   return disk;
 }
 
+/** A request of a sequence. */
+export interface Step extends RequestFields {
+  /** Of a BLOCK_STATUS: filtered by these contexts, where headers have room for it. */
+  readonly filterIds?: readonly number[];
+}
+
 /** The last two read everything that the others have left behind, and disconnect. */
 export function sequenceBytes(
   headers: Headers,
-  requests: readonly RequestFields[],
+  requests: readonly Step[],
   length = diskBytes,
 ): Buffer {
   // Some disks know of holes, which DF hides.
   const flags = headers === 'simple' ? 0 : cmdFlag.df;
   const last = [{ type: cmd.read, flags, length }, { type: cmd.disc }];
   return Buffer.concat(
-    [...requests, ...last].map((fields, index) =>
-      requestBytes(headers, { ...fields, cookie: BigInt(index) }),
+    [...requests, ...last].map((step, index) =>
+      requestBytes(headers, { ...fieldsOf(step, headers), cookie: BigInt(index) }),
     ),
   );
+}
+
+function fieldsOf({ filterIds, ...fields }: Step, headers: Headers): RequestFields {
+  if (filterIds === undefined || headers !== 'extended') return fields;
+  const { type, flags = 0, offset = 0, length = 0 } = fields;
+  const payload = filterData(length, filterIds);
+  return { type, flags: flags | cmdFlag.payloadLen, offset, payload };
+}
+
+/** What there is to select, for clients whose headers allow it. */
+function contextsOf(headers: Headers): string[] {
+  return headers === 'simple' ? [] : ['base:allocation'];
 }
 
 /** Everything that a server says to `pieces`, each of which is a packet of its own. */
@@ -49,7 +68,8 @@ export async function answers(
   headers: Headers,
   pieces: readonly Uint8Array[],
 ): Promise<Buffer> {
-  const client = await serving.open(headers);
+  const client = await serving.connect();
+  await client.open(headers, '', contextsOf(headers));
   for (const piece of pieces) {
     client.send(piece);
     await turn();
@@ -116,7 +136,21 @@ const notChanging = fc.record({
   flags,
 });
 
-export const requestLists: fc.Arbitrary<RequestFields[]> = fc.array(
-  fc.oneof<fc.Arbitrary<RequestFields>[]>(write, changing, notChanging),
+/** With the one context that there is, with none, with it twice, with another one. */
+const filters = fc.constantFrom([1], [1], [], [1, 1], [2]);
+const status = fc
+  .record({
+    offset: readOffsets,
+    length: lengths,
+    flags: fc.constantFrom(0, cmdFlag.reqOne, cmdFlag.df),
+    filterIds: fc.option(filters, { nil: undefined }),
+  })
+  .map(({ filterIds, ...fields }): Step => {
+    const step = { type: cmd.blockStatus, ...fields };
+    return filterIds === undefined ? step : { ...step, filterIds };
+  });
+
+export const requestLists: fc.Arbitrary<Step[]> = fc.array(
+  fc.oneof<fc.Arbitrary<Step>[]>(write, changing, notChanging, status),
   { minLength: 1, maxLength: 25 },
 );

@@ -1,0 +1,46 @@
+/**
+ * What once failed, and is tried in every run of the tests. A case is kept by its
+ * bytes: a seed means something else when a generator changes.
+ */
+import { goData, optionBytes, requestBytes } from '../support/byte-client.js';
+import { cmd, opt, u32 } from '../support/numbers.js';
+import { wholeCut, type Delivery } from './delivery.js';
+import type { Case } from './run-case.js';
+
+/** Seeds whose cases are tried in every run. */
+export const seeds: readonly number[] = [1, 2, 3];
+
+const usual: Delivery = {
+  place: 'duplex',
+  reading: 'at once',
+  ending: 'answered',
+  pace: 'at once',
+  cut: wholeCut,
+};
+
+function kept(bytes: readonly Uint8Array[], delivery: Partial<Delivery> = {}): Case {
+  return { bytes: Buffer.concat(bytes), delivery: { ...usual, ...delivery } };
+}
+
+/** By what was wrong. */
+export const cases: Readonly<Record<string, Case>> = {
+  'NBD_OPT_EXPORT_NAME with too much data was answered with an error': kept([
+    u32(3),
+    optionBytes(opt.exportName, Buffer.alloc(8193)),
+  ]),
+  'NBD_OPT_ABORT with too much data was answered with an error': kept([
+    u32(3),
+    optionBytes(opt.abort, Buffer.alloc(8193)),
+  ]),
+  'NBD_CMD_DISC was lost where it came while the reply before it was being sent': kept(
+    [
+      u32(1),
+      optionBytes(opt.go, goData('slow', [3])),
+      requestBytes('simple', { type: cmd.flush, cookie: 1n, offset: 1 }),
+      requestBytes('simple', { type: cmd.trim, cookie: 2n, offset: 148, length: 102 }),
+      requestBytes('simple', { type: cmd.flush, flags: 1, cookie: 3n }),
+      requestBytes('simple', { type: cmd.disc, cookie: 4n }),
+    ],
+    { pace: 'answers', cut: { size: 10 } },
+  ),
+};
