@@ -142,8 +142,11 @@ export class ReplyWriter {
       const isHole = isHolePiece(pieces[first]);
       let bytes = 0;
       let next = first;
-      for (; next < pieces.length && isHolePiece(pieces[next]) === isHole; next++) {
-        bytes += pieces[next]?.length ?? 0;
+      for (; next < pieces.length; next++) {
+        const piece = pieces[next];
+        // An empty piece, as a backend may well return, parts nothing.
+        if (piece?.length !== 0 && isHolePiece(piece) !== isHole) break;
+        bytes += piece?.length ?? 0;
       }
       const flags = offset + bytes === end ? lastFlags : 0;
       if (isHole) this.hole(request, offset, bytes, flags);
