@@ -3,13 +3,15 @@
  * two processors, each falls asleep in every round, and on many machines,
  * virtual ones above all, waking up takes longer than the request. Callers:
  * connection.ts, around what each read brought. Calls: setImmediate, so that the
- * event loop looks for input without sleeping. Owns: the decision.
+ * event loop looks for input without sleeping, and keep-awake.ts, so that the
+ * client's processor does not sleep either. Owns: the decision.
  *
  * It polls only where that is known to help: the last times that it slept, the
  * next read came later than one on a processor that is awake would have, and
  * sooner than the time it may poll. Every now and then it sleeps to look again.
  * A server that has nothing to do sleeps.
  */
+import { KeepAwake } from './keep-awake.js';
 
 /** Microseconds that a server may stay awake for nothing, unless told otherwise. */
 export const busyPollDefault = 100;
@@ -30,6 +32,7 @@ export class BusyPoll {
   private readonly pollMs: number;
   private readonly now: () => number;
   private readonly schedule: (callback: () => void) => unknown;
+  private readonly keepAwake: KeepAwake;
   /** Of the rounds that slept: from the end of one read's work to the next, on average; 0 before the first. */
   private sleptMs = 0;
   /** When the last read's work ended, where that was timed; else 0. */
@@ -47,10 +50,14 @@ export class BusyPoll {
     pollMs: number,
     now: () => number = () => performance.now(),
     schedule: (callback: () => void) => unknown = setImmediate,
+    latencyDevice?: string,
   ) {
     this.pollMs = pollMs;
     this.now = now;
     this.schedule = schedule;
+    this.keepAwake = new KeepAwake(() => {
+      this.sleptMs = 0;
+    }, latencyDevice);
   }
 
   /** A read has brought something. */
@@ -67,10 +74,12 @@ export class BusyPoll {
   idle(): void {
     if (this.pollMs === 0) return;
     const round = ++this.rounds;
+    this.keepAwake.round();
     const helps = this.sleptMs >= wakingMsMin && this.sleptMs <= this.pollMs;
     if (!helps && round % roundsASample !== 0) return;
     const now = this.now();
     this.idleSince = now;
+    if (helps) this.keepAwake.begin();
     if (!helps || round % roundsAProbe === 0) {
       this.pollUntil = 0;
       return;

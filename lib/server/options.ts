@@ -62,6 +62,8 @@ export interface ServerOptions {
   /**
    * How long to stay awake for the next request where sleeping is known to cost
    * more than that, in microseconds from 0 (never) to 1000; 100 unless given.
+   * Where the process may write to /dev/cpu_dma_latency, the kernel is asked to
+   * keep the other processors awake meanwhile; not with 0.
    */
   readonly busyPollMicroseconds?: number;
   /** Any of the limits, in place of its default. */

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { BusyPoll } from '../../lib/server/busy-poll.js';
+import { temporaryFolder } from '../support/folder.js';
 
 /** A clock and an event loop that move when told to. */
 class Loop {
@@ -8,11 +11,12 @@ class Loop {
   scheduled: (() => void)[] = [];
   readonly poll: BusyPoll;
 
-  constructor(pollMs: number) {
+  constructor(pollMs: number, latencyDevice = '/nowhere') {
     this.poll = new BusyPoll(
       pollMs,
       () => this.nowMs,
       (callback) => this.scheduled.push(callback),
+      latencyDevice,
     );
   }
 
@@ -42,6 +46,20 @@ describe('busy polling', () => {
     assert.ok(!loop.awake, 'nothing is known yet');
     for (let count = 0; count < 120; count++) loop.read(0.06);
     assert.ok(loop.awake);
+  });
+
+  test('has the kernel keep all processors awake, where it may, and looks again afterwards', async (context) => {
+    const path = join(await temporaryFolder(context), 'cpu_dma_latency');
+    writeFileSync(path, '');
+    context.mock.timers.enable({ apis: ['setInterval'] });
+    const loop = new Loop(0.1, path);
+    for (let count = 0; count < 120; count++) loop.read(0.06);
+    assert.equal(readFileSync(path).length, 4);
+    context.mock.timers.tick(20);
+    context.mock.timers.tick(20);
+    loop.turn(1);
+    loop.read(5);
+    assert.ok(!loop.awake, 'nothing is known any more');
   });
 
   test('ends when nothing comes', () => {
