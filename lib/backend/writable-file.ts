@@ -2,7 +2,7 @@
  * Writing a regular file or a block device, all of it on libuv's pool: even a
  * write to the system's cache may wait for a disk.
  */
-import { ftruncate } from 'node:fs';
+import { fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import type { MaybePromise, TrimOptions, WriteOptions, WriteZeroesOptions } from './backend.js';
@@ -11,6 +11,7 @@ import { type FileNative, ReadableFile } from './readable-file.js';
 import { Space, type OpenFile } from './space.js';
 import { zeroPageBytes, zeroPiece } from './zeros.js';
 
+const stat = promisify(fstat);
 const truncate = promisify(ftruncate);
 
 /** A file that can be read and written. `openFile` makes it. */
@@ -78,12 +79,23 @@ export class WritableFile extends ReadableFile {
     if (zeroed !== undefined) {
       await this.writeZeros(offset, zeroed.start);
       await this.writeZeros(zeroed.end, offset + length);
+      if (!this.blockDevice) await this.reach(offset + length);
     } else if (options.fast) {
       // "MUST fail quickly with an error of NBD_ENOTSUP" (Command flags).
       throw new NbdError('ENOTSUP', 'Zeroing this range is no faster than writing it. Write it.');
     } else {
       await this.writeZeros(offset, offset + length);
     }
+  }
+
+  /**
+   * A file that became shorter under the disk is as long again after a write.
+   * Making holes leaves it short, and what was zeroed could not be read.
+   * Setting its size might cut off what another request has just written.
+   */
+  private async reach(end: number): Promise<void> {
+    const { size } = await stat(this.fd);
+    if (size < end) await writeFully(this.fd, zeroPiece(1), end - 1);
   }
 
   private async writeZeros(start: number, end: number): Promise<void> {

@@ -119,6 +119,19 @@ describe('a file that changes under the disk', () => {
     await disk.close?.();
   });
 
+  test('one that became shorter is as long again where it was zeroed', async (t) => {
+    const path = await makeFile(t, 0);
+    await writeFile(path, pattern(65_536, 1));
+    const disk = requireWritable(await openFile(path));
+    for (const noHole of [false, true]) {
+      await truncate(path, 10_000);
+      await disk.writeZeroes(8192, 40_000, { fua: false, noHole, fast: false });
+      assertSame(joined(await disk.read(8192, 40_000)), Buffer.alloc(40_000));
+      assert.equal((await stat(path)).size, 48_192);
+    }
+    await disk.close?.();
+  });
+
   test('one that was unlinked is still a disk', async (t) => {
     const path = await makeFile(t, 8192);
     const disk = requireWritable(await openFile(path));
