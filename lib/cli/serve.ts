@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { codeOf } from '../errors.js';
@@ -16,7 +16,7 @@ import { openExports, parseNamedSource } from './exports.js';
 import { reportFailure } from './failure.js';
 import { addLimitOptions, limitsFrom } from './limit-options.js';
 import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
-import { privateDirectory, runCommand } from './run.js';
+import { Captive, privateDirectory } from './run.js';
 import { onStopSignal } from './signals.js';
 import {
   addTlsOptions,
@@ -161,13 +161,19 @@ async function serveListening(
 ): Promise<void> {
   const command = plan.options.run;
   // Before there is a socket file that a signal could leave behind.
-  const stopped = command === undefined ? stopSignal(logger) : undefined;
+  const captive = command === undefined ? undefined : new Captive();
+  const stopped = captive === undefined ? stopSignal(logger) : undefined;
   const cleanUp = await listenAsAsked(server, plan);
   try {
-    if (command !== undefined)
-      process.exitCode = await runCommand(command, server.uri(names[0], plan.parameters));
-    // Who passed us a listening socket knows where it is.
-    else if (plan.inherited.length === 0) printUris(server, logger, names);
+    if (command !== undefined && captive !== undefined) {
+      process.exitCode = await captive.run(command, server.uri(names[0], plan.parameters));
+    } else {
+      // Who passed us a listening socket knows where it is.
+      printUris(
+        names.flatMap((name) => server.uris(name).slice(plan.inherited.length)),
+        logger,
+      );
+    }
     await stopped;
   } finally {
     await server.close();
@@ -175,11 +181,11 @@ async function serveListening(
   }
 }
 
-function printUris(server: NbdServer, logger: Logger, names: readonly string[]): void {
+function printUris(uris: readonly string[], logger: Logger): void {
   process.stdout.on('error', (error: Error) => {
-    logger.warn({ uri: server.uri(names[0]) }, `cannot print the URI: ${error.message}`);
+    logger.warn({ uris }, `cannot print where the disks are: ${error.message}`);
   });
-  process.stdout.write(names.map((name) => `${server.uri(name)}\n`).join(''));
+  process.stdout.write(uris.map((uri) => `${uri}\n`).join(''));
 }
 
 /** Returns what is to be done when the server has stopped. */
@@ -247,5 +253,6 @@ function parsePort(text: string): number {
 
 function parsePath(text: string): string {
   if (text === '') throw new InvalidArgumentError('It must not be empty.');
-  return text;
+  // The URI is for clients in other folders, too.
+  return resolve(text);
 }

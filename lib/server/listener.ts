@@ -93,20 +93,31 @@ function cannotListen(where: ListenOptions, cause: unknown): NbdError {
       : 'fd' in where
         ? `descriptor ${where.fd}`
         : `${where.host ?? '127.0.0.1'} port ${where.port ?? defaultPort}`;
-  const advice = adviceOn(cause, 'path' in where);
+  const kind = 'path' in where ? 'path' : 'fd' in where ? 'descriptor' : 'tcp';
+  const advice = adviceOn(cause, kind);
   return new NbdError('NBDCORK_LISTEN', `Cannot listen on ${place}. ${advice}`, cause);
 }
 
-function adviceOn(cause: unknown, isPath: boolean): string {
-  switch (codeOf(cause)) {
+function adviceOn(cause: unknown, kind: 'path' | 'descriptor' | 'tcp'): string {
+  const code = codeOf(cause);
+  if (kind === 'descriptor' && (code === 'EINVAL' || code === 'ENOTSOCK')) {
+    return 'It must be a stream socket that is bound and not connected: see who passes it.';
+  }
+  switch (code) {
     case 'EADDRINUSE':
-      return isPath
+      return kind === 'path'
         ? 'Another server listens there, or the file is no socket: choose another place.'
         : 'Another server listens there: stop it or choose another place.';
     case 'EACCES':
       // libuv says so of a folder that does not exist, too.
-      if (isPath) return 'The folder does not exist, or may not be written: choose another place.';
-      return messageOf(cause);
+      return kind === 'path'
+        ? 'The folder does not exist, or may not be written: choose another place.'
+        : "Ports below 1024 are root's on most systems: choose another one.";
+    case 'EADDRNOTAVAIL':
+      return 'No interface of this machine has that address: choose one that "ip address" shows.';
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return 'There is no host of that name: give an address of this machine.';
     default:
       return messageOf(cause);
   }

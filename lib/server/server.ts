@@ -93,17 +93,22 @@ export class NbdServer {
   }
 
   /**
-   * What a client needs to reach an export; the default one where no name is
-   * given. Where clients must use TLS it says so, with `parameters` of theirs.
+   * What a client needs to reach an export, at the first place that the server
+   * listens at; the default export where no name is given. Where clients must
+   * use TLS it says so, with `parameters` of theirs.
+   * @throws NbdError `NBDCORK_NOT_LISTENING` before `listen()`.
    */
   uri(exportName = '', parameters: TlsParameters = {}): string {
-    const first = this.listeners[0];
-    if (first === undefined) {
-      throw new NbdError('NBDCORK_NOT_LISTENING', 'The server does not listen: call listen().');
-    }
+    const [first] = this.uris(exportName, parameters);
+    if (first !== undefined) return first;
+    throw new NbdError('NBDCORK_NOT_LISTENING', 'The server does not listen: call listen().');
+  }
+
+  /** Likewise for each of the `addresses`. */
+  uris(exportName = '', parameters: TlsParameters = {}): readonly string[] {
     const { mode } = this.context.tls;
     const tls = mode === 'require' || this.catalog.requiresTls(exportName);
-    return formatUri(first.address, exportName, tls && parameters);
+    return this.addresses.map((address) => formatUri(address, exportName, tls && parameters));
   }
 
   /**

@@ -49,6 +49,17 @@ describe('TCP', () => {
   });
 });
 
+for (const [args, advice] of [
+  [['--host', '192.0.2.1'], /No interface of this machine/],
+  [['--host', 'nowhere.invalid'], /no host of that name/],
+] as const) {
+  test(`${args.join(' ')} ends with 1 and says what to do`, async (t) => {
+    const { status, stderr } = await finish(t, ['serve', ...args, '--port', '0', 'memory:1M']);
+    assert.equal(status, 1);
+    assert.match(stderr, advice);
+  });
+}
+
 describe('Unix sockets', () => {
   test('--unix listens there, and the file is gone afterwards', async (t) => {
     const path = join(await temporaryFolder(t), 'a b+ü.sock');
@@ -94,14 +105,14 @@ describe('Unix sockets', () => {
   });
 });
 
-test('--unix together with --port listens on both', async (t) => {
-  const path = join(await temporaryFolder(t), 'nbd.sock');
-  const occupied = await serve(t, ['--port', '0', 'memory:1M']);
-  const { port } = new URL(occupied.uri);
-  await occupied.server.stop();
-  const { uri } = await serve(t, ['--unix', path, '--port', port, 'memory:2M']);
-  assert.equal(new URL(uri).searchParams.get('socket'), path);
-  for (const place of [uri, occupied.uri]) {
+test('--unix together with --port listens on both, and says where, for every folder', async (t) => {
+  const folder = await temporaryFolder(t);
+  const args = ['serve', '--unix', 'nbd.sock', '--port', '0', 'memory:2M'];
+  const server = new RunningProgram(t, args, { cwd: folder });
+  const [unix = '', tcp = ''] = await server.uris(2);
+  assert.equal(new URL(unix).searchParams.get('socket'), join(folder, 'nbd.sock'));
+  assert.match(tcp, /^nbd:\/\/127\.0\.0\.1:\d+$/);
+  for (const place of [unix, tcp]) {
     assert.equal((await openExport(t, place)).size, 2 * 2 ** 20);
   }
 });

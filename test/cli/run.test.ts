@@ -1,5 +1,7 @@
 /** `serve --run CMD`. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { watch } from 'node:fs';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -101,4 +103,20 @@ describe('signals go to the command', () => {
       assert.deepEqual(await readdir(TMPDIR), []);
     });
   }
+
+  // The folder is made before there is a command that could be told.
+  test('one that comes before the command is begun leaves nothing behind', async (t) => {
+    const TMPDIR = await temporaryFolder(t);
+    const watcher = watch(TMPDIR);
+    t.after(() => {
+      watcher.close();
+    });
+    const folderMade = once(watcher, 'change');
+    const program = new RunningProgram(t, ['serve', '--run', 'exec cat', 'memory:1M'], {
+      env: { TMPDIR },
+    });
+    await folderMade;
+    assert.deepEqual(await program.stop('SIGTERM'), { status: 128 + 15, signal: null });
+    assert.deepEqual(await readdir(TMPDIR), []);
+  });
 });

@@ -143,7 +143,7 @@ test('a URI that cannot be printed is told in the log, and the server goes on', 
   const child = spawn(process.execPath, args, { stdio: ['ignore', full, 'pipe'] });
   t.after(() => child.kill('SIGKILL'));
   closeSync(full);
-  const [, uri] = await errorsOf(child).match(/"uri":"([^"]*)".*\n/);
+  const [, uri] = await errorsOf(child).match(/"uris":\["([^"]*)".*\n/);
   assert.ok(uri !== undefined);
   assert.equal((await openExport(t, uri)).size, 2 ** 20);
   const exit = once(child, 'exit');
