@@ -27,4 +27,6 @@ export interface ExportListing {
 export interface ExportCatalog {
   find(name: string, client: Client): MaybePromise<Export | undefined>;
   list(client: Client): MaybePromise<readonly ExportListing[]>;
+  /** Give back what was opened for the client, which begins anew. */
+  forget(): MaybePromise<void>;
 }

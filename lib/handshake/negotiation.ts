@@ -98,13 +98,14 @@ export class Negotiation {
     });
     this.transport = transport;
     this.client = client;
-    this.reset();
+    await this.reset();
   }
 
   /** NBD_OPT_STARTTLS: "the server MUST NOT preserve any negotiation state". */
-  private reset(): void {
+  private async reset(): Promise<void> {
     this.headers = HeaderKind.simple;
     this.selection = undefined;
+    await this.catalog.forget();
   }
 
   /**

@@ -32,6 +32,11 @@ export class ConnectionExports implements ExportCatalog {
     return this.catalog.list(client);
   }
 
+  /** What is opened from now on is opened for whom TLS has proven the client to be. */
+  async forget(): Promise<void> {
+    await this.release();
+  }
+
   /** Nobody uses the connection's own backend any more. */
   async close(): Promise<void> {
     this.closed = true;

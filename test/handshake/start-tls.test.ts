@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import type { SecureVersion } from 'node:tls';
-import type { ServerOptions } from '../../lib/index.js';
+import type { Client, ServerOptions } from '../../lib/index.js';
 import { goData, optionBytes, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, info, opt, rep, transmission, u32 } from '../support/numbers.js';
 import { places, serve, type Serving } from '../support/serving.js';
-import { authority, certified, Log, shakeHands, startTls } from '../support/tls.js';
+import { authority, certified, Log, preSharedKey, shakeHands, startTls } from '../support/tls.js';
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const;
 const noData = Buffer.alloc(0);
@@ -108,6 +108,30 @@ describe('NBD_OPT_STARTTLS', () => {
     assert.deepEqual(await secured.option(opt.structuredReply), acknowledged);
     assert.equal((await secured.option(opt.go, goData('open'))).at(-1)?.type, rep.ack);
     secured.headers = 'structured';
+    assert.equal((await secured.call({ type: cmd.read, length: 512 })).error, 0);
+  });
+
+  test('makes the server close what it opened, and open it for whom TLS has proven', async (t) => {
+    const opened: { client: Client; disk: BufferDisk }[] = [];
+    const backend = (client: Client): BufferDisk => {
+      const disk = new BufferDisk(pattern(4096 * (opened.length + 1)));
+      opened.push({ client, disk });
+      return disk;
+    };
+    const exports = { '': { backend, perConnection: true } };
+    const tls = { preSharedKeys: new Map([['alice', Buffer.alloc(32, 'a')]]) };
+    const client = await greeted(await serve(t, { exports, tls }));
+    assert.equal((await types(client, opt.info, goData(''))).at(-1), rep.ack);
+    const alice = preSharedKey('alice', Buffer.alloc(32, 'a'), 'TLSv1.3');
+    const secured = await startTls(client, alice);
+    const [described] = await secured.option(opt.go, goData(''));
+    assert.equal(described?.data.readBigUInt64BE(2), 8192n);
+    assert.deepEqual(
+      opened.map((one) => one.client.tls?.pskIdentity),
+      [undefined, 'alice'],
+    );
+    assert.ok(opened[0]?.disk.calls.includes('close'));
+    assert.ok(!opened[1]?.disk.calls.includes('close'));
     assert.equal((await secured.call({ type: cmd.read, length: 512 })).error, 0);
   });
 });
