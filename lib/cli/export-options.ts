@@ -1,7 +1,8 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { messageOf, NbdError } from '../errors.js';
 import { allowByRules, parseAccessRule, type AccessRule, type Allow } from '../server/access.js';
-import type { ExportOptions } from '../server/options.js';
+import type { ExportOptions, Logger } from '../server/options.js';
+import { knowsPeers } from '../transport/peer.js';
 
 /** What the command line says of exports and of who may use them, as commander parses it. */
 export interface ExportFlags {
@@ -10,6 +11,12 @@ export interface ExportFlags {
   readonly readOnlyExport?: readonly string[];
   readonly description?: ReadonlyMap<string, string>;
   readonly defaultExport?: string;
+}
+
+/** Either is the list of all rules. */
+export interface RuleFlags {
+  readonly allow?: readonly AccessRule[];
+  readonly deny?: readonly AccessRule[];
 }
 
 export function addExportOptions(command: Command): Command {
@@ -30,13 +37,18 @@ export function addExportOptions(command: Command): Command {
     .addOption(rule('deny', 'keep these clients out; the first rule that matches decides', false));
 }
 
-/** Undefined where no rule was given. */
-export function allowFrom(options: {
-  readonly allow?: readonly AccessRule[];
-  readonly deny?: readonly AccessRule[];
-}): Allow | undefined {
+/** Undefined where no rule was given. What rules cannot tell here is logged. */
+export function allowFrom(options: RuleFlags, logger: Logger): Allow | undefined {
   const rules = options.allow ?? options.deny;
-  return rules && allowByRules(rules);
+  if (rules === undefined) return undefined;
+  if (!knowsPeers && rules.some(({ kind }) => kind === 'user' || kind === 'group')) {
+    logger.warn(
+      {},
+      'Without the addon nobody can tell who comes by a Unix socket: ' +
+        'every --deny of a user or group keeps all of them out, and no --allow lets one in.',
+    );
+  }
+  return allowByRules(rules);
 }
 
 /** What the flags say of the export of that name, whose source is shown where nothing else is. */

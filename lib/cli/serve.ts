@@ -3,7 +3,6 @@ import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { codeOf } from '../errors.js';
-import type { AccessRule } from '../server/access.js';
 import { busyPollDefault, busyPollMax } from '../server/busy-poll.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
@@ -11,7 +10,7 @@ import { defaultPort } from '../wire/constants.js';
 import type { TlsParameters } from '../wire/uri.js';
 import { inheritedDescriptors } from './activation.js';
 import { exitCode } from './exit-codes.js';
-import { addExportOptions, allowFrom, type ExportFlags } from './export-options.js';
+import { addExportOptions, allowFrom, type ExportFlags, type RuleFlags } from './export-options.js';
 import { openExports, parseNamedSource } from './exports.js';
 import { reportFailure } from './failure.js';
 import { addLimitOptions, limitsFrom } from './limit-options.js';
@@ -26,7 +25,7 @@ import {
   type TlsFlags,
 } from './tls-options.js';
 
-interface ServeOptions extends LoggingOptions, ExportFlags, TlsFlags {
+interface ServeOptions extends LoggingOptions, ExportFlags, RuleFlags, TlsFlags {
   readonly port?: number;
   readonly host?: string;
   readonly unix?: string;
@@ -34,8 +33,6 @@ interface ServeOptions extends LoggingOptions, ExportFlags, TlsFlags {
   readonly transmit: StrategyName | 'auto';
   readonly busyPoll?: number;
   readonly run?: string;
-  readonly allow?: readonly AccessRule[];
-  readonly deny?: readonly AccessRule[];
 }
 
 interface ListenPlan {
@@ -125,7 +122,7 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
   const inherited = inheritedDescriptors(process.env);
   const tls = await openTls(options);
   const exports = withTlsExports(await openExports(sources, options), options);
-  const allow = allowFrom(options);
+  const allow = allowFrom(options, logger);
   const server = createServer({
     exports,
     ...(options.defaultExport !== undefined && { defaultExport: options.defaultExport }),

@@ -16,6 +16,8 @@ export type Allow = (client: Client, exportName?: string) => boolean | Promise<b
 
 /** One rule, as `parseAccessRule` makes it. */
 export interface AccessRule {
+  /** What it asks of a client, such as `address`. */
+  readonly kind: string;
   readonly allows: boolean;
   /** The only export that it is about; undefined is all of them. */
   readonly exportName: string | undefined;
@@ -41,7 +43,7 @@ export function parseAccessRule(text: string, allows: boolean): AccessRule {
   const colon = condition.indexOf(':');
   const kind = colon < 0 ? condition : condition.slice(0, colon);
   const value = colon < 0 ? '' : condition.slice(colon + 1);
-  return { allows, exportName, matches: matcher(kind, value, text) };
+  return { kind, allows, exportName, matches: matcher(kind, value, text, allows) };
 }
 
 /** One decision from all rules. */
@@ -63,7 +65,7 @@ export function allowByRules(
   };
 }
 
-function matcher(kind: string, value: string, text: string): Matcher {
+function matcher(kind: string, value: string, text: string, allows: boolean): Matcher {
   switch (kind) {
     case 'any':
       if (value !== '') break;
@@ -71,9 +73,9 @@ function matcher(kind: string, value: string, text: string): Matcher {
     case 'address':
       return addressMatcher(value, text);
     case 'user':
-      return numberMatcher(value, text, ({ uid }) => uid);
+      return numberMatcher(value, text, allows, ({ uid }) => uid);
     case 'group':
-      return numberMatcher(value, text, ({ gid }) => gid);
+      return numberMatcher(value, text, allows, ({ gid }) => gid);
     case 'certificate':
       if (value === '') break;
       return ({ tls }) => tls && namesIn(tls.certificateSubject).includes(value);
@@ -89,16 +91,21 @@ function namesIn(subject: string | undefined): readonly string[] {
   return subject === undefined ? [] : [subject, ...subject.split(/(?<!\\)[,+]/)];
 }
 
+/** A Unix client of which nobody knows who it is may be the one to keep out, and is never the one to let in. */
 function numberMatcher(
   value: string,
   text: string,
+  allows: boolean,
   numberOf: (client: Client) => number | undefined,
 ): Matcher {
   if (!/^[0-9]+$/.test(value)) {
     throw badRule(text, 'Give the number of the user or group, which "id" shows.');
   }
   const number = Number(value);
-  return (client) => numberOf(client) === number;
+  return (client) => {
+    const its = numberOf(client);
+    return its === undefined ? client.kind === 'unix' && !allows : its === number;
+  };
 }
 
 function addressMatcher(value: string, text: string): Matcher {

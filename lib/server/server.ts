@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { defaultLimits, type Limits } from '../limits.js';
-import { peerCredentials } from '../transport/peer.js';
+import { knowsPeers, peerCredentials } from '../transport/peer.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import type { Allow } from './access.js';
@@ -168,11 +168,8 @@ export class NbdServer {
 
   private accept(open: OpenStreams, client: Client, refuse: () => void): Connection | undefined {
     const verdict = this.mayConnect(client);
-    const full = this.connections.size >= this.limits.connectionsMax;
-    if (full || verdict === false || this.isClosing()) {
-      const why = full
-        ? `there are ${this.connections.size} already`
-        : 'it is not allowed, or too late';
+    const why = this.whyRefused(client, verdict);
+    if (why !== undefined) {
       this.context.logger.warn({ peer: peerName(client) }, `connection refused: ${why}`);
       refuse();
       return undefined;
@@ -186,8 +183,18 @@ export class NbdServer {
       this.stallWatch.delete(connection);
     });
     void connection.settled.then(() => this.settling.delete(connection.settled));
-    if (verdict !== true) void this.turnAway(connection, verdict);
+    if (typeof verdict !== 'boolean') void this.turnAway(connection, verdict);
     return connection;
+  }
+
+  private whyRefused(client: Client, verdict: boolean | Promise<boolean>): string | undefined {
+    if (this.isClosing()) return 'the server stops';
+    const count = this.connections.size;
+    if (count >= this.limits.connectionsMax) return `there are ${count} already`;
+    if (verdict !== false) return undefined;
+    return client.kind === 'unix' && !knowsPeers
+      ? 'it is not allowed; who it is cannot be told without the addon'
+      : 'it is not allowed';
   }
 
   private mayConnect(client: Client): boolean | Promise<boolean> {

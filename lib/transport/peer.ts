@@ -10,6 +10,9 @@ export interface PeerCredentials {
   readonly gid: number;
 }
 
+/** False where the addon is missing: who connects to a Unix socket stays unknown. */
+export const knowsPeers = addon !== undefined;
+
 /** Undefined where the socket is no Unix socket, or the addon is missing. */
 export function peerCredentials(socket: Socket): PeerCredentials | undefined {
   const fd = descriptorOf(socket);

@@ -6,6 +6,7 @@ import { goData } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { opt, rep } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
+import { Log } from '../support/tls.js';
 import { withoutAddon } from '../transport/support/strategies.js';
 
 const tls = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' };
@@ -21,6 +22,13 @@ const clients = {
   psk: { kind: 'stream', tls: { ...tls, pskIdentity: 'alice' } },
 } satisfies Record<string, Client>;
 const everybody = Object.keys(clients);
+
+/** Of whom nobody can say who they are: whoever is denied may be among them. */
+const suspects: Record<string, readonly string[]> = {
+  'user:1000': ['unknown'],
+  'user:0': ['unknown'],
+  'group:100': ['unknown'],
+};
 
 /** Of a rule: the names of the clients it matches once they ask for an export. */
 const matches: Record<string, readonly string[]> = {
@@ -59,7 +67,7 @@ describe('a rule', () => {
       const denied = Object.entries(clients)
         .filter(([, client]) => !allow(`-${text}`)(client, 'disk'))
         .map(([name]) => name);
-      assert.deepEqual(denied, names);
+      assert.deepEqual(denied, [...names, ...(suspects[text] ?? [])]);
     });
   }
 
@@ -111,6 +119,31 @@ describe('a server', () => {
     const client = await connect();
     assert.equal((await client.closed).length, 0);
     assert.equal(server.connectionCount, 0);
+  });
+
+  test('says in the log why it refuses a connection', async (t) => {
+    const logger = new Log();
+    const limits = { connectionsMax: 1 };
+    const exports = { '': disk };
+    const { connect, server } = await serve(t, { exports, logger, limits }, 'duplex');
+    await connect();
+    await (
+      await connect()
+    ).closed;
+    await server.close();
+    await (
+      await connect()
+    ).closed;
+    const others = await serve(t, { exports, logger, allow: () => false }, 'duplex');
+    await (
+      await others.connect()
+    ).closed;
+    assert.deepEqual(
+      logger.shown.map(({ message }) => message),
+      ['there are 1 already', 'the server stops', 'it is not allowed'].map(
+        (why) => `connection refused: ${why}`,
+      ),
+    );
   });
 
   test('knows who came by a Unix socket', { skip: withoutAddon }, async (t) => {
