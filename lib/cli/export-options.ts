@@ -1,7 +1,14 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { messageOf, NbdError } from '../errors.js';
-import { allowByRules, parseAccessRule, type AccessRule, type Allow } from '../server/access.js';
+import {
+  allowByRules,
+  checkTlsRules,
+  parseAccessRule,
+  type AccessRule,
+  type Allow,
+} from '../server/access.js';
 import type { ExportOptions, Logger } from '../server/options.js';
+import type { TlsOptions } from '../server/tls-options.js';
 import { knowsPeers } from '../transport/peer.js';
 
 /** What the command line says of exports and of who may use them, as commander parses it. */
@@ -37,10 +44,18 @@ export function addExportOptions(command: Command): Command {
     .addOption(rule('deny', 'keep these clients out; the first rule that matches decides', false));
 }
 
-/** Undefined where no rule was given. What rules cannot tell here is logged. */
-export function allowFrom(options: RuleFlags, logger: Logger): Allow | undefined {
+/**
+ * Undefined where no rule was given. What rules cannot tell here is logged.
+ * @throws NbdError `NBDCORK_BAD_RULE` for a rule that is worth nothing with this TLS.
+ */
+export function allowFrom(
+  options: RuleFlags,
+  tls: TlsOptions | undefined,
+  logger: Logger,
+): Allow | undefined {
   const rules = options.allow ?? options.deny;
   if (rules === undefined) return undefined;
+  checkTlsRules(rules, tls);
   if (!knowsPeers && rules.some(({ kind }) => kind === 'user' || kind === 'group')) {
     logger.warn(
       {},

@@ -121,8 +121,8 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
   const tls = await openTls(options);
+  const allow = allowFrom(options, tls, logger);
   const exports = withTlsExports(await openExports(sources, options), options);
-  const allow = allowFrom(options, logger);
   const server = createServer({
     exports,
     ...(options.defaultExport !== undefined && { defaultExport: options.defaultExport }),

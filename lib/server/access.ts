@@ -6,6 +6,7 @@
 import { BlockList, isIP } from 'node:net';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
+import type { TlsOptions } from './tls-options.js';
 
 /**
  * Decides whether `client` may use the export of that name. Without a name it
@@ -16,6 +17,7 @@ export type Allow = (client: Client, exportName?: string) => boolean | Promise<b
 
 /** One rule, as `parseAccessRule` makes it. */
 export interface AccessRule {
+  readonly text: string;
   /** What it asks of a client, such as `address`. */
   readonly kind: string;
   readonly allows: boolean;
@@ -43,7 +45,7 @@ export function parseAccessRule(text: string, allows: boolean): AccessRule {
   const colon = condition.indexOf(':');
   const kind = colon < 0 ? condition : condition.slice(0, colon);
   const value = colon < 0 ? '' : condition.slice(colon + 1);
-  return { kind, allows, exportName, matches: matcher(kind, value, text, allows) };
+  return { text, kind, allows, exportName, matches: matcher(kind, value, text, allows) };
 }
 
 /** One decision from all rules. */
@@ -63,6 +65,34 @@ export function allowByRules(
     }
     return allowsOthers;
   };
+}
+
+/**
+ * Rules about certificates and keys are worth something with this TLS.
+ * @throws NbdError `NBDCORK_BAD_RULE` for one that no client can match, or that
+ *   keeps out only those who say who they are.
+ */
+export function checkTlsRules(rules: readonly AccessRule[], tls: TlsOptions | undefined): void {
+  const { mode = 'on', certificate, verifyPeer = false, preSharedKeys } = tls ?? {};
+  const provable = {
+    certificate: certificate !== undefined && verifyPeer,
+    psk: preSharedKeys !== undefined,
+  };
+  const mayHide = mode !== 'require' || (certificate !== undefined && !verifyPeer);
+  for (const { kind, text, allows } of rules) {
+    if (kind !== 'certificate' && kind !== 'psk') continue;
+    if (mode === 'off' || !provable[kind]) {
+      const needed = kind === 'psk' ? '--tls-psk' : '--tls-certificates and --tls-verify-peer';
+      throw badRule(text, `Nobody can match it: give ${needed}, and not --tls off.`);
+    }
+    if (!allows && mayHide) {
+      throw badRule(
+        text,
+        'Whom it denies gets around it by not saying who it is: give --tls require, and ' +
+          '--tls-verify-peer with certificates; or --allow those who may come in instead.',
+      );
+    }
+  }
 }
 
 function matcher(kind: string, value: string, text: string, allows: boolean): Matcher {
@@ -133,5 +163,9 @@ function familyOf(address: string): 'ipv4' | 'ipv6' {
 }
 
 function badRule(text: string, why: string, cause?: unknown): NbdError {
-  return new NbdError('NBDCORK_BAD_RULE', `The access rule "${text}" is none. ${why}`, cause);
+  return new NbdError(
+    'NBDCORK_BAD_RULE',
+    `The access rule "${text}" cannot be used. ${why}`,
+    cause,
+  );
 }

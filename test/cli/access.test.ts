@@ -1,10 +1,11 @@
 /** What --allow and --deny do where they cannot tell who a client is. */
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connectTo, openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
-import { serve } from '../support/program.js';
+import { finish, serve } from '../support/program.js';
 
 const nobody = 4_294_967_294;
 
@@ -26,5 +27,28 @@ describe('without the addon', () => {
     const args = ['--port', '0', `--deny=user:${nobody}`, '--deny=group:0', 'memory:1M'];
     const { uri } = await serve(t, args, { env });
     assert.equal((await openExport(t, uri)).size, 2 ** 20);
+  });
+});
+
+describe('rules that need TLS', () => {
+  for (const rule of ['--allow', '--deny'].flatMap((flag) => [
+    `${flag}=certificate:CN=backup`,
+    `${flag}=psk:alice`,
+  ])) {
+    test(`${rule} ends with 2 without it`, async (t) => {
+      const { status, stderr } = await finish(t, ['serve', '--port', '0', rule, 'memory:1M']);
+      assert.equal(status, 2);
+      assert.match(stderr, /Nobody can match it.*NBDCORK_BAD_RULE/);
+    });
+  }
+
+  test('--deny=psk:alice ends with 2 unless TLS is required', async (t) => {
+    const keys = join(await temporaryFolder(t), 'keys.psk');
+    await writeFile(keys, `alice:${'61'.repeat(32)}\n`);
+    const args = ['--port', '0', '--tls-psk', keys, '--deny=psk:alice', 'memory:1M'];
+    const { status, stderr } = await finish(t, ['serve', ...args]);
+    assert.equal(status, 2);
+    assert.match(stderr, /gets around it.*NBDCORK_BAD_RULE/);
+    await serve(t, ['--tls', 'require', ...args]);
   });
 });

@@ -1,7 +1,14 @@
 /** Access rules: whom they match, and what a client sees of them. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { allowByRules, parseAccessRule, type Allow, type Client } from '../../lib/index.js';
+import {
+  allowByRules,
+  parseAccessRule,
+  type Allow,
+  type Client,
+  type TlsOptions,
+} from '../../lib/index.js';
+import { checkTlsRules } from '../../lib/server/access.js';
 import { goData } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { opt, rep } from '../support/numbers.js';
@@ -105,6 +112,46 @@ describe('rules', () => {
     assert.equal(allow('+psk:alice')(clients.stream), true);
     assert.equal(allow('+user:1000')(clients.stream), false);
   });
+});
+
+describe('rules that need TLS', () => {
+  const certificate = { certificate: 'PEM', key: 'PEM', authority: 'PEM' };
+  const verified = { ...certificate, verifyPeer: true };
+  const psk = { preSharedKeys: new Map([['alice', Buffer.alloc(32)]]) };
+  const nobody = /Nobody can match it: give --tls-/;
+  const hides = /gets around it by not saying who it is: give --tls require/;
+  const cases: readonly (readonly [string, TlsOptions | undefined, RegExp?])[] = [
+    ['+certificate:CN=a', undefined, nobody],
+    ['-certificate:CN=a', undefined, nobody],
+    ['+certificate:CN=a', certificate, nobody],
+    ['-certificate:CN=a', { mode: 'require', ...certificate }, nobody],
+    ['+certificate:CN=a', { mode: 'require', ...psk, verifyPeer: true }, nobody],
+    ['+certificate:CN=a', { mode: 'off', ...verified }, nobody],
+    ['+certificate:CN=a', verified],
+    ['-certificate:CN=a', verified, hides],
+    ['-certificate:CN=a', { mode: 'require', ...verified }],
+    ['+psk:alice', undefined, nobody],
+    ['-psk:alice', undefined, nobody],
+    ['+psk:alice', { mode: 'require', ...verified }, nobody],
+    ['+psk:alice', { mode: 'off', ...psk }, nobody],
+    ['+psk:alice', psk],
+    ['-psk:alice', psk, hides],
+    ['-psk:alice', { mode: 'require', ...psk }],
+    ['-psk:alice', { mode: 'require', ...psk, ...certificate }, hides],
+    ['-psk:alice', { mode: 'require', ...psk, ...verified }],
+    ['-any', undefined],
+    ['-user:0', undefined],
+  ];
+  for (const [text, tls, message] of cases) {
+    const given = Object.keys(tls ?? {}).join(', ') || 'nothing';
+    test(`${text} with ${tls?.mode ?? 'no mode'} and ${given}`, () => {
+      const check = (): void => {
+        checkTlsRules([parseAccessRule(text.slice(1), text.startsWith('+'))], tls);
+      };
+      if (message === undefined) check();
+      else assert.throws(check, { code: 'NBDCORK_BAD_RULE', message });
+    });
+  }
 });
 
 describe('a server', () => {
