@@ -8,7 +8,7 @@
 import type { MaybePromise, StatusExtent } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
-import { CommandFlag, ErrorNumber } from '../wire/constants.js';
+import { CommandFlag } from '../wire/constants.js';
 import { HeaderKind, readUint64 } from '../wire/reply.js';
 import type { Request } from '../wire/request.js';
 import { describe } from './descriptors.js';
@@ -42,15 +42,15 @@ export class BlockStatus {
 
   /**
    * The payload of a request with NBD_CMD_FLAG_PAYLOAD_LEN. The request's
-   * `length` becomes the effect length that it holds. 0 or an error number.
+   * `length` becomes the effect length that it holds. False where the filter is wrong.
    */
-  readFilter(request: Request, payload: Uint8Array): number {
+  readFilter(request: Request, payload: Uint8Array): boolean {
     const ids = this.filterIds(payload);
     // "Detects duplicate or unknown metacontext ids [...] failing with NBD_EINVAL".
     const known = ids.every((id) => this.contexts.some((context) => context.id === id));
-    if (ids.length === 0 || !known || new Set(ids).size < ids.length) return ErrorNumber.EINVAL;
+    if (ids.length === 0 || !known || new Set(ids).size < ids.length) return false;
     request.length = readUint64(viewOf(payload), 0);
-    return ErrorNumber.ok;
+    return true;
   }
 
   /** The payloads of the reply's chunks. `filter` is the request's payload, or empty. */

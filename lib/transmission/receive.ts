@@ -7,11 +7,11 @@
  */
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
-import { Command, CommandFlag, ErrorNumber } from '../wire/constants.js';
-import { commandName, errorName } from '../wire/names.js';
+import { Command, CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Dispatcher } from './dispatch.js';
+import { refusals, shown, textOf, type Refusal } from './refusal.js';
 import { Rules, type Agreement } from './rules.js';
 
 const State = { header: 0, payload: 1, skip: 2, ended: 3 } as const;
@@ -43,9 +43,10 @@ export class Receiver {
   /** Where the payload goes that is arriving, and how much of it has come. */
   private payload = noData;
   private payloadBytes = 0;
-  /** What is left of a payload that nobody wants, and why. */
+  /** What is left of a payload that nobody wants, and why: the bounds may change before it ends. */
   private skipBytes = 0;
   private skipError = 0;
+  private skipText = '';
 
   constructor(agreement: Agreement, dispatcher: Dispatcher) {
     this.rules = new Rules(agreement);
@@ -122,11 +123,11 @@ export class Receiver {
   /** The header is there. Returns where the next thing to read begins. */
   private begin(bytes: Uint8Array, at: number, end: number): number {
     const { request, dispatcher } = this;
-    const error = this.rules.check(request);
+    const refusal = this.rules.check(request);
     const hasPayload = this.hasPayload(request);
-    if (error !== ErrorNumber.ok) {
-      if (hasPayload) this.beginSkip(error);
-      else this.refuse(error);
+    if (refusal !== undefined) {
+      if (hasPayload) this.beginSkip(refusal);
+      else this.refuse(refusal);
     } else if (request.type === Command.disconnect) {
       this.state = State.ended;
     } else if (!hasPayload || request.length === 0) {
@@ -183,32 +184,34 @@ export class Receiver {
     this.state = State.header;
     if (this.request.type === Command.blockStatus) this.filtered(data);
     else if (this.rules.stillFits(this.request)) this.dispatcher.execute(this.request, data);
-    else this.refuse(ErrorNumber.ENOSPC);
+    else this.refuse(refusals.noSpace);
   }
 
   /** A BLOCK_STATUS is there with the payload that says what it is about. */
   private filtered(payload: Uint8Array): void {
     const { request, dispatcher } = this;
-    let error = dispatcher.blockStatus.readFilter(request, payload);
-    if (error === ErrorNumber.ok) {
-      // From here on it is as any other.
-      request.flags &= ~CommandFlag.payloadLength;
-      error = this.rules.check(request);
+    if (!dispatcher.blockStatus.readFilter(request, payload)) {
+      this.refuse(refusals.badFilter);
+      return;
     }
-    if (error === ErrorNumber.ok) dispatcher.execute(request, payload);
-    else this.refuse(error);
+    // From here on it is as any other.
+    request.flags &= ~CommandFlag.payloadLength;
+    const refusal = this.rules.check(request);
+    if (refusal === undefined) dispatcher.execute(request, payload);
+    else this.refuse(refusal);
   }
 
-  private beginSkip(error: number): void {
+  private beginSkip(refusal: Refusal): void {
     const { length } = this.request;
     if (length > this.payloadBytesMax) {
-      this.refuse(error);
+      this.refuse(refusal);
       throw this.ending(
         'NBDCORK_PAYLOAD_TOO_LONG',
-        `A payload of ${length} bytes is longer than ${this.payloadBytesMax}.`,
+        `A payload of ${shown(length)} bytes is longer than ${this.payloadBytesMax}.`,
       );
     }
-    this.skipError = error;
+    this.skipError = refusal.error;
+    this.skipText = textOf(refusal, this.request, this.rules);
     this.skipBytes = length;
     this.state = State.skip;
     if (length === 0) this.skip(0, 0);
@@ -220,19 +223,14 @@ export class Receiver {
     this.skipBytes -= count;
     if (this.skipBytes === 0) {
       this.state = State.header;
-      this.refuse(this.skipError);
+      this.dispatcher.refuse(this.request, this.skipError, this.skipText);
     }
     return at + count;
   }
 
-  private refuse(error: number): void {
-    const { request, dispatcher } = this;
-    const { type, offset, length } = request;
-    dispatcher.refuse(
-      request,
-      error,
-      `${errorName(error)}: ${commandName(type)} of ${length} bytes at ${offset} is not allowed here.`,
-    );
+  private refuse(refusal: Refusal): void {
+    const { request, rules, dispatcher } = this;
+    dispatcher.refuse(request, refusal.error, textOf(refusal, request, rules));
   }
 
   private lostFraming(): never {

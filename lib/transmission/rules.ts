@@ -1,13 +1,14 @@
 /**
- * Which requests a connection may make, and the error number that a wrong one
- * gets. Caller: receive.ts, for every request before anything is done for it.
- * Owns: a table of the flags that each command may carry. Hot.
+ * Which requests a connection may make, and why a wrong one is refused. Caller:
+ * receive.ts, for every request before anything is done for it. Owns: a table
+ * of the flags that each command may carry. Hot.
  */
 import type { Backend, MetaContext } from '../backend/backend.js';
-import { Command, CommandFlag, ErrorNumber, TransmissionFlag } from '../wire/constants.js';
+import { Command, CommandFlag, TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import type { Request } from '../wire/request.js';
 import { isFilterLength } from './block-status.js';
+import { refusals, type Bounds, type Refusal } from './refusal.js';
 import { clientsOf } from './sharing.js';
 
 /** In place of flags: a command that was not advertised. */
@@ -63,25 +64,26 @@ function allowedFlags(agreement: Agreement): Int32Array {
   return allowed;
 }
 
-function refusal(allowed: number): number {
-  if (allowed === forbidden) return ErrorNumber.EPERM;
-  return allowed === tooLate ? ErrorNumber.ESHUTDOWN : ErrorNumber.EINVAL;
+/** What an entry of the table says that is no flags. */
+function refusalOf(allowed: number): Refusal {
+  if (allowed === forbidden) return refusals.readOnly;
+  return allowed === tooLate ? refusals.stopping : refusals.notOffered;
 }
 
-export class Rules {
+export class Rules implements Bounds {
+  readonly minimumBytes: number;
+  readonly requestBytesMax: number;
+  readonly contextCount: number;
   private readonly allowed: Int32Array;
   private readonly backend: Backend;
-  private readonly alignment: number;
   /** The largest size that the client has known: below it, ENOSPC says that the disk has shrunk. */
   private sizeKnown: number;
-  private readonly requestBytesMax: number;
   private readonly chunked: boolean;
-  private readonly contextCount: number;
 
   constructor(agreement: Agreement) {
     this.allowed = allowedFlags(agreement);
     this.backend = agreement.backend;
-    this.alignment = agreement.minimumBytes;
+    this.minimumBytes = agreement.minimumBytes;
     this.sizeKnown = agreement.backend.size;
     this.requestBytesMax = agreement.requestBytesMax;
     this.chunked = agreement.headers !== HeaderKind.simple;
@@ -96,35 +98,47 @@ export class Rules {
     this.allowed.fill(tooLate);
   }
 
-  /** 0, or the number that the section "Error values" names for what is wrong. */
-  check(request: Request): number {
-    const type = request.type;
-    if (type === Command.disconnect) return ErrorNumber.ok;
-    const allowed = type < commandCount ? (this.allowed[type] ?? unknown) : unknown;
-    if (allowed < 0) return refusal(allowed);
-    if ((request.flags & ~allowed) !== 0) return ErrorNumber.EINVAL;
-    const { offset, length } = request;
+  get size(): number {
+    return this.backend.size;
+  }
+
+  wrongFlags({ type, flags }: Request): number {
+    return flags & ~this.allowedFor(type);
+  }
+
+  /** Why the request is refused; undefined where it is not. */
+  check(request: Request): Refusal | undefined {
+    const { type, offset, length } = request;
+    if (type === Command.disconnect) return undefined;
+    const allowed = this.allowedFor(type);
+    if (allowed < 0) return refusalOf(allowed);
+    if ((request.flags & ~allowed) !== 0) return refusals.wrongFlags;
     if (type === Command.flush) {
-      return offset === 0 && length === 0 ? ErrorNumber.ok : ErrorNumber.EINVAL;
+      return offset === 0 && length === 0 ? undefined : refusals.flushOfSome;
     }
     if (type === Command.resize) return this.checkResize(request);
     if (type === Command.blockStatus) {
       // What the length has to be is known when the filter is there.
       if ((request.flags & CommandFlag.payloadLength) !== 0) return this.checkFilter(length);
-      if (length === 0) return ErrorNumber.EINVAL;
+      if (length === 0) return refusals.emptyStatus;
     }
     if (offset + length > this.backend.size) return this.pastTheEnd(request);
-    if (this.alignment > 1 && (offset % this.alignment !== 0 || length % this.alignment !== 0)) {
-      return ErrorNumber.EINVAL;
+    const alignment = this.minimumBytes;
+    if (alignment > 1 && (offset % alignment !== 0 || length % alignment !== 0)) {
+      return refusals.notAligned;
     }
     if (type === Command.read) return this.checkRead(length);
     const isTooLong = type === Command.write && length > this.requestBytesMax;
-    return isTooLong ? ErrorNumber.EINVAL : ErrorNumber.ok;
+    return isTooLong ? refusals.tooLong : undefined;
   }
 
   /** For a payload that was under way: the disk may have shrunk meanwhile. */
   stillFits(request: Request): boolean {
     return request.offset + request.length <= this.backend.size;
+  }
+
+  private allowedFor(type: number): number {
+    return type < commandCount ? (this.allowed[type] ?? unknown) : unknown;
   }
 
   /**
@@ -133,29 +147,31 @@ export class Rules {
    * NBD_CMD_RESIZE "requests beyond the new size but not beyond the old one
    * MUST fail with ENOSPC".
    */
-  private pastTheEnd({ type, offset, length }: Request): number {
+  private pastTheEnd({ type, offset, length }: Request): Refusal {
     const writes = type === Command.write || type === Command.writeZeroes;
-    return writes || offset + length <= this.sizeKnown ? ErrorNumber.ENOSPC : ErrorNumber.EINVAL;
+    const lacksSpace = writes || offset + length <= this.sizeKnown;
+    return lacksSpace ? refusals.noSpace : refusals.pastTheEnd;
   }
 
   /** NBD_CMD_RESIZE: the offset is the size that the disk is to have. */
-  private checkResize({ offset, length }: Request): number {
+  private checkResize({ offset, length }: Request): Refusal | undefined {
     const { size } = this.backend;
     this.sizeKnown = Math.max(this.sizeKnown, size);
-    if (length !== 0 || offset % this.alignment !== 0) return ErrorNumber.EINVAL;
-    if (!Number.isSafeInteger(offset)) return ErrorNumber.ENOSPC;
+    if (length !== 0) return refusals.resizeWithLength;
+    if (offset % this.minimumBytes !== 0) return refusals.sizeNotAligned;
+    if (!Number.isSafeInteger(offset)) return refusals.sizeTooLarge;
     // "Other clients are also using the same export and the request was for a smaller size".
     const shrinksUnderOthers = offset < size && clientsOf(this.backend) > 1;
-    return shrinksUnderOthers ? ErrorNumber.EPERM : ErrorNumber.ok;
+    return shrinksUnderOthers ? refusals.shrinksUnderOthers : undefined;
   }
 
   /** "Permitted to reject large read requests up front with NBD_EOVERFLOW" where chunks are spoken. */
-  private checkRead(length: number): number {
-    if (length <= this.requestBytesMax) return ErrorNumber.ok;
-    return this.chunked ? ErrorNumber.EOVERFLOW : ErrorNumber.EINVAL;
+  private checkRead(length: number): Refusal | undefined {
+    if (length <= this.requestBytesMax) return undefined;
+    return this.chunked ? refusals.tooLongForChunks : refusals.tooLong;
   }
 
-  private checkFilter(length: number): number {
-    return isFilterLength(length, this.contextCount) ? ErrorNumber.ok : ErrorNumber.EINVAL;
+  private checkFilter(length: number): Refusal | undefined {
+    return isFilterLength(length, this.contextCount) ? undefined : refusals.badFilterLength;
   }
 }
