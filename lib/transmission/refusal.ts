@@ -34,6 +34,10 @@ const tooLong: Refusal['words'] = (_, { requestBytesMax }) =>
 export const refusals = {
   notOffered: { error: EINVAL, words: notOffered },
   readOnly: { error: EPERM, words: () => 'the export is read-only' },
+  notResizable: {
+    error: EPERM,
+    words: () => 'the server does not allow clients to resize this export',
+  },
   stopping: { error: ESHUTDOWN, words: () => 'the server is stopping: disconnect' },
   wrongFlags: {
     error: EINVAL,

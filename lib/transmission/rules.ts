@@ -17,6 +17,8 @@ const unknown = -1;
 const forbidden = -2;
 /** In place of flags: any command to a server that stops. */
 const tooLate = -3;
+/** In place of flags: NBD_CMD_RESIZE, "server configuration does not allow". */
+const notResizable = -4;
 
 const changing = [Command.write, Command.trim, Command.writeZeroes, Command.resize];
 const commandCount = Math.max(...Object.values(Command)) + 1;
@@ -56,6 +58,7 @@ function allowedFlags(agreement: Agreement): Int32Array {
     allowed[Command.blockStatus] = fua | CommandFlag.reqOne | filter;
   }
   if (has(TransmissionFlag.sendResize)) allowed[Command.resize] = fua;
+  else if (agreement.backend.resize !== undefined) allowed[Command.resize] = notResizable;
   if (has(TransmissionFlag.readOnly)) {
     for (const command of changing) {
       allowed[command] = forbidden;
@@ -67,6 +70,7 @@ function allowedFlags(agreement: Agreement): Int32Array {
 /** What an entry of the table says that is no flags. */
 function refusalOf(allowed: number): Refusal {
   if (allowed === forbidden) return refusals.readOnly;
+  if (allowed === notResizable) return refusals.notResizable;
   return allowed === tooLate ? refusals.stopping : refusals.notOffered;
 }
 

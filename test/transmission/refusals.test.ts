@@ -114,6 +114,11 @@ const cases: Record<string, Case> = {
     headers: 'extended',
     text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 200193 bytes at 0: it goes past the end of the disk of 200192 bytes.',
   },
+  'RESIZE where the export does not allow it': {
+    request: { type: resize, offset: 512 },
+    export: aligned,
+    text: 'EPERM: NBD_CMD_RESIZE to 512 bytes: the server does not allow clients to resize this export.',
+  },
   'RESIZE with a length': {
     request: { type: resize, offset: 512, length: 1 },
     export: resizable,

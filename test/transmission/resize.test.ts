@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { MemoryBackend, openFile, type Backend } from '../../lib/index.js';
 import { goData, headerKinds, requestBytes } from '../support/byte-client.js';
-import { pattern } from '../support/disks.js';
+import { BufferDisk, pattern } from '../support/disks.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd, cmdFlag, err, info, opt } from '../support/numbers.js';
 import { serve, until } from '../support/serving.js';
@@ -47,11 +47,15 @@ describe('NBD_CMD_RESIZE', () => {
   test('is refused where the export does not allow it', async (t) => {
     const exports = {
       plain: new MemoryBackend(mebibyte),
+      fixed: new BufferDisk(pattern(8192)),
       readOnly: { backend: new MemoryBackend(mebibyte), resizable: true, readOnly: true },
     };
     const { connect } = await serve(t, { exports });
     for (const [name, error] of [
-      ['plain', err.EINVAL],
+      // "Server configuration does not allow".
+      ['plain', err.EPERM],
+      // A disk that cannot be resized at all does not have the command.
+      ['fixed', err.EINVAL],
       ['readOnly', err.EPERM],
     ] as const) {
       const client = await connect();

@@ -42,6 +42,8 @@ export interface Profile {
   readonly base: Buffer;
   /** Requests take effect in the order in which they come. */
   readonly inOrder: boolean;
+  /** The disk could change its size; whether clients may have it do so is in the flags. */
+  readonly hasResize: boolean;
   /** The disk knows of holes, and where it says so, there are zeros. */
   readonly knowsHoles: boolean;
   /** What the disk itself fails, for a request that is otherwise right. */
@@ -112,15 +114,19 @@ function failureOf({ type, offset, length, fast }: Attempt): Failure | undefined
 
 function profile(name: string, flags: number, base: Buffer, more: Partial<Profile> = {}): Profile {
   const contexts = [allocation];
-  return { ...usual, contexts, inOrder: true, knowsHoles: true, name, flags, base, ...more };
+  const usually = { ...usual, contexts, inOrder: true, hasResize: false, knowsHoles: true };
+  return { ...usually, name, flags, base, ...more };
 }
 
 /** In the order in which the server lists them. */
 export const profiles: readonly Profile[] = [
   profile('memory', everything | t.canMultiConn, sparse(200_077, 1), {
     description: 'a disk in memory, with ünïcode',
+    hasResize: true,
   }),
-  profile('resizable', everything | t.canMultiConn | sendResize, sparse(150_000, 2)),
+  profile('resizable', everything | t.canMultiConn | sendResize, sparse(150_000, 2), {
+    hasResize: true,
+  }),
   profile(
     'locked',
     t.hasFlags | t.readOnly | t.sendFlush | t.sendCache | t.canMultiConn,

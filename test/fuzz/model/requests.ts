@@ -225,7 +225,9 @@ class RequestReader {
     if (readOnly && writing.includes(type)) errors.add(err.EPERM);
     const allowed = this.allowedFlags(type);
     if (allowed === undefined) {
-      if (errors.size === 0) errors.add(err.EINVAL);
+      // Of RESIZE: "EPERM: server configuration does not allow".
+      const forbidden = type === resizeCommand && this.agreed.profile.hasResize;
+      if (errors.size === 0) errors.add(forbidden ? err.EPERM : err.EINVAL);
       return errors;
     }
     if ((flags & ~allowed) !== 0) errors.add(err.EINVAL);
