@@ -1,3 +1,5 @@
+import { NbdError } from './errors.js';
+
 /** Every limit of a server, each with a default that is safe on a machine that does other work too. */
 export interface Limits {
   /** Longest READ or WRITE payload in bytes, advertised as the maximum of NBD_INFO_BLOCK_SIZE. */
@@ -54,3 +56,43 @@ export const defaultLimits: Limits = {
  * that a client costs only while it does not read.
  */
 export const unixSendBufferBytes = 256 * 2 ** 10;
+
+const limitsMax: Readonly<Record<string, number>> = {
+  // Lengths have 32 bits in the protocol, and those of replies count their fields too.
+  requestBytesMax: 2 ** 31,
+  // "Servers SHOULD NOT send more than 2^20 extents in a single reply chunk".
+  extentsMax: 2 ** 20,
+  // Node's timers fire at once past this.
+  handshakeTimeoutMs: 2 ** 31 - 1,
+  sendTimeoutMs: 2 ** 31 - 1,
+  keepAliveMs: 2 ** 31 - 1,
+  shutdownTimeoutMs: 2 ** 31 - 1,
+};
+
+/** The limits of a server that was given some of them. @throws NbdError `NBDCORK_BAD_LIMIT`. */
+export function checkedLimits(given: Partial<Limits>): Limits {
+  const limits = { ...defaultLimits, ...given };
+  for (const [name, value] of Object.entries(limits)) {
+    if (!(name in defaultLimits)) {
+      throw new NbdError(
+        'NBDCORK_BAD_LIMIT',
+        `There is no limit ${name}. Choose ${Object.keys(defaultLimits).join(', ')}.`,
+      );
+    }
+    const max = limitsMax[name] ?? Number.MAX_SAFE_INTEGER;
+    if (!Number.isInteger(value) || value < 1 || value > max) {
+      throw new NbdError(
+        'NBDCORK_BAD_LIMIT',
+        `The limit ${name} must be an integer from 1 to ${max}.`,
+      );
+    }
+  }
+  return limits;
+}
+
+/** Microseconds that a server may stay awake for nothing, unless told otherwise, and at most. */
+export const busyPollDefault = 100;
+export const busyPollMax = 1000;
+
+/** Connections that the kernel keeps for a server while it is busy. */
+export const listenBacklog = 1024;

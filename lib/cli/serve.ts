@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { codeOf } from '../errors.js';
-import { busyPollDefault, busyPollMax } from '../server/busy-poll.js';
+import { busyPollDefault, busyPollMax } from '../limits.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';

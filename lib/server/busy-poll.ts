@@ -13,10 +13,6 @@
  */
 import { KeepAwake } from './keep-awake.js';
 
-/** Microseconds that a server may stay awake for nothing, unless told otherwise. */
-export const busyPollDefault = 100;
-export const busyPollMax = 1000;
-
 /** A read that comes sooner after the last one found its processor awake. */
 const wakingMsMin = 0.025;
 /** A pause, not a round: says nothing of the time that waking up takes. */

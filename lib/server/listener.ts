@@ -2,12 +2,11 @@ import { fstatSync } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { codeOf, messageOf, NbdError } from '../errors.js';
+import { listenBacklog } from '../limits.js';
 import { defaultPort } from '../wire/constants.js';
 import type { Address } from '../wire/uri.js';
 import type { ListenOptions } from './options.js';
 
-/** Connections that the kernel keeps for us while we are busy. */
-const backlog = 1024;
 /** What `sockaddr_un` has room for, less a final NUL. */
 const pathBytesMax = process.platform === 'linux' ? 107 : 103;
 
@@ -30,7 +29,7 @@ export async function listen(server: Server, where: ListenOptions): Promise<Addr
     };
     server.once('error', fail);
     try {
-      server.listen({ ...options, backlog }, () => {
+      server.listen({ ...options, backlog: listenBacklog }, () => {
         server.off('error', fail);
         resolve();
       });

@@ -2,12 +2,12 @@ import { createServer as createNetServer, type Server, type Socket } from 'node:
 import type { Duplex } from 'node:stream';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
-import { defaultLimits, type Limits } from '../limits.js';
+import { busyPollDefault, busyPollMax, checkedLimits, type Limits } from '../limits.js';
 import { knowsPeers, peerCredentials } from '../transport/peer.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import type { Allow } from './access.js';
-import { BusyPoll, busyPollDefault, busyPollMax } from './busy-poll.js';
+import { BusyPoll } from './busy-poll.js';
 import { Catalog } from './catalog.js';
 import { endsBefore, StopClock } from './closing.js';
 import { Connection, peerName, type ConnectionContext } from './connection.js';
@@ -21,18 +21,6 @@ import { TlsAcceptor } from './tls.js';
 const clientsShare = 0.8;
 /** And until then backends may answer; the rest is for flushing and closing them. */
 const requestsShare = 0.9;
-
-const limitsMax: Readonly<Record<string, number>> = {
-  // Lengths have 32 bits in the protocol, and those of replies count their fields too.
-  requestBytesMax: 2 ** 31,
-  // "Servers SHOULD NOT send more than 2^20 extents in a single reply chunk".
-  extentsMax: 2 ** 20,
-  // Node's timers fire at once past this.
-  handshakeTimeoutMs: 2 ** 31 - 1,
-  sendTimeoutMs: 2 ** 31 - 1,
-  keepAliveMs: 2 ** 31 - 1,
-  shutdownTimeoutMs: 2 ** 31 - 1,
-};
 
 /**
  * An NBD server.
@@ -268,26 +256,6 @@ function checkedPoll(microseconds = busyPollDefault): number {
     'NBDCORK_BAD_LIMIT',
     `busyPollMicroseconds must be a number from 0 to ${busyPollMax}.`,
   );
-}
-
-function checkedLimits(given: Partial<Limits>): Limits {
-  const limits = { ...defaultLimits, ...given };
-  for (const [name, value] of Object.entries(limits)) {
-    if (!(name in defaultLimits)) {
-      throw new NbdError(
-        'NBDCORK_BAD_LIMIT',
-        `There is no limit ${name}. Choose ${Object.keys(defaultLimits).join(', ')}.`,
-      );
-    }
-    const max = limitsMax[name] ?? Number.MAX_SAFE_INTEGER;
-    if (!Number.isInteger(value) || value < 1 || value > max) {
-      throw new NbdError(
-        'NBDCORK_BAD_LIMIT',
-        `The limit ${name} must be an integer from 1 to ${max}.`,
-      );
-    }
-  }
-  return limits;
 }
 
 function clientOf(socket: Socket): Client {
