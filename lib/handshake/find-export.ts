@@ -1,4 +1,5 @@
 import { messageOf, NbdError } from '../errors.js';
+import { quoted } from '../quoted.js';
 import { OptionError } from '../wire/constants.js';
 import type { Export } from './exports.js';
 import type { Negotiation } from './negotiation.js';
@@ -14,10 +15,10 @@ export async function findExport(
     // Both alike, so that "clients that have not initiated TLS cannot enumerate exports".
     negotiation.refuse(
       OptionError.tlsRequired,
-      `There is no export '${name}', or it needs TLS: send NBD_OPT_STARTTLS first.`,
+      `There is no export ${quoted(name)}, or it needs TLS: send NBD_OPT_STARTTLS first.`,
     );
   } else {
-    negotiation.refuse(OptionError.unknown, `There is no export '${name}'.`);
+    negotiation.refuse(OptionError.unknown, `There is no export ${quoted(name)}.`);
   }
   return undefined;
 }
@@ -31,7 +32,7 @@ export async function exportOrThrow(negotiation: Negotiation, name: string): Pro
   if (entry === undefined) {
     throw new NbdError(
       'NBDCORK_EXPORT_REFUSED',
-      `There is no export '${name}' for a client ${negotiation.client.tls ? 'with' : 'without'} TLS.`,
+      `There is no export ${quoted(name)} for a client ${negotiation.client.tls ? 'with' : 'without'} TLS.`,
     );
   }
   return entry;

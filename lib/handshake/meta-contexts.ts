@@ -4,6 +4,7 @@
  */
 import type { Backend, MetaContext } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
+import { quoted } from '../quoted.js';
 import { OptionError, OptionReply } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import { allocation } from './allocation.js';
@@ -55,7 +56,7 @@ function lost(name: string): MetaContext {
   return {
     name,
     status: () => {
-      throw new NbdError('EIO', `The export no longer has the metadata context '${name}'.`);
+      throw new NbdError('EIO', `The export no longer has the metadata context ${quoted(name)}.`);
     },
   };
 }
@@ -120,7 +121,7 @@ export function checkContexts(exportName: string, contexts: readonly MetaContext
 function badContext(exportName: string, name: string, why: string): NbdError {
   return new NbdError(
     'NBDCORK_BAD_CONTEXT',
-    `The metadata context '${name}' of the export '${exportName}' ${why}.`,
+    `The metadata context ${quoted(name)} of the export ${quoted(exportName)} ${why}.`,
   );
 }
 
@@ -144,7 +145,7 @@ function refusesWide(
   if (wide === undefined) return false;
   negotiation.refuse(
     OptionError.extendedHeadersRequired,
-    `'${wide.name}' has more than 32 bits: agree on extended headers first.`,
+    `${quoted(wide.name)} has more than 32 bits: agree on extended headers first.`,
   );
   return true;
 }

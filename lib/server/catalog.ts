@@ -2,6 +2,7 @@ import type { Backend } from '../backend/backend.js';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import type { ExportListing } from '../handshake/exports.js';
+import { quoted } from '../quoted.js';
 import type { Allow } from './access.js';
 import { checkBackend, checkOptions, optionsOf } from './check-export.js';
 import { closeBackend } from './closing.js';
@@ -79,7 +80,10 @@ export class Catalog {
     const { defaultExport, allow } = this.options;
     const name = asked === '' && !this.fixed.has('') ? (defaultExport ?? '') : asked;
     if (!(await allow(client, name))) {
-      throw new NbdError('NBDCORK_EXPORT_DENIED', `The export '${name}' is not for this client.`);
+      throw new NbdError(
+        'NBDCORK_EXPORT_DENIED',
+        `The export ${quoted(name)} is not for this client.`,
+      );
     }
     const entry = this.fixed.get(name) ?? (await this.make(name, client));
     if (entry === undefined || (entry.tls === 'require' && client.tls === undefined)) {
@@ -191,7 +195,7 @@ export class Catalog {
     );
     return new NbdError(
       'NBDCORK_EXPORT_UNAVAILABLE',
-      `The export '${name}' cannot be opened now. The server's log says why.`,
+      `The export ${quoted(name)} cannot be opened now. The server's log says why.`,
       cause,
     );
   }

@@ -2,6 +2,7 @@ import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
 import { checkContexts } from '../handshake/meta-contexts.js';
 import { checkString } from '../handshake/strings.js';
+import { quoted } from '../quoted.js';
 import type { ExportOptions } from './options.js';
 
 /** Known by what a backend must have: a filter may well have a `backend` too. */
@@ -44,5 +45,5 @@ function isPowerOfTwo(value: number): boolean {
 }
 
 function badExport(name: string, why: string): NbdError {
-  return new NbdError('NBDCORK_BAD_EXPORT', `The export '${name}' ${why}.`);
+  return new NbdError('NBDCORK_BAD_EXPORT', `The export ${quoted(name)} ${why}.`);
 }

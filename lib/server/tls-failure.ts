@@ -1,5 +1,6 @@
 /** Why a TLS handshake failed, in words for the log. */
 import { codeOf, messageOf } from '../errors.js';
+import { quoted } from '../quoted.js';
 
 /** Node's names for what OpenSSL found; those of alerts come from the client. */
 const reasons: Readonly<Record<string, string>> = {
@@ -47,7 +48,7 @@ const refusals: Readonly<Record<string, string>> = {
 /** For an error of the handshake. `unknownIdentity` is what the client called itself, if that says it all. */
 export function reasonOf(error: unknown, unknownIdentity: string | undefined): string {
   if (unknownIdentity !== undefined) {
-    return `unknown PSK identity ${JSON.stringify(unknownIdentity)}`;
+    return `unknown PSK identity ${quoted(unknownIdentity)}`;
   }
   return reasons[codeOf(error) ?? ''] ?? shortened(messageOf(error));
 }

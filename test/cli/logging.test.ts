@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import type { ByteClient } from '../support/byte-client.js';
+import { goData, optionBytes, type ByteClient } from '../support/byte-client.js';
 import { connectTo } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
+import { opt } from '../support/numbers.js';
 import { finish, serve } from '../support/program.js';
 
 interface Line {
@@ -71,6 +72,28 @@ test('text is for people, and has no colours where no terminal is', async (t) =>
   await server.stop();
   assert.match(server.stderr.text, /^\[\d\d:\d\d:\d\d\] WARN: connection closed: /);
   assert.ok(!server.stderr.text.includes('\u001b'));
+});
+
+test('a client cannot forge lines of the log, nor write to a terminal', async (t) => {
+  const { server, uri } = await serve(t, ['--port', '0', 'a=memory:1M']);
+  const client = await connectTo(t, uri);
+  await client.greet();
+  const name = 'x\n[12:00:00] INFO: forged\u001b[2J\u009b2J\u2028\u202e' + 'y'.repeat(3000);
+  const [refusal] = await client.option(opt.go, goData(name));
+  const shown = String.raw`There is no export "x\n[12:00:00] INFO: forged\u001b[2J\u{9b}2J\u{2028}\u{202e}yyy`;
+  assert.ok(refusal !== undefined);
+  assert.ok(refusal.data.toString().includes(shown), refusal.data.toString());
+  assert.ok(refusal.data.byteLength < 250);
+  client.send(optionBytes(opt.exportName, Buffer.from(name)));
+  await client.closed;
+  await server.stop();
+  const [first = '', ...rest] = server.stderr.text.trimEnd().split('\n');
+  assert.ok(first.includes(`connection closed: ${shown}`), first);
+  assert.ok(first.length < 400);
+  // Only the end of the program follows.
+  assert.match(rest.join('\n'), /^\[\d\d:\d\d:\d\d\] INFO: stopping.*$/);
+  // eslint-disable-next-line no-control-regex -- what a terminal obeys
+  assert.doesNotMatch(server.stderr.text, /[\u001b\u009b\u2028\u202e]/);
 });
 
 test('--log-level silent logs nothing', async (t) => {

@@ -35,7 +35,7 @@ describe('exports that are refused', () => {
       refused(
         () => createServer({ exports: { disk: backend } }),
         'NBDCORK_BAD_EXPORT',
-        /'disk'.*2\^53/,
+        /"disk".*2\^53/,
       );
     });
   }
