@@ -29,10 +29,10 @@ export class Catalog {
   private readonly fixed: ReadonlyMap<string, ExportOptions>;
   private readonly finder: ExportFinder | undefined;
   private readonly options: CatalogOptions;
-  /** What was opened with its first client, by the name of the export. */
+  /** What was opened or found with its first client, by the name of the export. */
   private readonly opened = new Map<string, Promise<Backend>>();
-  /** Backends that were given ready. */
-  private readonly ready: Set<Backend>;
+  /** Backends that were given ready, or are open by now. */
+  private readonly kept: Set<Backend>;
   private closed = false;
 
   /** @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_STRING` for an export that no client could use. */
@@ -59,7 +59,7 @@ export class Catalog {
       throw badExport(`The default export '${defaultExport}' is not among the exports.`);
     }
     const backends = [...this.fixed.values()].map(({ backend }) => backend);
-    this.ready = new Set(backends.filter((backend) => typeof backend !== 'function'));
+    this.kept = new Set(backends.filter((backend) => typeof backend !== 'function'));
   }
 
   /** Those that were given by name. */
@@ -110,16 +110,17 @@ export class Catalog {
    */
   async shared(found: Found, client: Client): Promise<Backend> {
     const { name, backend } = found;
+    const opening = this.opened.get(name);
     if (typeof backend === 'function') {
-      const opening = this.opened.get(name) ?? this.openShared(name, backend, client);
-      return opening;
+      return opening ?? this.openShared(name, backend, client);
     }
-    if (!this.ready.has(backend)) {
-      this.requireRoom(name);
-      this.check(name, backend);
-      this.ready.add(backend);
+    if (opening === undefined && this.kept.has(backend)) return backend;
+    try {
+      return await (opening ?? this.openShared(name, () => backend, client));
+    } finally {
+      // Whoever asks for a name has the disk that was found first, and this one nobody has.
+      if (!this.kept.has(backend)) await this.closeOne(backend);
     }
-    return backend;
   }
 
   /** Opens a backend for one client. @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`. */
@@ -140,7 +141,7 @@ export class Catalog {
     const opened = await Promise.allSettled(this.opened.values());
     const backends = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
     await Promise.all(
-      [...new Set([...this.ready, ...backends])].map((backend) => this.closeOne(backend)),
+      [...new Set([...this.kept, ...backends])].map((backend) => this.closeOne(backend)),
     );
   }
 
@@ -168,22 +169,17 @@ export class Catalog {
     this.requireRoom(name);
     const opening = this.open(name, open, client);
     this.opened.set(name, opening);
-    opening.catch(() => this.opened.delete(name));
+    opening.then(
+      (backend) => this.kept.add(backend),
+      () => this.opened.delete(name),
+    );
     return opening;
-  }
-
-  private check(name: string, backend: Backend): void {
-    try {
-      checkBackend(name, backend);
-    } catch (error) {
-      throw this.unavailable(name, error);
-    }
   }
 
   /** Clients choose the names, so they could have any number of exports made. */
   private requireRoom(name: string): void {
     const { openExportsMax } = this.options;
-    if (this.finder === undefined || this.ready.size + this.opened.size < openExportsMax) return;
+    if (this.finder === undefined || this.opened.size < openExportsMax) return;
     throw this.unavailable(name, new Error(`${openExportsMax} exports are open, the limit`));
   }
 

@@ -39,9 +39,10 @@ export interface ExportOptions {
 export interface ExportFinder {
   /**
    * The export of that name for that client, or undefined where there is none.
-   * Asked by every client. A backend that it opens is kept under the name until
-   * the server ends, unless the export is `perConnection`. What it throws
-   * refuses that client only.
+   * Asked by every client. The first backend that it gives or opens is kept
+   * under the name until the server ends, unless the export is `perConnection`;
+   * another one that it gives for that name later is closed at once, unused.
+   * What it throws refuses that client only.
    */
   find(name: string, client: Client): MaybePromise<Backend | ExportOptions | undefined>;
   /** What clients see that ask for a list; nothing where absent. */

@@ -196,6 +196,35 @@ describe('exports that are found', () => {
     assert.equal(shelf.closed, 1);
   });
 
+  test('keep the first backend of a name, and close those that are made in vain', async (t) => {
+    const shelf = new Shelf();
+    const limits = { openExportsMax: 1 };
+    const { connect, server } = await serve(t, { exports: { find: () => shelf.open() }, limits });
+    const asking = await connect();
+    await asking.greet();
+    assert.equal(await go(asking, 'a', opt.info), rep.ack);
+    assert.equal(await go(asking, 'a', opt.info), rep.ack);
+    assert.equal(await go(asking, 'b', opt.info), errUnknown, 'there is no room for a second');
+    assert.equal(await go(asking, 'a'), rep.ack);
+    assert.equal((await asking.call(read)).error, 0);
+    const calls = (): boolean[] => shelf.disks.map((disk) => disk.calls.includes('close'));
+    assert.deepEqual(calls(), [false, true, true, true]);
+    assert.ok(shelf.disks[0]?.calls.some((call) => call.startsWith('read')));
+    await server.close();
+    assert.deepEqual(calls(), [true, true, true, true]);
+  });
+
+  test('may be one disk under any number of names', async (t) => {
+    const disk = new BufferDisk(content);
+    const limits = { openExportsMax: 1 };
+    const { open, server } = await serve(t, { exports: { find: () => disk }, limits });
+    for (const name of ['a', 'b', 'a']) {
+      assert.equal((await (await open('simple', name)).call(read)).error, 0);
+    }
+    await server.close();
+    assert.equal(disk.calls.filter((call) => call === 'close').length, 1);
+  });
+
   test('refuse only the client for which finding fails, or finds nonsense', async (t) => {
     const exports: ExportFinder = {
       find: (name) => {
