@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import {
   goData,
   optionBytes,
@@ -14,6 +15,7 @@ import {
   type RequestFields,
 } from '../support/byte-client.js';
 import { cmd, info, opt, rep, u32 } from '../support/numbers.js';
+import type { Certified } from '../support/tls.js';
 import { contextData, statusOf, type Status } from '../support/status.js';
 
 /** The server lacks something that it need not have. */
@@ -55,7 +57,8 @@ export class Client {
   headers: Headers = 'simple';
   /** Of the contexts that were selected, in the order of their names. */
   contextIds: number[] = [];
-  private readonly socket: Socket;
+  private socket: Socket;
+  private readonly certified: Certified | undefined;
   private received: Buffer[] = [];
   private count = 0;
   private over = false;
@@ -63,8 +66,21 @@ export class Client {
   private readonly asked = new Map<bigint, Request>();
   private lastCookie = 0x5a5a000000000000n;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, certified: Certified | undefined) {
     this.socket = socket;
+    this.certified = certified;
+    this.listen();
+  }
+
+  /** `certified`: what the client shows of itself within TLS. */
+  static async connect(path: string, certified?: Certified): Promise<Client> {
+    const socket = connect(path);
+    await once(socket, 'connect');
+    return new Client(socket, certified);
+  }
+
+  private listen(): void {
+    const { socket } = this;
     socket.on('data', (bytes: Buffer) => {
       this.received.push(bytes);
       this.count += bytes.length;
@@ -77,10 +93,18 @@ export class Client {
     });
   }
 
-  static async connect(path: string): Promise<Client> {
-    const socket = connect(path);
-    await once(socket, 'connect');
-    return new Client(socket);
+  /** NBD_OPT_STARTTLS, which must succeed: from here on everything is within TLS. */
+  async startTls(): Promise<void> {
+    assert.equal(await this.final(opt.startTls), rep.ack);
+    // Who the server is, is of no interest here.
+    const socket = connectTls({
+      ...this.certified,
+      socket: this.socket,
+      rejectUnauthorized: false,
+    });
+    await Promise.race([once(socket, 'secureConnect'), closing(socket)]);
+    this.socket = socket;
+    this.listen();
   }
 
   leave(): void {
@@ -299,6 +323,12 @@ export class Client {
     this.asked.delete(cookie);
     return { cookie, request };
   }
+}
+
+/** Rejects when a connection ends before its TLS handshake has. */
+async function closing(socket: Socket): Promise<never> {
+  await once(socket, 'close');
+  throw new Error('the server closed the connection within the TLS handshake');
 }
 
 /** The content chunks of a READ put together: within the request, and each byte once. */

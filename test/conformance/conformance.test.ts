@@ -46,6 +46,12 @@ describe('a server', () => {
     assert.match(why, /78 !== 1/);
   });
 
+  test('that does not do what it may do is no culprit either', async () => {
+    const differs = asks(async (connect) => assert.equal((await (await connect()).take(2))[0], 1));
+    const verdict = await judge({ ...differs, level: 'MAY' }, subject, 2 ** 31 - 1);
+    assert.equal(verdict.is, 'differs');
+  });
+
   test('that lacks what it need not have is no culprit', async () => {
     const lacks = asks(() => Promise.reject(new NotOffered('no such thing')));
     const verdict = await judge(lacks, subject, 2 ** 31 - 1);

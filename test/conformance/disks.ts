@@ -2,14 +2,21 @@
 import { open } from 'node:fs/promises';
 import { u32 } from '../support/numbers.js';
 
-/** A disk that can be written, the same read-only, and one whose size is no multiple of 512. */
-export type DiskKind = 'writable' | 'readOnly' | 'odd';
+/**
+ * A disk that can be written, the same read-only, one whose size is no multiple
+ * of 512, one that clients may resize, one that is served with TLS only, and
+ * one with TLS for those who ask for it.
+ */
+export type DiskKind = 'writable' | 'readOnly' | 'odd' | 'resizable' | 'tls' | 'optionalTls';
 
 export const diskBytes: Readonly<Record<DiskKind, number>> = {
   // More than the 2^25 bytes that a request may ask for.
   writable: 40 * 2 ** 20,
   readOnly: 40 * 2 ** 20,
   odd: 1000,
+  resizable: 4 * 2 ** 20,
+  tls: 40 * 2 ** 20,
+  optionalTls: 40 * 2 ** 20,
 };
 
 /** Bytes at the beginning that no case changes; behind them everything is zero. */

@@ -3,8 +3,11 @@ import { NotOffered, type Client } from './client.js';
 import type { Subject } from './servers.js';
 
 export interface Verdict {
-  /** `lacks`: it need not have this; `hangs`: it did not answer in time. */
-  readonly is: 'yes' | 'no' | 'lacks' | 'hangs';
+  /**
+   * `differs`: it does not do what it may do; `lacks`: it need not have this;
+   * `hangs`: it did not answer in time.
+   */
+  readonly is: 'yes' | 'no' | 'differs' | 'lacks' | 'hangs';
   readonly why: string;
 }
 
@@ -25,7 +28,10 @@ export async function judge(one: Case, subject: Subject, timeoutMs: number): Pro
       clients.push(client);
       return client;
     })
-    .then((): Verdict => ({ is: 'yes', why: '' }), verdictOf);
+    .then(
+      (): Verdict => ({ is: 'yes', why: '' }),
+      (error: unknown) => verdictOf(one, error),
+    );
   const verdict = await Promise.race([checked, late]);
   clearTimeout(timer);
   for (const client of clients) client.leave();
@@ -33,8 +39,9 @@ export async function judge(one: Case, subject: Subject, timeoutMs: number): Pro
   return { is: 'no', why: `the server ended by itself; ${verdict.why}` };
 }
 
-function verdictOf(error: unknown): Verdict {
-  const is = error instanceof NotOffered ? 'lacks' : 'no';
+function verdictOf({ level }: Case, error: unknown): Verdict {
+  const failed = level === 'MAY' ? 'differs' : 'no';
+  const is = error instanceof NotOffered ? 'lacks' : failed;
   const message = error instanceof Error ? error.message : String(error);
   return { is, why: message.split('\n').filter(Boolean).join(' ').replaceAll(/\s+/g, ' ') };
 }

@@ -8,8 +8,9 @@ import { judge, type Verdict } from './judge.js';
 import { Subject } from './servers.js';
 
 const timeoutMs = 5_000;
-const marks = { yes: 'yes', no: 'NO', lacks: '-', hangs: 'HANGS' } as const;
-const places = 'The sections are those of the specification. A dash: the server need not have it.';
+const marks = { yes: 'yes', no: 'NO', differs: 'differs', lacks: '-', hangs: 'HANGS' } as const;
+const places = `The sections are those of the specification. A dash: the server need not have it;
+"differs": what it need not do, it does otherwise.`;
 
 const subjects = Subject.all();
 const names = subjects.map(({ name }) => name);
@@ -50,8 +51,9 @@ for (const [column, name] of names.entries()) {
       : [];
   });
   const count = (is: Verdict['is']): number => own.filter((verdict) => verdict?.is === is).length;
-  const asked = cases.length - count('lacks');
-  console.log(`\n${name} does ${count('yes')} of ${asked}, and need not have ${count('lacks')}`);
+  const asked = cases.length - count('lacks') - count('differs');
+  const free = `need not have ${count('lacks')}, and differs in ${count('differs')} that it need not do`;
+  console.log(`\n${name} does ${count('yes')} of ${asked}, ${free}`);
   if (failed.length > 0) console.log(failed.join('\n'));
 }
 const ours = verdicts.map(([verdict]) => verdict?.is);

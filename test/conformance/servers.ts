@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { programPath } from '../support/program.js';
+import { authority, certified, type Certified } from '../support/tls.js';
 import { Client, exportName } from './client.js';
 import { makeDisk, type DiskKind } from './disks.js';
 
@@ -17,6 +18,9 @@ interface Place {
   /** For what else it needs. */
   readonly folder: string;
   readonly readOnly: boolean;
+  readonly resizable: boolean;
+  /** The certificates are in the folder. */
+  readonly tls: 'on' | 'require' | undefined;
 }
 
 interface ServerKind {
@@ -28,15 +32,22 @@ interface ServerKind {
   readonly pidFile?: string;
 }
 
+const tlsOf: Readonly<Partial<Record<DiskKind, Place['tls']>>> = {
+  tls: 'require',
+  optionalTls: 'on',
+};
+
 const program = [process.execPath, programPath] as const;
 
 const nbdcork: ServerKind = {
   name: 'nbdcork',
   version: [...program, '--version'],
-  command: ({ disk, socket, readOnly }) => [
+  command: ({ disk, socket, folder, readOnly, resizable, tls }) => [
     ...program,
     'serve',
     ...(readOnly ? ['--read-only'] : []),
+    ...(resizable ? ['--resizable'] : []),
+    ...(tls === undefined ? [] : ['--tls', tls, '--tls-certificates', folder]),
     ...['--log-level', 'silent', '--unix', socket, `${exportName}=${disk}`],
   ],
 };
@@ -45,9 +56,10 @@ const nbdcork: ServerKind = {
 const nbdkit: ServerKind = {
   name: 'nbdkit',
   version: ['nbdkit', '--version'],
-  command: ({ disk, socket, readOnly }) => [
+  command: ({ disk, socket, folder, readOnly, tls }) => [
     'nbdkit',
     ...['--foreground', ...(readOnly ? ['--readonly'] : []), '--unix', socket],
+    ...(tls === undefined ? [] : [`--tls=${tls}`, `--tls-certificates=${folder}`]),
     ...['--filter=exportname', 'file', disk],
     ...[`exportname=${exportName}`, `default-export=${exportName}`, 'exportname-strict=true'],
     'exportname-list=explicit',
@@ -57,9 +69,16 @@ const nbdkit: ServerKind = {
 const qemuNbd: ServerKind = {
   name: 'qemu-nbd',
   version: ['qemu-nbd', '--version'],
-  command: ({ disk, socket, readOnly }) => [
+  command: ({ disk, socket, folder, readOnly, tls }) => [
     'qemu-nbd',
     ...['--persistent', '--shared=0', '--format=raw', '--discard=unmap'],
+    ...(tls === undefined
+      ? []
+      : [
+          '--object',
+          `tls-creds-x509,id=tls,endpoint=server,verify-peer=off,dir=${folder}`,
+          '--tls-creds=tls',
+        ]),
     ...[
       ...(readOnly ? ['--read-only'] : []),
       '--export-name',
@@ -75,9 +94,17 @@ const nbdServer: ServerKind = {
   name: 'nbd-server',
   version: ['nbd-server', '-V'],
   pidFile: 'pid',
-  command: ({ disk, socket, folder, readOnly }, host) => {
+  command: ({ disk, socket, folder, readOnly, tls }, host) => {
     const settings = {
-      generic: { unixsock: socket, allowlist: true },
+      generic: {
+        ...{ unixsock: socket, allowlist: true },
+        ...(tls !== undefined && {
+          force_tls: tls === 'require',
+          certfile: join(folder, 'server-cert.pem'),
+          keyfile: join(folder, 'server-key.pem'),
+          cacertfile: join(folder, 'ca-cert.pem'),
+        }),
+      },
       [exportName]: { exportname: disk, flush: true, fua: true, trim: true, readonly: readOnly },
     };
     const lines = Object.entries(settings).flatMap(([section, values]) => [
@@ -135,7 +162,7 @@ export class Subject {
       server = await StartedServer.start(this.kind, this.root, disk);
       this.started.set(disk, server);
     }
-    return Client.connect(server.socket);
+    return Client.connect(server.socket, server.certified);
   }
 
   /** Whether a server has ended by itself. */
@@ -153,18 +180,31 @@ function inRoot(root: string, command: readonly [string, ...string[]]): [string,
   return root === '/' ? [...command] : ['chroot', root, ...command];
 }
 
+/** What all four find by these names, or are told of. */
+async function makeCertificates(folder: string): Promise<Certified> {
+  const by = await authority();
+  const { key, cert } = await certified(by, 'localhost');
+  writeFileSync(join(folder, 'ca-cert.pem'), by.cert);
+  writeFileSync(join(folder, 'server-cert.pem'), cert);
+  writeFileSync(join(folder, 'server-key.pem'), key);
+  return { key, cert };
+}
+
 function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
   return pid === undefined || exitCode !== null || signalCode !== null;
 }
 
 class StartedServer {
   readonly socket: string;
+  /** For its clients as well: nbd-server turns those away that show none. */
+  readonly certified: Certified | undefined;
   private readonly folder: string;
   private readonly child: ChildProcess;
   /** Of the process that is the server, where it is not the child. */
   private pid: number | undefined;
 
-  private constructor(folder: string, child: ChildProcess) {
+  private constructor(folder: string, child: ChildProcess, shown: Certified | undefined) {
+    this.certified = shown;
     this.folder = folder;
     this.child = child;
     this.socket = join(folder, 'socket');
@@ -174,18 +214,21 @@ class StartedServer {
     const temporary = root === '/' ? tmpdir() : join(root, 'tmp');
     const host = mkdtempSync(join(temporary, 'nbdcork-c-'));
     await makeDisk(join(host, 'disk'), disk);
+    const shown = tlsOf[disk] && (await makeCertificates(host));
     const folder = root === '/' ? host : join('/tmp', host.slice(temporary.length));
     const place = {
       folder,
       disk: join(folder, 'disk'),
       socket: join(folder, 'socket'),
       readOnly: disk === 'readOnly',
+      resizable: disk === 'resizable',
+      tls: tlsOf[disk],
     };
     const [command, ...args] = inRoot(root, kind.command(place, host));
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     let said = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
-    const server = new StartedServer(host, child);
+    const server = new StartedServer(host, child, shown);
     try {
       if (kind.pidFile !== undefined) await once(child, 'exit');
       await server.answers(kind.pidFile);

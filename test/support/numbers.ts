@@ -1,6 +1,6 @@
 /**
  * The numbers of the protocol for tests, written out from proto.md, section
- * "Values", and proto-extended-headers.md. Nothing here comes from lib/.
+ * "Values", proto-extended-headers.md and proto-resize.md. Nothing here comes from lib/.
  */
 
 export const opt = {
@@ -43,6 +43,7 @@ export const transmission = {
   sendWriteZeroes: 0x40,
   sendDf: 0x80,
   canMultiConn: 0x100,
+  sendResize: 0x200,
   sendCache: 0x400,
   sendFastZero: 0x800,
   blockStatusPayload: 0x1000,
@@ -57,6 +58,7 @@ export const cmd = {
   cache: 5,
   writeZeroes: 6,
   blockStatus: 7,
+  resize: 8,
 } as const;
 
 export const cmdFlag = {

@@ -4,6 +4,8 @@ import { contexts } from './contexts.js';
 import { extended } from './extended.js';
 import { handshake } from './handshake.js';
 import { requests } from './requests.js';
+import { resizing } from './resizing.js';
+import { tls } from './tls.js';
 import { writing } from './writing.js';
 
 export const cases: readonly Case[] = [
@@ -12,5 +14,7 @@ export const cases: readonly Case[] = [
   ...contexts,
   ...requests,
   ...writing,
+  ...resizing,
   ...extended,
+  ...tls,
 ];

@@ -1,0 +1,94 @@
+/** "TLS support", most of all of servers that require it, and NBD_OPT_STARTTLS. */
+import assert from 'node:assert/strict';
+import { goData, optionBytes } from '../../support/byte-client.js';
+import { info, opt, rep } from '../../support/numbers.js';
+import { haggling, type Case } from '../case.js';
+import { exportName, NotOffered } from '../client.js';
+import { goesOn } from './requests.js';
+
+const disk = 'tls';
+
+export const tls: readonly Case[] = [
+  ...Object.entries({
+    GO: [opt.go, goData(exportName)],
+    INFO: [opt.info, goData(exportName)],
+    LIST: [opt.list, Buffer.alloc(0)],
+    STRUCTURED_REPLY: [opt.structuredReply, Buffer.alloc(0)],
+    'an unknown option': [99, Buffer.alloc(0)],
+  } as const).map(([name, [type, data]]): Case => ({
+    section: 'FORCEDTLS mode',
+    level: 'MUST',
+    title: `${name} before TLS is ERR_TLS_REQD, and haggling goes on`,
+    disk,
+    check: haggling(async (client) => {
+      assert.equal(await client.final(type, data), rep.errTlsReqd);
+      await client.startTls();
+    }),
+  })),
+  {
+    section: 'FORCEDTLS mode',
+    level: 'MUST',
+    title: 'EXPORT_NAME before TLS closes the connection',
+    disk,
+    check: haggling(async (client) => {
+      client.send(optionBytes(opt.exportName, Buffer.from(exportName)));
+      await client.expectClosed();
+    }),
+  },
+  {
+    section: 'FORCEDTLS mode',
+    level: 'MUST',
+    title: 'ABORT before TLS is acknowledged, or as any other option ERR_TLS_REQD',
+    disk,
+    check: haggling(async (client) => {
+      const final = await client.final(opt.abort);
+      assert.ok(final === rep.ack || final === rep.errTlsReqd, `0x${final.toString(16)}`);
+    }),
+  },
+  {
+    section: 'NBD_OPT_STARTTLS',
+    level: 'SHOULD',
+    title: 'STARTTLS with data is ERR_INVALID',
+    disk,
+    check: haggling(async (client) => {
+      assert.equal(await client.final(opt.startTls, Buffer.alloc(8)), rep.errInvalid);
+    }),
+  },
+  {
+    section: 'NBD_OPT_STARTTLS',
+    level: 'MUST',
+    title: 'behind STARTTLS options and requests are within TLS',
+    disk,
+    check: haggling(async (client) => {
+      await client.startTls();
+      await client.describe(opt.go, [info.blockSize]);
+      await goesOn(client);
+    }),
+  },
+  {
+    section: 'NBD_OPT_STARTTLS',
+    level: 'MUST',
+    title: 'STARTTLS within TLS is ERR_INVALID, and haggling goes on',
+    disk,
+    check: haggling(async (client) => {
+      await client.startTls();
+      assert.equal(await client.final(opt.startTls), rep.errInvalid);
+      await client.describe(opt.go);
+      await goesOn(client);
+    }),
+  },
+  {
+    section: 'NBD_OPT_STARTTLS',
+    level: 'MUST',
+    title: 'STARTTLS makes the server forget structured replies',
+    disk: 'optionalTls',
+    check: haggling(async (client) => {
+      const final = await client.final(opt.structuredReply);
+      if (final !== rep.ack) throw new NotOffered('no structured replies, or none before TLS');
+      await client.startTls();
+      await client.describe(opt.go);
+      // The client takes nothing but simple replies here.
+      await goesOn(client);
+    }),
+  },
+];
