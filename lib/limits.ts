@@ -96,3 +96,20 @@ export const busyPollMax = 1000;
 
 /** Connections that the kernel keeps for a server while it is busy. */
 export const listenBacklog = 1024;
+
+/*
+ * The next three follow from the protocol, whatever the server is used for: so
+ * they are no part of `Limits`, and have no options.
+ */
+
+/** "The server MAY fail with NBD_REP_ERR_TOO_BIG if too many queries are requested." */
+export const queriesMax = 1024;
+
+/** An option's data past this many bytes is an attack, not a mistake: the connection is closed. */
+export const optionBytesTolerated = 2 ** 20;
+
+/**
+ * "Any payload not exceeding 2^25 bytes SHOULD NOT be considered a denial of
+ * service attack, even if that length is larger than the advertised maximum".
+ */
+export const payloadBytesTolerated = 2 ** 25;

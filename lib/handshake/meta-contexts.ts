@@ -4,6 +4,7 @@
  */
 import type { Backend, MetaContext } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
+import { queriesMax } from '../limits.js';
 import { quoted } from '../quoted.js';
 import { OptionError, OptionReply } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
@@ -13,9 +14,6 @@ import { findExport } from './find-export.js';
 import type { Negotiation } from './negotiation.js';
 import { badOption, bytesAt, uint32At } from './options/data.js';
 import { checkString, readString } from './strings.js';
-
-/** "The server MAY fail with NBD_REP_ERR_TOO_BIG if too many queries are requested." */
-const queriesMax = 1024;
 
 /** "Printable non-whitespace UTF-8 characters other than colons", and one at least. */
 const contextName = /^[^\p{C}\p{Z}\s:]+:[^]+$/u;

@@ -5,7 +5,7 @@
 import { once } from 'node:events';
 import type { Backend } from '../backend/backend.js';
 import { codeOf, messageOf, NbdError } from '../errors.js';
-import type { Limits } from '../limits.js';
+import { optionBytesTolerated, type Limits } from '../limits.js';
 import type { Transport } from '../transport/transport.js';
 import {
   HandshakeFlag,
@@ -27,8 +27,6 @@ import type { Security, TlsMode } from './security.js';
 
 const optionHeaderBytes = 16;
 const optionReplyHeaderBytes = 20;
-/** An option's data past this many bytes is an attack, not a mistake. */
-const optionBytesTolerated = 2 ** 20;
 /** Bytes that a unit of a JavaScript string takes at most. */
 const utf8BytesMax = 3;
 

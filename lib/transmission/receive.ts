@@ -7,6 +7,7 @@
  */
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
+import { payloadBytesTolerated } from '../limits.js';
 import { Command, CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
@@ -17,11 +18,6 @@ import { Rules, type Agreement } from './rules.js';
 const State = { header: 0, payload: 1, skip: 2, ended: 3 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/**
- * "Any payload not exceeding 2^25 bytes SHOULD NOT be considered a denial of
- * service attack, even if that length is larger than the advertised maximum".
- */
-const payloadBytesTolerated = 2 ** 25;
 /** What remains of a payload is received straight into its place from this size on. */
 const directBytesMin = 16 * 1024;
 
