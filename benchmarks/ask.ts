@@ -4,6 +4,7 @@
  */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import { messageOf, NbdError } from '../lib/errors.js';
 
 interface Answer {
@@ -17,21 +18,29 @@ export interface StartOptions {
   /** Standard input and output; nothing unless given. */
   readonly input?: number;
   readonly output?: number;
+  /** How much longer than it should take an answer is waited for. */
+  readonly patienceSeconds?: number;
 }
 
-/** A process that is asked. `Question` and `Answers` are what its file says it takes and gives. */
+/**
+ * A process that is asked. `Question` and `Answers` are what its file says it
+ * takes and gives. One that gave no answer is ended, and started anew for the
+ * next question: a server that hangs spoils one sample, not those after it.
+ */
 export class Asked<Question extends object> {
-  private readonly child: ChildProcess;
-  private readonly ended: Promise<never>;
+  private child: ChildProcess;
+  private ended: Promise<never>;
+  private readonly start: () => ChildProcess;
+  private readonly patienceSeconds: number;
 
   constructor(scriptPath: string, options: StartOptions = {}) {
-    const { prefix = [], input = 'ignore', output = 'ignore' } = options;
+    const { prefix = [], input = 'ignore', output = 'ignore', patienceSeconds = 30 } = options;
     const stdio: StdioOptions = [input, output, 'inherit', 'ipc'];
     const [command, ...args] = [...prefix, process.execPath, scriptPath];
-    this.child = spawn(command, args, { stdio });
-    this.ended = this.failAtEnd();
-    // Whoever asks hears of it; between two questions nobody does.
-    this.ended.catch(() => undefined);
+    this.patienceSeconds = patienceSeconds;
+    this.start = () => spawn(command, args, { stdio });
+    this.child = this.start();
+    this.ended = failAtEnd(this.child);
   }
 
   get pid(): number {
@@ -40,29 +49,67 @@ export class Asked<Question extends object> {
     return pid;
   }
 
-  /** @throws NbdError `NBDCORK_BENCH` where the process could not do it, or ended. */
-  async ask(question: Question): Promise<unknown> {
-    const answered = once(this.child, 'message') as Promise<[Answer]>;
-    this.child.send(question, (error) => {
-      if (error !== null) this.child.emit('error', error);
-    });
-    const [{ answer, failure }] = await Promise.race([answered, this.ended]);
+  /**
+   * Ask what should take `seconds`.
+   * @throws NbdError `NBDCORK_BENCH` where the process could not do it, ended, or took too long.
+   */
+  async ask(question: Question, seconds = 0): Promise<unknown> {
+    if (this.isGone) {
+      this.child = this.start();
+      this.ended = failAtEnd(this.child);
+    }
+    const { answer, failure } = await this.answerTo(question, seconds);
     if (failure !== undefined) throw new NbdError('NBDCORK_BENCH', failure);
     return answer;
   }
 
   /** End it. Settles when it is gone. */
   async stop(): Promise<void> {
-    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
+    if (this.isGone) return;
     const gone = once(this.child, 'exit');
     this.child.kill('SIGKILL');
     await gone;
   }
 
-  private async failAtEnd(): Promise<never> {
-    const [status] = (await once(this.child, 'exit')) as [number | null];
-    throw new NbdError('NBDCORK_BENCH', `A process of the benchmark ended: ${status ?? 'killed'}.`);
+  private get isGone(): boolean {
+    return this.child.exitCode !== null || this.child.signalCode !== null;
   }
+
+  private async answerTo(question: Question, seconds: number): Promise<Answer> {
+    const { child } = this;
+    const settled = new AbortController();
+    const answered = once(child, 'message', settled) as Promise<[Answer]>;
+    const unsent = new Promise<never>((_, reject) => {
+      child.send(question, (error) => {
+        if (error !== null) reject(error);
+      });
+    });
+    const late = failAfter(seconds + this.patienceSeconds, settled.signal);
+    try {
+      const [found] = await Promise.race([answered, this.ended, unsent, late]);
+      return found;
+    } catch (error) {
+      // What it answers later would be taken for the answer to another question.
+      await this.stop();
+      throw error;
+    } finally {
+      settled.abort();
+    }
+  }
+}
+
+function failAtEnd(child: ChildProcess): Promise<never> {
+  const ended = once(child, 'exit').then(([status]: (number | null)[]) => {
+    throw new NbdError('NBDCORK_BENCH', `A process of the benchmark ended: ${status ?? 'killed'}.`);
+  });
+  // Whoever asks hears of it; between two questions nobody does.
+  ended.catch(() => undefined);
+  return ended;
+}
+
+async function failAfter(seconds: number, signal: AbortSignal): Promise<never> {
+  await setTimeout(seconds * 1000, undefined, { signal });
+  throw new NbdError('NBDCORK_BENCH', `No answer within ${seconds} s: the server hangs.`);
 }
 
 /** The other side: answer a question with what `work` returns, or why it cannot. */

@@ -80,11 +80,11 @@ async function measure(
   { seconds, warmUpSeconds }: Pick<Timing, 'seconds' | 'warmUpSeconds'>,
   { load }: Means,
 ): Promise<Taken> {
-  await load.ask({ type: 'run', seconds: warmUpSeconds });
+  await load.ask({ type: 'run', seconds: warmUpSeconds }, warmUpSeconds);
   const idle = await running.count?.();
   const before = await running.count?.();
   const cpuBefore = cpuMicrosecondsOf(running.pid);
-  const result = (await load.ask({ type: 'run', seconds })) as LoadResult;
+  const result = (await load.ask({ type: 'run', seconds }, seconds)) as LoadResult;
   const cpuAfter = cpuMicrosecondsOf(running.pid);
   const after = await running.count?.();
   const { requests } = result;

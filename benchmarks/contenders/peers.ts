@@ -9,7 +9,7 @@ import { diskBytes, exportName } from '../disk.js';
 import type { Place } from '../place.js';
 import type { Link, Workload } from '../results.js';
 import { makePipes } from './pipes.js';
-import { startProgram } from './programs.js';
+import { startDaemon, startProgram } from './programs.js';
 import type { Running, Setting } from './running.js';
 
 /** The command line of a server, without the program. */
@@ -18,14 +18,23 @@ type Arguments = (place: Place, setting: Setting) => string[];
 interface Peer {
   readonly links: readonly Link[];
   readonly args: Arguments;
+  /** The file in its folder that tells its process, where it can serve only in the background. */
+  readonly pidFile?: string;
 }
 
 const sockets = ['unix', 'unix-tls', 'tcp', 'tcp-tls', 'veth'] as const;
 
+const nbdServerPidFile = 'nbd-server.pid';
+
 const peers: Readonly<Record<string, Peer>> = {
   nbdkit: { links: [...sockets, 'pipe'], args: nbdkitArguments },
   'qemu-nbd': { links: sockets, args: qemuArguments },
-  'nbd-server': { links: ['unix', 'tcp', 'veth'], args: nbdServerArguments },
+  // In the foreground it serves a single client, unless it is of version 3.26.
+  'nbd-server': {
+    links: ['unix', 'tcp', 'veth'],
+    args: nbdServerArguments,
+    pidFile: nbdServerPidFile,
+  },
   limit: { links: ['unix', 'tcp'], args: limitArguments },
 };
 
@@ -48,7 +57,11 @@ export async function startPeer(
   const args = peer.args(place, setting);
   const stdio: StdioOptions =
     pipes === undefined ? 'ignore' : [pipes.input, pipes.output, 'ignore'];
-  const { pid, stop } = await startProgram([...setting.prefix, path, ...args], stdio);
+  const command = [...setting.prefix, path, ...args];
+  const { pid, stop } =
+    peer.pidFile === undefined
+      ? await startProgram(command, stdio)
+      : await startDaemon(command, join(setting.folder, peer.pidFile));
   return {
     place,
     pid,
@@ -98,7 +111,7 @@ function nbdServerArguments(place: Place, { folder }: Setting): string[] {
   const path = join(folder, 'nbd-server.conf');
   const disk = [`[${exportName}]`, `exportname = ${diskFile(folder)}`, ''];
   writeFileSync(path, ['[generic]', ...where(), ...disk].join('\n'));
-  return ['-d', '-C', path];
+  return ['-p', join(folder, nbdServerPidFile), '-C', path];
 
   function where(): string[] {
     if (place.type === 'unix') return [`unixsock = ${place.path}`];

@@ -2,8 +2,10 @@
 import { spawn, spawnSync, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
-import { NbdError } from '../../lib/errors.js';
+import { setTimeout } from 'node:timers/promises';
+import { codeOf, messageOf, NbdError } from '../../lib/errors.js';
 
 /** The last two are not on every user's PATH. */
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
@@ -50,4 +52,55 @@ export async function startProgram(
       await gone;
     },
   };
+}
+
+const daemonStartMs = 10_000;
+const retryMs = 5;
+
+/**
+ * Start a server that goes into the background, and leaves its process
+ * identifier in a file. It leads a group, in which its children are too.
+ */
+export async function startDaemon(
+  [command = '', ...args]: readonly string[],
+  pidPath: string,
+): Promise<Program> {
+  const { status, stderr, error } = spawnSync(command, args, {
+    encoding: 'utf8',
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  if (status !== 0) {
+    const why = error === undefined ? stderr.trim() : messageOf(error);
+    throw new NbdError('NBDCORK_BENCH', `${command}: ${why}`, error);
+  }
+  const pid = await readPid(pidPath, command);
+  return {
+    pid,
+    stop: async () => {
+      if (await isRunning(pid)) process.kill(-pid, 'SIGKILL');
+      // It is no child of ours, so nothing tells when it is gone.
+      while (await isRunning(pid)) await setTimeout(retryMs);
+    },
+  };
+}
+
+async function readPid(path: string, command: string): Promise<number> {
+  const deadline = performance.now() + daemonStartMs;
+  for (;;) {
+    const text = await readFile(path, 'latin1').catch((error: unknown) => {
+      if (codeOf(error) === 'ENOENT') return '';
+      throw error;
+    });
+    if (text.endsWith('\n')) return Number(text);
+    if (performance.now() > deadline) {
+      throw new NbdError('NBDCORK_BENCH', `${command} ended, or does not say that it runs.`);
+    }
+    await setTimeout(retryMs);
+  }
+}
+
+/** One that ended and that nobody has waited for does not run. */
+async function isRunning(pid: number): Promise<boolean> {
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ') Z');
+  return !/\) [XZ]/.test(stat);
 }

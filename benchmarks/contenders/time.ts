@@ -20,5 +20,7 @@ function ticksOf(pid: number): number {
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'latin1').trim();
   const theirs = children === '' ? [] : children.split(' ').map((child) => ticksOf(Number(child)));
-  return Number(fields[11]) + Number(fields[12]) + theirs.reduce((sum, ticks) => sum + ticks, 0);
+  // Its own, user and system, and likewise of children that have ended.
+  const own = fields.slice(11, 15).map(Number);
+  return [...own, ...theirs].reduce((sum, ticks) => sum + ticks, 0);
 }

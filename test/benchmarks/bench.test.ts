@@ -144,6 +144,15 @@ describe('a run', () => {
     assert.ok(nbdkit.gain !== null);
   });
 
+  test('has an nbd-server that serves eight clients', async (t) => {
+    if (!needs(t, 'nbd-server')) return;
+    const words = ['tcp', 'read-512', 'depth=1', 'connections=8', 'plain', 'nbd-server'];
+    const { results } = await bench(t, ...words, ...short);
+    const [, theirs] = results.trials;
+    assert.deepEqual(results.skipped, []);
+    assert.ok(theirs?.contender.type === 'peer' && isFigure(theirs.samples[0]?.requestsPerSecond));
+  });
+
   test('of single calls alone', async (t) => {
     const { results } = await bench(t, 'micro');
     assert.deepEqual(results.trials, []);

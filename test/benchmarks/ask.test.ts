@@ -1,0 +1,24 @@
+/** Processes that answer questions, or do not. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Asked } from '../../benchmarks/ask.js';
+import { temporaryFolder } from '../support/folder.js';
+
+test('who does not answer is ended, and the next question gets its own answer', async (t) => {
+  const path = join(await temporaryFolder(t), 'silent.mjs');
+  await writeFile(
+    path,
+    `process.on('message', ({ word }) => word !== 'hang' && process.send({ answer: word }));`,
+  );
+  const asked = new Asked<{ word: string }>(path, { patienceSeconds: 0.05 });
+  t.after(() => asked.stop());
+  const { pid } = asked;
+  await assert.rejects(asked.ask({ word: 'hang' }), {
+    code: 'NBDCORK_BENCH',
+    message: /^No answer within 0\.05 s/,
+  });
+  assert.equal(await asked.ask({ word: 'hello' }, 600), 'hello');
+  assert.notEqual(asked.pid, pid);
+});
