@@ -29,6 +29,12 @@ const parsers: Readonly<Record<Kind, (text: string) => number>> = {
   time: (text) => (/^[0-9.]+ *(?:ms|s|m|h|d)$/.test(text) ? Math.round(parseTime(text)) : NaN),
 };
 
+const expected: Readonly<Record<Kind, string>> = {
+  bytes: 'Give a size of at least 1 byte, such as 4096, 64K or 32M.',
+  count: 'Give a whole number from 1 on.',
+  time: 'Give a time of at least 1 ms, such as 500ms, 10s or 2m.',
+};
+
 const placeholders: Readonly<Record<Kind, string>> = {
   bytes: '<size>',
   count: '<number>',
@@ -45,7 +51,7 @@ export function limitFlag(name: string): string {
 export function addLimitOptions(command: Command): Command {
   for (const [name, [kind, what]] of Object.entries(limits)) {
     const option = new Option(`${limitFlag(name)} ${placeholders[kind]}`, what);
-    command.addOption(option.argParser(parser(parsers[kind])).helpGroup('Limits:'));
+    command.addOption(option.argParser(parser(kind)).helpGroup('Limits:'));
   }
   return command;
 }
@@ -60,15 +66,15 @@ export function limitsFrom(options: Readonly<Record<string, unknown>>): Partial<
   return given;
 }
 
-function parser(parse: (text: string) => number): (text: string) => number {
+function parser(kind: Kind): (text: string) => number {
   return (text) => {
     try {
-      const value = parse(text);
+      const value = parsers[kind](text);
       if (Number.isInteger(value) && value >= 1) return value;
     } catch (error) {
       throw new InvalidArgumentError(messageOf(error));
     }
-    throw new InvalidArgumentError('Give a whole number from 1 on, a time as 500ms, 10s or 2m.');
+    throw new InvalidArgumentError(expected[kind]);
   };
 }
 

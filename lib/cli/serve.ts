@@ -59,8 +59,9 @@ Access rules:
   certificate:CN=NAME, psk:IDENTITY; EXPORT=RULE is about one export.
 
 Ends with 0 after SIGINT or SIGTERM, 1 where a source cannot be opened or
-listened for, or a disk cannot be closed in time, 2 for a wrong command line, with the status of CMD after --run,
-and with 128 and the signal's number after a second signal.`;
+listened for, or a disk cannot be closed in time, 2 for a wrong command line,
+with the status of CMD after --run, and with 128 and the signal's number after
+a second signal.`;
 
 export function serveCommand(): Command {
   const command = new Command('serve')

@@ -54,6 +54,16 @@ describe('limits on the command line', () => {
   }
 });
 
+for (const [flag, value, words] of [
+  ['--options-max', '0', /Give a whole number from 1 on\.$/m],
+  ['--request-bytes-max', '0', /Give a size of at least 1 byte, such as 4096, 64K or 32M\.$/m],
+  ['--send-timeout', '0s', /Give a time of at least 1 ms, such as 500ms, 10s or 2m\.$/m],
+] as const) {
+  test(`${flag} ${value} is refused in words for its kind`, () => {
+    assert.throws(() => parse(flag, value), words);
+  });
+}
+
 describe('nbdcork serve', () => {
   for (const args of [
     ['--handshake-timeout', '10'],

@@ -58,6 +58,8 @@ describe('a source that cannot be opened ends with 1 and says what to do', () =>
 test('--help and --version end with 0, on standard output', async (t) => {
   const help = await finish(t, ['serve', '--help']);
   assert.equal(help.status, 0);
+  const epilogue = help.stdout.slice(help.stdout.indexOf('\nSources:'));
+  assert.ok(epilogue.split('\n').every((line) => line.length <= 80));
   assert.match(help.stdout, /^Usage: nbdcork serve/);
   assert.equal(help.stderr, '');
   const manifest = new URL('../../../package.json', import.meta.url);
