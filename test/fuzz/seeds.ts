@@ -43,4 +43,14 @@ export const cases: Readonly<Record<string, Case>> = {
     ],
     { pace: 'answers', cut: { size: 10 } },
   ),
+  'a WRITE without its flag was not thought to have a payload': kept(
+    [
+      u32(1),
+      optionBytes(opt.extendedHeaders),
+      optionBytes(opt.go, goData('memory', [3])),
+      requestBytes('extended', { type: cmd.write, flags: 2, cookie: 1n, length: 2 ** 24 }),
+      requestBytes('extended', { type: cmd.disc, cookie: 2n }),
+    ],
+    { ending: 'end', cut: { size: 1 } },
+  ),
 };

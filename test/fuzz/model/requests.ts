@@ -113,7 +113,9 @@ class RequestReader {
     const length = this.extended ? cursor.u64() : BigInt(cursor.u32());
     const header = { flags, type, cookie, offset, length };
     if (type === cmd.disc) return 'left';
-    const hasPayload = this.extended ? (flags & cmdFlag.payloadLen) !== 0 : type === cmd.write;
+    // QEMU's client leaves the flag off, and a WRITE that is taken without its payload would break the framing.
+    const flagged = this.extended && (flags & cmdFlag.payloadLen) !== 0;
+    const hasPayload = type === cmd.write || flagged;
     const errors = this.errorsOf(header);
     if (!hasPayload) {
       this.note(header, errors, undefined);
@@ -261,9 +263,7 @@ class RequestReader {
     if (type === cmd.read && length > maximum) {
       errors.add(this.agreed.headers === 'simple' ? err.EINVAL : err.EOVERFLOW);
     }
-    if (type !== cmd.write) return;
-    if (length > maximum) errors.add(err.EINVAL);
-    if (this.extended && (flags & cmdFlag.payloadLen) === 0) errors.add(err.EINVAL);
+    if (type === cmd.write && length > maximum) errors.add(err.EINVAL);
   }
 
   /** Flags that a command may have; undefined for one that was not advertised. */

@@ -121,11 +121,12 @@ export function bytesOf(draft: Draft, headers: Headers, index: number): Buffer {
   const cookie = 0xfeed_0000_0000_0000n + BigInt(index) * 0x1_0001n;
   const extended = headers === 'extended';
   if (type === cmd.write) {
-    // Now and then without the flag that says that there is a payload.
+    const payload = payloads.subarray(index, index + payloadLength);
+    // Now and then without the flag that says that there is a payload, as QEMU sends it.
     const without = extended && (draft.flags & cmdFlag.noHole) !== 0;
-    const payload = payloads.subarray(index, index + (without ? 0 : payloadLength));
-    const more = extended && !without ? cmdFlag.payloadLen : 0;
-    return requestBytes(headers, { type, flags: draft.flags | more, cookie, offset, payload });
+    const more = extended ? cmdFlag.payloadLen : 0;
+    const flags = without ? draft.flags & ~cmdFlag.noHole : draft.flags | more;
+    return requestBytes(headers, { type, flags, cookie, offset, payload });
   }
   if (extended && type === cmd.blockStatus && filterIds.length > 0) {
     const payload = filterData(length, filterIds);
