@@ -208,7 +208,9 @@ export class MemoryBackend implements Backend {
     const last = this.chunks.get(index);
     // A payload may have arrived behind the end since the disk shrank.
     last?.fill(0, this.sizeNow - index * this.chunkBytes);
-    if (last === undefined || last.length === this.chunkBytes) return;
+    const needed = Math.min(this.chunkBytes, size - index * this.chunkBytes);
+    // One that a longer disk has left is long enough.
+    if (last === undefined || last.length >= needed) return;
     this.dropChunk(index);
     try {
       this.makeChunk(index, size).set(last);

@@ -246,3 +246,12 @@ describe('memory has bounds', () => {
     });
   }
 });
+
+test('grows again after it shrank, within the chunk that it has, with zeros behind what it kept', () => {
+  const disk = new MemoryBackend(5000, { chunkBytes: 4096 });
+  disk.write(4096, pattern(904, 1));
+  for (const size of [4500, 4800, 6000]) disk.resize(size);
+  assert.equal(disk.size, 6000);
+  const kept = pattern(904, 1).subarray(0, 404);
+  assertSame(joined(disk.read(4096, 1904)), Buffer.concat([kept, Buffer.alloc(1500)]));
+});

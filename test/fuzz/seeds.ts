@@ -53,4 +53,10 @@ export const cases: Readonly<Record<string, Case>> = {
     ],
     { ending: 'end', cut: { size: 1 } },
   ),
+  'a disk in memory that had shrunk could not grow a little': kept([
+    u32(1),
+    optionBytes(opt.go, goData('resizable', [3])),
+    requestBytes('simple', { type: 8, cookie: 1n, offset: 149_504 }),
+    requestBytes('simple', { type: 8, cookie: 2n, offset: 149_999 }),
+  ]),
 };
