@@ -46,57 +46,83 @@ const loadPath = fileURLToPath(new URL('./load/main.js', import.meta.url));
 export async function bench(options: BenchOptions): Promise<Results> {
   const startedAt = new Date();
   const selection = new Selection(options.words, options.all);
+  if (selection.namesLimit && options.limit === undefined) {
+    throw new NbdError('NBDCORK_BAD_SELECTION', "'limit' needs --limit PATH, the server it means.");
+  }
   const found = options.load === 'fio' ? forFio(selection.workloads) : selection.workloads;
   if (found.length === 0 && !selection.wantsMicro) {
     throw new NbdError('NBDCORK_BAD_SELECTION', 'Nothing is there to measure: give fewer words.');
   }
   const skipped: Skipped[] = [];
+  const fio = options.load === 'fio' ? findFio() : undefined;
+  const timing = timingOf(options);
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
   const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
   let measured: Measured;
   let micro: MicroTrial[];
   try {
     const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
-    measured = await measure(workloads, selection, { ...options, folder, veth });
-    micro = selection.wantsMicro ? await runMicro(folder) : [];
+    measured = await measure(workloads, selection, { ...options, folder, veth, fio, timing });
+    micro = selection.wantsMicro && !measured.interrupted ? await runMicro(folder) : [];
   } finally {
     veth?.remove();
     await rm(folder, { recursive: true });
   }
   return {
-    schema: 1,
+    schema: 2,
     version: packageVersion(),
     commit: commit(),
     command: options.command,
     startedAt: startedAt.toISOString(),
     seconds: (Date.now() - startedAt.getTime()) / 1000,
-    machine: describeMachine(),
+    machine: describeMachine(fio),
+    timing: {
+      seconds: timing.seconds,
+      warmUpSeconds: timing.warmUpSeconds,
+      rounds: measured.rounds,
+    },
+    interrupted: measured.interrupted,
     trials: measured.trials,
+    comparisons: measured.comparisons,
     micro,
     skipped: [...skipped, ...measured.skipped],
   };
 }
 
+interface MeasureOptions extends BenchOptions {
+  readonly folder: string;
+  readonly veth: Veth | undefined;
+  /** The path of fio, where it is the load. */
+  readonly fio: string | undefined;
+  readonly timing: Timing;
+}
+
+function findFio(): string {
+  const fio = findProgram('fio');
+  if (fio !== undefined) return fio;
+  throw new NbdError('NBDCORK_BENCH', 'There is no fio: install it, or use our own load.');
+}
+
 async function measure(
   workloads: readonly Workload[],
   selection: Selection,
-  options: BenchOptions & { readonly folder: string; readonly veth: Veth | undefined },
+  options: MeasureOptions,
 ): Promise<Measured> {
-  if (workloads.length === 0) return { trials: [], skipped: [] };
-  const { folder, veth, limit } = options;
-  const { rows, skipped, start } = findContenders(workloads, selection, limit);
-  const fio = options.load === 'fio' ? findProgram('fio') : undefined;
-  if (options.load === 'fio' && fio === undefined) {
-    throw new NbdError('NBDCORK_BENCH', 'There is no fio: install it, or use our own load.');
+  if (workloads.length === 0) {
+    return { trials: [], comparisons: [], skipped: [], rounds: 0, interrupted: false };
   }
+  const { folder, veth, limit, fio, timing, signal } = options;
+  const { rows, skipped, start } = findContenders(workloads, selection, limit);
   const preSharedKey = await writeKey(folder);
-  const timing = timingOf(options);
   const load = new Asked<LoadQuestion>(loadPath);
+  // What it was asked fails with it, so the server of the sample is stopped as well.
+  const stopLoad = (): void => void load.stop();
+  signal.addEventListener('abort', stopLoad);
   try {
     const measured = await runPlan(rows, {
       timing,
       progress: options.progress,
-      signal: options.signal,
+      signal,
       take: (workload, contender) => {
         const far = workload.link === 'veth' ? veth : undefined;
         return takeSample(start(workload, contender), workload, timing, {
@@ -109,8 +135,9 @@ async function measure(
         });
       },
     });
-    return { trials: measured.trials, skipped: [...skipped, ...measured.skipped] };
+    return { ...measured, skipped: [...skipped, ...measured.skipped] };
   } finally {
+    signal.removeEventListener('abort', stopLoad);
     await load.stop();
   }
 }

@@ -1,30 +1,65 @@
 /** The benchmark as `nbdcork bench` and `npm run bench` have it. */
+import { access, constants, mkdir, rmdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { messageOf, NbdError } from '../lib/errors.js';
 import { bench, type BenchOptions } from './bench.js';
 import type { Results } from './results.js';
 import { ProgressBar, skippedLines, trialsTable } from './terminal.js';
+
+/** `failed`: some of our own strategies; what is left is reported. */
+export type Outcome = 'complete' | 'interrupted' | 'failed';
 
 export interface RunOptions extends Omit<BenchOptions, 'progress'> {
   /** The folder of the report. */
   readonly output: string;
 }
 
-/** Measure, print the table, and write the report. False where it was stopped before. */
-export async function runBenchmark({ output, ...options }: RunOptions): Promise<boolean> {
+/**
+ * Measure, print the table, and write the report.
+ * @throws NbdError `NBDCORK_BENCH`, before anything is measured, where the report cannot be written.
+ */
+export async function runBenchmark({ output, ...options }: RunOptions): Promise<Outcome> {
+  const folder = resolve(output);
+  const made = await makeFolder(folder);
   const bar = new ProgressBar();
   let results: Results;
   try {
     results = await bench({ ...options, progress: bar.show });
   } catch (error) {
-    if (options.signal.aborted) return false;
-    throw error;
+    if (made) await rmdir(folder);
+    if (!options.signal.aborted) throw error;
+    process.stderr.write('Stopped before there was something to report.\n');
+    return 'interrupted';
   } finally {
     bar.stop();
   }
+  process.stderr.write(skippedLines(results));
+  process.stdout.write(`${trialsTable(results)}\n\n`);
   // Drawing takes modules that measuring should not have to load.
   const { writeReport } = await import('./report/index.js');
-  await writeReport(results, output);
-  process.stderr.write(skippedLines(results));
-  process.stdout.write(`${trialsTable(results)}\n\nThe report is in ${resolve(output)}.\n`);
-  return true;
+  await writeReport(results, folder);
+  process.stdout.write(`The report is in ${folder}.\n`);
+  if (results.interrupted) {
+    process.stderr.write('Stopped before all runs were done: this is what there was.\n');
+    return 'interrupted';
+  }
+  const failed = results.skipped.filter((skipped) => skipped.failed).length;
+  if (failed === 0) return 'complete';
+  process.stderr.write(`${failed} of our own trials failed: see what was not measured.\n`);
+  return 'failed';
+}
+
+/** Whether it was made now. */
+async function makeFolder(folder: string): Promise<boolean> {
+  try {
+    const made = await mkdir(folder, { recursive: true });
+    await access(folder, constants.W_OK);
+    return made !== undefined;
+  } catch (cause) {
+    throw new NbdError(
+      'NBDCORK_BENCH',
+      `The report cannot be written into ${folder}: ${messageOf(cause)}. Choose another folder with --output.`,
+      cause,
+    );
+  }
 }

@@ -3,17 +3,21 @@ import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
 import { fileURLToPath } from 'node:url';
+import { versionOf } from './contenders/programs.js';
 import type { Machine } from './results.js';
 
 const packageRoot = fileURLToPath(new URL('../../', import.meta.url));
 
-export function describeMachine(): Machine {
+/** `fio` is its path, where it is the load. */
+export function describeMachine(fio?: string): Machine {
   return {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
     cores: availableParallelism(),
     memoryBytes: totalmem(),
     kernel: `${type()} ${release()}`,
     node: process.version,
+    openssl: process.versions.openssl,
+    fio: fio === undefined ? null : versionOf(fio),
   };
 }
 

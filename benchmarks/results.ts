@@ -46,6 +46,12 @@ export interface Sample {
   readonly clientMicrosecondsPerRequest: number | null;
 }
 
+/** Of all samples of a trial that have the figure; null where none has. */
+export type Averages = { readonly [Figure in keyof Sample]: number | null } & {
+  /** Half of the 95 % confidence interval; null for fewer than two samples. */
+  readonly requestsPerSecondError: number | null;
+};
+
 /** Microseconds from sending a request to having its reply, of all runs together. */
 export interface Latency {
   readonly p50: number;
@@ -75,9 +81,18 @@ export interface Trial {
   readonly contender: Contender;
   /** In the order in which they were taken; the first, warming up, is left out. */
   readonly samples: readonly Sample[];
+  readonly averages: Averages;
   readonly latencyMicroseconds: Latency | null;
   /** Null for `plain` itself. */
   readonly gain: Gain | null;
+}
+
+/** The gain of one over another, by name, in the same workload. */
+export interface Comparison {
+  readonly workload: Workload;
+  readonly of: string;
+  readonly over: string;
+  readonly gain: Gain;
 }
 
 /** The cost of one call or codec, measured alone. */
@@ -94,6 +109,8 @@ export interface MicroTrial {
 export interface Skipped {
   readonly what: string;
   readonly why: string;
+  /** One of our own strategies, which should have been measured. */
+  readonly failed?: true;
 }
 
 export interface Machine {
@@ -102,10 +119,13 @@ export interface Machine {
   readonly memoryBytes: number;
   readonly kernel: string;
   readonly node: string;
+  readonly openssl: string;
+  /** Null where it was not the load. */
+  readonly fio: string | null;
 }
 
 export interface Results {
-  readonly schema: 1;
+  readonly schema: 2;
   readonly version: string;
   /** Of the working tree, where there is one; `-dirty` behind it where files were changed. */
   readonly commit: string | null;
@@ -114,7 +134,17 @@ export interface Results {
   readonly startedAt: string;
   readonly seconds: number;
   readonly machine: Machine;
+  readonly timing: {
+    /** Of each sample. */
+    readonly seconds: number;
+    readonly warmUpSeconds: number;
+    /** Counted of each trial; 0 where there is none. */
+    readonly rounds: number;
+  };
+  /** Whether it was stopped before all rounds were done. */
+  readonly interrupted: boolean;
   readonly trials: readonly Trial[];
+  readonly comparisons: readonly Comparison[];
   readonly micro: readonly MicroTrial[];
   readonly skipped: readonly Skipped[];
 }

@@ -4,8 +4,18 @@
  */
 import type { Histogram } from 'hdr-histogram-js';
 import { messageOf } from '../lib/errors.js';
+import { averagesOf } from './averages.js';
+import { comparisonsOf } from './comparisons.js';
 import { expectedRoundSeconds, round, roundsWithin, type Row, type Timing } from './plan.js';
-import type { Contender, Latency, Sample, Skipped, Trial, Workload } from './results.js';
+import type {
+  Comparison,
+  Contender,
+  Latency,
+  Sample,
+  Skipped,
+  Trial,
+  Workload,
+} from './results.js';
 import type { Taken } from './sample.js';
 import { gainOver, mean } from './statistics.js';
 
@@ -53,20 +63,31 @@ class Series {
 
 export interface Measured {
   readonly trials: readonly Trial[];
+  readonly comparisons: readonly Comparison[];
   readonly skipped: readonly Skipped[];
+  /** How many rounds are counted of each trial, the one that warms up left out. */
+  readonly rounds: number;
+  readonly interrupted: boolean;
 }
 
+/** Rounds of which a run that was interrupted is still worth a report, the first left out. */
+const roundsMin = 3;
+
+/** @throws the signal's reason where it was aborted before there is something to report. */
 export async function runPlan(rows: readonly Row[], options: RunOptions): Promise<Measured> {
   const { timing, take, progress, signal } = options;
   const table = rows.map(({ contenders }) => contenders.map(() => new Series()));
+  // Asked anew each time: it changes while a sample is taken.
+  const isStopped = (): boolean => signal.aborted;
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
   let roundSeconds = expectedRoundSeconds(rows, timing);
   let rounds = roundsWithin(timing, roundSeconds);
-  for (let number = 0; number < rounds; number++) {
+  let number = 0;
+  for (; number < rounds && !isStopped(); number++) {
     const steps = round(rows);
     for (const [index, step] of steps.entries()) {
-      signal.throwIfAborted();
+      if (isStopped()) break;
       const row = rows[step.row];
       const contender = row?.contenders[step.contender];
       const series = table[step.row]?.[step.contender];
@@ -83,28 +104,37 @@ export async function runPlan(rows: readonly Row[], options: RunOptions): Promis
         // The first one warms up: files, caches, the load.
         if (number > 0) series.add(taken);
       } catch (error) {
-        if (contender.type === 'strategy') throw error;
-        series.failure = messageOf(error);
+        // Stopping ends the load, and with it what it was asked.
+        if (!isStopped()) series.failure = messageOf(error);
       }
     }
     roundSeconds = elapsed() / (number + 1);
     rounds = Math.max(number + 1, roundsWithin(timing, roundSeconds));
   }
-  return collect(rows, table);
+  // The round that was cut short is not whole.
+  const counted = number - (signal.aborted ? 2 : 1);
+  if (counted < roundsMin) signal.throwIfAborted();
+  return { ...collect(rows, table), rounds: counted, interrupted: signal.aborted };
 }
 
-function collect(rows: readonly Row[], table: readonly (readonly Series[])[]): Measured {
+function collect(
+  rows: readonly Row[],
+  table: readonly (readonly Series[])[],
+): Pick<Measured, 'trials' | 'comparisons' | 'skipped'> {
   const trials: Trial[] = [];
+  const comparisons: Comparison[] = [];
   const skipped: Skipped[] = [];
   rows.forEach(({ workload, contenders }, rowIndex) => {
     const row = table[rowIndex] ?? [];
     const plain = row[contenders.findIndex(isPlain)];
+    const first = trials.length;
     contenders.forEach((contender, index) => {
       const series = row[index];
       if (series === undefined) return;
       if (series.failure !== undefined) {
         const what = `${nameOfContender(contender)}: ${nameOf(workload)}`;
-        skipped.push({ what, why: series.failure });
+        const failed = contender.type === 'strategy';
+        skipped.push({ what, why: series.failure, ...(failed && { failed }) });
         return;
       }
       const known = plain !== undefined && plain.samples.length > 1 && !isPlain(contender);
@@ -112,12 +142,14 @@ function collect(rows: readonly Row[], table: readonly (readonly Series[])[]): M
         workload,
         contender,
         samples: series.samples,
+        averages: averagesOf(series.samples),
         latencyMicroseconds: series.latency,
         gain: known ? gainOver(speeds(plain), speeds(series)) : null,
       });
     });
+    comparisons.push(...comparisonsOf(trials.slice(first)));
   });
-  return { trials, skipped };
+  return { trials, comparisons, skipped };
 }
 
 function speeds({ samples }: Series): number[] {

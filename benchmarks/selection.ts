@@ -60,7 +60,9 @@ export class Selection {
   }
 
   get workloads(): Workload[] {
-    if (this.chosen.size === 1 && this.chosen.has('micro')) return [];
+    // Contenders are no reason to measure more than single calls.
+    const others = [...this.chosen.keys()].filter((name) => name !== 'contender');
+    if (others.length === 1 && others[0] === 'micro') return [];
     if (this.usual) return usualWorkloads();
     return allWorkloads().filter((workload) => this.wants(workload));
   }
@@ -76,6 +78,15 @@ export class Selection {
   /** Whether a strategy was left out by the words. */
   wantsStrategy(strategy: Strategy): boolean {
     return this.chosen.get('contender')?.includes(strategy) ?? true;
+  }
+
+  /** Whether the server that is the limit was named, or everything is wanted. */
+  get wantsLimit(): boolean {
+    return this.namesLimit || (this.all && !this.chosen.has('contender'));
+  }
+
+  get namesLimit(): boolean {
+    return this.chosen.get('contender')?.includes('limit') ?? false;
   }
 
   /** Measured with everything, and where nothing is said. */

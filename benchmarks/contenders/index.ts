@@ -6,8 +6,9 @@ import type { Selection } from '../selection.js';
 import type { Start } from '../sample.js';
 import { differs, peerNames, whyMissing } from '../workloads.js';
 import { strategies } from '../results.js';
+import { nameOfContender } from '../run.js';
 import { startOurs } from './ours.js';
-import { canServe, startPeer } from './peers.js';
+import { startPeer, whyNot } from './peers.js';
 import { findProgram, versionOf } from './programs.js';
 
 export interface Contenders {
@@ -30,6 +31,7 @@ export function findContenders(
     else paths.set(name, path);
   }
   if (limit !== undefined) paths.set('limit', limit);
+  else if (selection.wantsLimit) skipped.push({ what: 'limit', why: 'there is no --limit PATH' });
   const peers = [...paths].map(([name, path]): Contender => {
     return { type: 'peer', name, version: name === 'limit' ? '' : versionOf(path) };
   });
@@ -37,10 +39,14 @@ export function findContenders(
     workload,
     contenders: [
       ...ourContenders(workload, addon !== undefined),
-      ...peers.filter((peer) => peer.type === 'peer' && canServe(peer.name, workload)),
+      ...peers.filter((peer) => whyNot(nameOfContender(peer), workload) === undefined),
     ].filter((contender) => selection.wantsContender(contender, workload)),
   }));
   skipped.push(...missingStrategies(workloads, selection));
+  for (const peer of peers) {
+    const wanted = workloads.filter((workload) => selection.wantsContender(peer, workload));
+    skipped.push(...missingPeer(nameOfContender(peer), wanted));
+  }
   const start =
     (workload: Workload, contender: Contender): Start =>
     (setting) =>
@@ -48,6 +54,19 @@ export function findContenders(
         ? startOurs({ strategy: contender.strategy }, workload, setting)
         : startPeer(contender.name, paths.get(contender.name) ?? '', workload, setting);
   return { rows, skipped, start };
+}
+
+/** A reason, and all workloads it is true of. */
+function missingPeer(name: string, workloads: readonly Workload[]): Skipped[] {
+  const reasons = new Map<string, Set<string>>();
+  for (const workload of workloads) {
+    const why = whyNot(name, workload);
+    if (why === undefined) continue;
+    const ofReplies = why.includes('replies');
+    const what = ofReplies ? `${workload.kind}, ${workload.headers}` : workload.link;
+    reasons.set(why, (reasons.get(why) ?? new Set()).add(what));
+  }
+  return [...reasons].map(([why, whats]) => ({ what: `${name} on ${[...whats].join(', ')}`, why }));
 }
 
 function missingStrategies(workloads: readonly Workload[], selection: Selection): Skipped[] {

@@ -38,10 +38,15 @@ const peers: Readonly<Record<string, Peer>> = {
   limit: { links: ['unix', 'tcp'], args: limitArguments },
 };
 
-/** Whether it can do what is asked at all, as far as one knows without trying. */
-export function canServe(name: string, { link, kind, headers }: Workload): boolean {
-  if (peers[name]?.links.includes(link) !== true) return false;
-  return name !== 'limit' || (kind !== 'extents' && headers === 'simple');
+/** Why it cannot do what is asked, as far as one knows without trying. */
+export function whyNot(name: string, { link, kind, headers }: Workload): string | undefined {
+  if (peers[name]?.links.includes(link) !== true) {
+    if (link === 'pipe') return 'it serves no pair of pipes';
+    if (link === 'veth') return 'it is told no address to listen on';
+    return name === 'limit' ? 'it has no TLS' : 'its TLS takes certificates, and no pre-shared key';
+  }
+  if (name !== 'limit' || (kind !== 'extents' && headers === 'simple')) return undefined;
+  return 'it answers reads and writes alone, with simple replies';
 }
 
 export async function startPeer(

@@ -1,6 +1,6 @@
 /** Where and how a report was made, as a table. */
 import type { Results } from '../results.js';
-import { duration, gibibytes, missing, whole } from './numbers.js';
+import { duration, figure, gibibytes, missing, whole } from './numbers.js';
 import { cell, words, type Table } from './table.js';
 
 function runsOf({ trials }: Results): string {
@@ -10,19 +10,28 @@ function runsOf({ trials }: Results): string {
   return fewest === most ? whole(most) : `${whole(fewest)} to ${whole(most)}`;
 }
 
+type Fact = [string, string];
+
 export function machineTable(results: Results): Table {
   const { machine, version, commit, command, startedAt, seconds } = results;
-  const facts: [string, string][] = [
+  const facts: Fact[] = [
     ['nbdcork', commit === null ? version : `${version}, commit ${commit}`],
     ['command', command],
     ['started', startedAt],
     ['took', duration(seconds)],
     ['runs counted a trial', runsOf(results)],
+    [
+      'a run',
+      `${figure(results.timing.seconds)} s, after ${figure(results.timing.warmUpSeconds)} s to warm up`,
+    ],
+    ...(results.interrupted ? [['interrupted', 'stopped before all runs were done'] as Fact] : []),
     ['processor', machine.processor],
     ['cores', whole(machine.cores)],
     ['memory', gibibytes(machine.memoryBytes)],
     ['kernel', machine.kernel],
     ['Node', machine.node],
+    ['OpenSSL', machine.openssl],
+    ...(machine.fio === null ? [] : [['fio', machine.fio] as Fact]),
   ];
   return {
     id: 'machine',

@@ -126,7 +126,7 @@ export async function pageReport(results: Results): Promise<string> {
     browserScript,
   ];
   const contents = [...(first ? [first] : []), { id: 'pictures', title: 'Pictures' }, ...rest];
-  const facts = `nbdcork ${version}, ${startedAt.slice(0, 10)}: ${machine.processor}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}`;
+  const facts = `nbdcork ${version}, ${startedAt.slice(0, 10)}: ${machine.processor}, ${machine.cores} cores, ${machine.kernel}, Node ${machine.node}`;
   return `<!doctype html>
 <html lang="en">
 <head>

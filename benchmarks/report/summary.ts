@@ -7,7 +7,6 @@ import {
   type Gain,
   type Link,
   type Results,
-  type Sample,
   type Strategy,
   type Trial,
   type Verdict,
@@ -21,13 +20,10 @@ export interface Row {
   readonly trials: readonly Trial[];
 }
 
-/** Of all samples of a trial that have the figure; null where none has. */
-export type Averages = { readonly [Figure in keyof Sample]: number | null };
-
 const headersOrder = ['simple', 'structured', 'extended'];
 const loadOrder = ['nbdcork', 'fio'];
 
-function compareWorkloads(a: Workload, b: Workload): number {
+export function compareWorkloads(a: Workload, b: Workload): number {
   return (
     links.indexOf(a.link) - links.indexOf(b.link) ||
     kinds.indexOf(a.kind) - kinds.indexOf(b.kind) ||
@@ -76,21 +72,6 @@ function average(values: readonly (number | null)[]): number | null {
   return known.reduce((sum, value) => sum + value, 0) / known.length;
 }
 
-export function averagesOf({ samples }: Trial): Averages {
-  return {
-    requestsPerSecond: average(samples.map((sample) => sample.requestsPerSecond)),
-    systemCallsPerRequest: average(samples.map((sample) => sample.systemCallsPerRequest)),
-    segmentsPerReply: average(samples.map((sample) => sample.segmentsPerReply)),
-    bytesPerSegment: average(samples.map((sample) => sample.bytesPerSegment)),
-    serverMicrosecondsPerRequest: average(
-      samples.map((sample) => sample.serverMicrosecondsPerRequest),
-    ),
-    clientMicrosecondsPerRequest: average(
-      samples.map((sample) => sample.clientMicrosecondsPerRequest),
-    ),
-  };
-}
-
 export function trialOf(row: Row, strategy: Strategy): Trial | undefined {
   return row.trials.find(
     ({ contender }) => contender.type === 'strategy' && contender.strategy === strategy,
@@ -104,8 +85,8 @@ export function peersOf(row: Row): Trial[] {
 /** Requests a second of a trial for each one of our best strategy in the same row. */
 export function againstBatched(row: Row, trial: Trial): number | null {
   const batched = trialOf(row, 'batched');
-  const ours = batched === undefined ? null : averagesOf(batched).requestsPerSecond;
-  const theirs = averagesOf(trial).requestsPerSecond;
+  const ours = batched === undefined ? null : batched.averages.requestsPerSecond;
+  const theirs = trial.averages.requestsPerSecond;
   return ours === null || theirs === null ? null : theirs / ours;
 }
 

@@ -11,7 +11,7 @@ import { machineTable } from './machine.js';
 import { figure, missing, percent, percentRange, ratio, whole } from './numbers.js';
 import {
   againstBatched,
-  averagesOf,
+  compareWorkloads,
   peersOf,
   rowsOf,
   tallyOf,
@@ -28,7 +28,7 @@ function taken(rows: readonly Row[]): Strategy[] {
 }
 
 /** The columns that say what a row is about; who sent the load only where not all had the same. */
-function workloadColumns(rows: readonly Row[]) {
+function workloadColumns(rows: readonly Pick<Row, 'workload'>[]) {
   const loads = new Set(rows.map(({ workload }) => workload.load));
   const columns: Column[] = [
     words('link'),
@@ -38,7 +38,7 @@ function workloadColumns(rows: readonly Row[]) {
     words('headers'),
     ...(loads.size > 1 ? [words('load')] : []),
   ];
-  const cellsOf = ({ workload }: Row): Cell[] => [
+  const cellsOf = ({ workload }: Pick<Row, 'workload'>): Cell[] => [
     cell(linkLabels[workload.link]),
     cell(kindLabels[workload.kind]),
     cell(whole(workload.connections)),
@@ -115,7 +115,7 @@ function throughputTable(results: Results): Table {
         ...shown.map((strategy): Cell => {
           const trial = trialOf(row, strategy);
           if (trial === undefined) return nothing;
-          const rate = figure(averagesOf(trial).requestsPerSecond);
+          const rate = figure(trial.averages.requestsPerSecond);
           if (trial.gain === null) return cell(rate);
           return { lines: [rate, ...gainLines(trial.gain)], verdict: trial.gain.verdict };
         }),
@@ -148,7 +148,7 @@ function causesTable(results: Results): Table {
     headings: columns.length + 1,
     rows: rows.flatMap((row) =>
       row.trials.map((trial) => {
-        const averages = averagesOf(trial);
+        const { averages } = trial;
         const latency = trial.latencyMicroseconds;
         return [
           ...cellsOf(row),
@@ -192,7 +192,7 @@ function peersTable(results: Results): Table | null {
         .filter(({ contender }) => contender.type === 'peer' || contender.strategy === 'batched')
         .map((trial) => {
           const { contender } = trial;
-          const averages = averagesOf(trial);
+          const { averages } = trial;
           const theirs = againstBatched(row, trial);
           const peer = contender.type === 'peer';
           return [
@@ -205,6 +205,29 @@ function peersTable(results: Results): Table | null {
           ];
         }),
     ),
+  };
+}
+
+/** Null where no two that belong together were measured. */
+function comparisonsTable({ comparisons }: Results): Table | null {
+  if (comparisons.length === 0) return null;
+  const { columns, cellsOf } = workloadColumns(comparisons);
+  return {
+    id: 'comparisons',
+    title: 'One against the other',
+    notes: [
+      'The gain of the one in requests a second over the other in the same workload, as above over plain. Other servers are compared with our batched strategy, or the fastest of ours where that was not measured.',
+    ],
+    columns: [...columns, words('of'), words('over'), amounts('gain')],
+    headings: columns.length + 2,
+    rows: comparisons
+      .toSorted((a, b) => compareWorkloads(a.workload, b.workload))
+      .map((comparison) => [
+        ...cellsOf(comparison),
+        cell(comparison.of),
+        cell(comparison.over),
+        { lines: gainLines(comparison.gain), verdict: comparison.gain.verdict },
+      ]),
   };
 }
 
@@ -245,6 +268,7 @@ export function tablesOf(results: Results): Table[] {
     verdictsTable(results),
     throughputTable(results),
     causesTable(results),
+    comparisonsTable(results),
     peersTable(results),
     microTable(results),
     skippedTable(results),

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { reportFailure } from './failure.js';
 import { onStopSignal } from './signals.js';
@@ -62,11 +63,21 @@ async function run(words: readonly string[], flags: BenchFlags): Promise<void> {
   // Only who measures pays for what measuring needs.
   const { runBenchmark } = await import('../../benchmarks/index.js');
   const stopping = new AbortController();
-  onStopSignal(() => stopping.abort());
+  let stoppedBy: NodeJS.Signals = 'SIGINT';
+  const stop = (signal: NodeJS.Signals): void => {
+    stoppedBy = signal;
+    stopping.abort();
+  };
+  onStopSignal(stop);
+  // A terminal that is closed must leave no namespace and no folder behind.
+  process.on('SIGHUP', stop);
   const { all = false, ...options } = flags;
   const command = ['nbdcork', ...process.argv.slice(2)].join(' ');
-  const finished = await runBenchmark({ ...options, words, all, command, signal: stopping.signal });
-  if (!finished) process.exitCode = exitCode.signalBase + 2;
+  const outcome = await runBenchmark({ ...options, words, all, command, signal: stopping.signal });
+  if (outcome === 'failed') process.exitCode = exitCode.failure;
+  if (outcome === 'interrupted') {
+    process.exitCode = exitCode.signalBase + constants.signals[stoppedBy];
+  }
 }
 
 function parseRuns(text: string): number {

@@ -1,6 +1,6 @@
 /** The command `bench`, from its words to the report: short runs, whose figures do not matter. */
 import assert from 'node:assert/strict';
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { Results } from '../../benchmarks/results.js';
@@ -41,7 +41,7 @@ describe('a run', () => {
     const words = ['unix', 'pipe', 'read-512', 'depth=1', 'plain', 'stream'];
     const { results, stdout, stderr, folder } = await bench(t, ...words, ...short);
     const { schema, version, command, startedAt, seconds, machine, trials, micro } = results;
-    assert.equal(schema, 1);
+    assert.equal(schema, 2);
     assert.match(version, /^\d+\.\d+\.\d+/);
     assert.equal(command, `nbdcork bench ${words.join(' ')} ${short.join(' ')} --output ${folder}`);
     assert.ok(Math.abs(Date.now() - Date.parse(startedAt)) < 600_000);
@@ -174,6 +174,10 @@ describe('a run', () => {
     const pipe = results.skipped.find(({ what }) => what.endsWith('on pipe'));
     assert.match(pipe?.why ?? '', /no socket/);
     assert.match(stderr, /not measured: .* on pipe: /);
+    const all = await bench(t, '--all', 'pipe', 'read-512', 'depth=1', ...short);
+    const whats = all.results.skipped.map(({ what }) => what);
+    assert.ok(whats.includes('limit'));
+    if (needs(t, 'qemu-nbd')) assert.ok(whats.includes('qemu-nbd on pipe'));
   });
 });
 
@@ -186,6 +190,34 @@ describe('what makes no sense', () => {
     });
   }
 });
+
+test('a folder that cannot be written is refused before anything is measured', async (t) => {
+  const file = join(await temporaryFolder(t), 'file');
+  await writeFile(file, '');
+  const { status, stdout, stderr } = await finish(t, ['bench', 'unix', '--output', file]);
+  assert.deepEqual([status, stdout], [1, '']);
+  assert.match(stderr, /^nbdcork: The report cannot be written into .*\(NBDCORK_BENCH\)\n$/);
+});
+
+test('the word limit needs the option', async (t) => {
+  const { status, stderr } = await finish(t, ['bench', 'limit']);
+  assert.equal(status, 2);
+  assert.match(stderr, /--limit PATH.*NBDCORK_BAD_SELECTION/);
+});
+
+for (const [signal, number] of [
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+] as const) {
+  test(`${signal} ends it with ${128 + number}`, async (t) => {
+    const folder = join(await temporaryFolder(t), 'report');
+    const program = new RunningProgram(t, ['bench', 'unix', '--seconds', '3600', '-o', folder]);
+    await program.stderr.match(/left: unix/);
+    const { status } = await program.stop(signal);
+    assert.equal(status, 128 + number);
+    assert.match(program.stderr.text, /Stopped before/);
+  });
+}
 
 test('SIGINT ends it, with no report', async (t) => {
   const folder = join(await temporaryFolder(t), 'report');

@@ -115,16 +115,25 @@ describe('the report in Markdown', () => {
       started: '2026-11-23T08:15:30.000Z',
       took: '2 min 51 s',
       'runs counted a trial': '1 to 2',
+      'a run': '0.250 s, after 0.100 s to warm up',
       processor: 'Example CPU @ 2.10GHz',
       cores: '2',
       memory: '24 GiB',
       kernel: '6.12.9',
       Node: 'v20.19.5',
+      OpenSSL: '3.0.17',
     });
   });
 
   it('leaves out sections that a run has nothing for', () => {
-    const bare = markdownReport({ ...results, trials: [], micro: [], skipped: [], commit: null });
+    const bare = markdownReport({
+      ...results,
+      trials: [],
+      comparisons: [],
+      micro: [],
+      skipped: [],
+      commit: null,
+    });
     assert.doesNotMatch(bare, /Against other servers|Calls and codecs|Not measured/);
     assert.match(bare, /\| nbdcork +\| 0\.1\.0 +\|/);
   });

@@ -219,7 +219,7 @@ describe('the page of the report, in Chromium', () => {
     const { page, complaints } = await open(
       t,
       browser,
-      { ...results, trials: [], micro: [], skipped: [] },
+      { ...results, trials: [], comparisons: [], micro: [], skipped: [] },
       'light',
     );
     assert.equal(await page.getByRole('img').count(), 0);

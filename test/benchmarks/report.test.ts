@@ -58,7 +58,7 @@ function mean(values: readonly number[]): number {
 }
 
 /** Every figure that a reader of both reports has to find. */
-function expectedFigures({ trials, micro }: Results): string[] {
+function expectedFigures({ trials, comparisons, micro }: Results): string[] {
   const ofTrials = trials.flatMap(({ samples, latencyMicroseconds, gain }) => {
     const averages = (
       [
@@ -87,7 +87,11 @@ function expectedFigures({ trials, micro }: Results): string[] {
     threeDigits(trial.nanosecondsPerCall),
     threeDigits(trial.nanosecondsError),
   ]);
-  return [...ofTrials, ...ofMicro];
+  const ofComparisons = comparisons.flatMap(({ gain }) => [
+    `${signed(gain.average)} %`,
+    `${signed(gain.low)} to ${signed(gain.high)} %`,
+  ]);
+  return [...ofTrials, ...ofComparisons, ...ofMicro];
 }
 
 describe('the report', () => {
@@ -152,7 +156,13 @@ describe('the report', () => {
   });
 
   it('is written of a run that measured nothing', async (t) => {
-    const { html } = await written(t, { ...results, trials: [], micro: [], skipped: [] });
+    const { html } = await written(t, {
+      ...results,
+      trials: [],
+      comparisons: [],
+      micro: [],
+      skipped: [],
+    });
     assert.match(html, /Machine and run/);
   });
 });

@@ -10,7 +10,7 @@ import {
   type Trial,
 } from '../../../benchmarks/results.js';
 import { kindLabels } from '../../../benchmarks/report/labels.js';
-import { againstBatched, averagesOf, rowsOf, tallyOf } from '../../../benchmarks/report/summary.js';
+import { againstBatched, rowsOf, tallyOf } from '../../../benchmarks/report/summary.js';
 
 type Unit =
   | 'percent'
@@ -44,7 +44,7 @@ function present(values: readonly (number | null)[]): number[] {
 
 function addTrial(known: Known, trial: Trial): void {
   const { samples, latencyMicroseconds, gain, workload } = trial;
-  const all = [...samples, averagesOf(trial)];
+  const all = [...samples, trial.averages];
   const of = (name: keyof Sample) => present(all.map((sample) => sample[name]));
   known.rate.push(...of('requestsPerSecond'));
   known.systemCalls.push(...of('systemCallsPerRequest'));

@@ -1,0 +1,21 @@
+/** Averages of the samples of a trial. */
+import type { Averages, Sample } from './results.js';
+import { mean, meanError } from './statistics.js';
+
+export function averagesOf(samples: readonly Sample[]): Averages {
+  const average = (key: keyof Sample): number | null => {
+    const known = samples.map((sample) => sample[key]).filter((value) => value !== null);
+    return known.length === 0 ? null : mean(known);
+  };
+  const error = meanError(samples.map(({ requestsPerSecond }) => requestsPerSecond));
+  return {
+    requestsPerSecond: average('requestsPerSecond'),
+    // JSON has no infinity.
+    requestsPerSecondError: Number.isFinite(error) ? error : null,
+    systemCallsPerRequest: average('systemCallsPerRequest'),
+    segmentsPerReply: average('segmentsPerReply'),
+    bytesPerSegment: average('bytesPerSegment'),
+    serverMicrosecondsPerRequest: average('serverMicrosecondsPerRequest'),
+    clientMicrosecondsPerRequest: average('clientMicrosecondsPerRequest'),
+  };
+}

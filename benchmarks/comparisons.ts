@@ -1,0 +1,45 @@
+/** Who is compared with whom besides `plain`, in the same workload. */
+import type { Comparison, Contender, Strategy, Trial } from './results.js';
+import { gainOver } from './statistics.js';
+
+const pairs: readonly (readonly [Strategy, Strategy])[] = [
+  ['more', 'cork'],
+  ['vectored', 'cork'],
+  ['vectored', 'more'],
+  ['batched', 'vectored'],
+  ['batched', 'stream'],
+];
+
+/** Of the trials of one workload: pairs of strategies, and each peer with the best of ours. */
+export function comparisonsOf(trials: readonly Trial[]): Comparison[] {
+  const ours = new Map(
+    trials.flatMap((trial) =>
+      trial.contender.type === 'strategy' ? [[trial.contender.strategy, trial] as const] : [],
+    ),
+  );
+  const best = ours.get('batched') ?? fastest([...ours.values()]);
+  const peers = trials.filter(({ contender }) => contender.type === 'peer');
+  return [
+    ...pairs.map(([of, over]) => compare(ours.get(of), ours.get(over))),
+    ...peers.map((peer) => compare(best, peer)),
+  ].filter((comparison) => comparison !== undefined);
+}
+
+function compare(of: Trial | undefined, over: Trial | undefined): Comparison | undefined {
+  if (of === undefined || over === undefined) return undefined;
+  const gain = gainOver(speeds(over), speeds(of));
+  return { workload: of.workload, of: name(of.contender), over: name(over.contender), gain };
+}
+
+function fastest(trials: readonly Trial[]): Trial | undefined {
+  const rate = ({ averages }: Trial): number => averages.requestsPerSecond ?? 0;
+  return trials.toSorted((a, b) => rate(b) - rate(a))[0];
+}
+
+function speeds({ samples }: Trial): number[] {
+  return samples.map(({ requestsPerSecond }) => requestsPerSecond);
+}
+
+function name(contender: Contender): string {
+  return contender.type === 'strategy' ? contender.strategy : contender.name;
+}
