@@ -249,7 +249,7 @@ class RequestReader {
     return errors;
   }
 
-  private rangeErrors({ type, flags, offset, length }: Header, errors: Set<number>): void {
+  private rangeErrors({ type, offset, length }: Header, errors: Set<number>): void {
     const { minimum, maximum } = this.agreed.profile;
     if (offset + length > this.size) {
       const writes = type === cmd.write || type === cmd.writeZeroes;
