@@ -162,7 +162,7 @@ describe('the page of the report, in Chromium', () => {
         'TCP, loopback: plain 40,700, cork 36,200, batched 75,500.',
     );
     assert.equal(await page.getByRole('img').count(), titles.length);
-    assert.equal(await page.getByRole('table').count(), 7);
+    assert.equal(await page.getByRole('table').count(), 8);
     assert.equal(
       await page.getByRole('table').first().getByRole('rowheader').first().textContent(),
       'cork',

@@ -3,6 +3,7 @@
  * be in the results, or follow from them: averages, medians, ratios.
  */
 import {
+  type Gain,
   links,
   strategies,
   type Results,
@@ -56,15 +57,17 @@ function addTrial(known: Known, trial: Trial): void {
     ...Object.values<number>({ ...latencyMicroseconds }),
   );
   known.other.push(workload.connections, workload.depth, samples.length);
-  if (gain === null) return;
-  const { average, worst, best, low, high } = gain;
+  if (gain !== null) addGain(known, gain);
+}
+
+function addGain(known: Known, { average, worst, best, low, high }: Gain): void {
   const gains = [average, worst, best, low, high];
   known.percent.push(...gains.map((share) => share * 100));
   known.ratio.push(...gains.map((share) => 1 + share));
 }
 
 function knownIn(results: Results): Known {
-  const { trials, micro, machine, seconds } = results;
+  const { trials, comparisons, micro, machine, timing, seconds } = results;
   const known: Known = {
     // Of the confidence intervals, and of the latencies.
     percent: [95, 50, 99, 99.9],
@@ -83,6 +86,8 @@ function knownIn(results: Results): Known {
     ],
   };
   for (const trial of trials) addTrial(known, trial);
+  for (const { gain } of comparisons) addGain(known, gain);
+  known.other.push(timing.seconds, timing.warmUpSeconds);
   const rows = rowsOf(results);
   known.ratio.push(
     ...rows.flatMap((row) => present(row.trials.map((trial) => againstBatched(row, trial)))),
