@@ -33,6 +33,8 @@ export interface RunOptions {
   readonly progress: (progress: Progress) => void;
   /** Aborted, no further sample is begun. */
   readonly signal: AbortSignal;
+  /** Numbers from 0 to 1, by which the order is chosen. */
+  readonly random?: () => number;
 }
 
 /** What was measured of one contender in one row. */
@@ -85,7 +87,7 @@ export async function runPlan(rows: readonly Row[], options: RunOptions): Promis
   let rounds = roundsWithin(timing, roundSeconds);
   let number = 0;
   for (; number < rounds && !isStopped(); number++) {
-    const steps = round(rows);
+    const steps = round(rows, options.random);
     for (const [index, step] of steps.entries()) {
       if (isStopped()) break;
       const row = rows[step.row];

@@ -1,0 +1,102 @@
+/** A whole plan, with samples that are made up: no server, no clock. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Contender } from '../../benchmarks/results.js';
+import { nameOfContender, runPlan, type RunOptions } from '../../benchmarks/run.js';
+import { normal, randomNumbers } from './support/random.js';
+import { ours, sample, workload } from './support/results.js';
+
+const timing = { seconds: 0.25, warmUpSeconds: 0.1, runs: 10, secondsMax: undefined };
+const peer = (name: string): Contender => ({ type: 'peer', name, version: '1' });
+
+function run(
+  contenders: readonly Contender[],
+  speedOf: (name: string) => number,
+  more: Partial<RunOptions> = {},
+) {
+  return runPlan([{ workload, contenders }], {
+    timing,
+    progress: () => undefined,
+    signal: new AbortController().signal,
+    take: async (_, contender) => {
+      await Promise.resolve();
+      return { sample: sample(speedOf(nameOfContender(contender))) };
+    },
+    ...more,
+  });
+}
+
+describe('a sample that fails', () => {
+  test('costs its own trial alone, and is told as a failure where it was ours', async () => {
+    const contenders = [ours('plain'), ours('cork'), peer('nbdkit')];
+    const measured = await run(contenders, (name) => {
+      if (name === 'plain') return 100;
+      throw new Error(`no ${name}`);
+    });
+    assert.deepEqual(
+      measured.trials.map(({ contender, samples }) => [nameOfContender(contender), samples.length]),
+      [['plain', 9]],
+    );
+    assert.deepEqual(measured.skipped, [
+      { what: 'cork: tcp read-4k, 1 × 64, simple', why: 'no cork', failed: true },
+      { what: 'nbdkit: tcp read-4k, 1 × 64, simple', why: 'no nbdkit' },
+    ]);
+    assert.equal(measured.rounds, 9);
+  });
+});
+
+test('strategies that belong together are compared, and peers with ours', async () => {
+  const speed: Record<string, number> = { plain: 100, vectored: 120, batched: 180, nbdkit: 90 };
+  const contenders = [ours('plain'), ours('vectored'), ours('batched'), peer('nbdkit')];
+  const { comparisons } = await run(contenders, (name) => speed[name] ?? NaN);
+  assert.deepEqual(
+    comparisons.map(({ of, over, gain }) => [of, over, gain.average.toFixed(6)]),
+    [
+      ['batched', 'vectored', '0.500000'],
+      ['batched', 'nbdkit', '1.000000'],
+    ],
+  );
+});
+
+describe('a run that is interrupted', () => {
+  const interruptedAt = (samples: number) => {
+    const stopping = new AbortController();
+    let taken = 0;
+    const speed = () => {
+      if (++taken === samples) stopping.abort();
+      return 100;
+    };
+    return run([ours('plain'), ours('cork')], speed, { signal: stopping.signal });
+  };
+
+  test('reports what it has, where that is three rounds and the one thrown away', async () => {
+    const { interrupted, rounds, trials } = await interruptedAt(2 * 4 + 1);
+    assert.deepEqual([interrupted, rounds, trials.length], [true, 3, 2]);
+  });
+
+  test('reports nothing before', async () => {
+    await assert.rejects(interruptedAt(2 * 4 - 1), { name: 'AbortError' });
+  });
+});
+
+test('in 20 repetitions a copy is no different and a slowed one slower, 19 times at least', async () => {
+  const random = randomNumbers(11);
+  const slowness: Record<string, number> = { plain: 1, copy: 1, slowed: 1.6 };
+  const right = { copy: 0, slowed: 0 };
+  for (let repetition = 0; repetition < 20; repetition++) {
+    // The machine gets slower and faster from sample to sample, and each sample has its own noise.
+    let drift = 0;
+    const speedOf = (name: string) => {
+      drift = 0.95 * drift + 0.05 * normal(random);
+      return (100_000 / (slowness[name] ?? NaN)) * Math.exp(drift + 0.05 * normal(random));
+    };
+    const contenders = [ours('plain'), peer('copy'), peer('slowed')];
+    const { trials } = await run(contenders, speedOf, { random });
+    const verdicts = new Map(
+      trials.map(({ contender, gain }) => [nameOfContender(contender), gain?.verdict]),
+    );
+    if (verdicts.get('copy') === 'no difference shown') right.copy++;
+    if (verdicts.get('slowed') === 'slower') right.slowed++;
+  }
+  assert.ok(right.copy >= 19 && right.slowed >= 19, JSON.stringify(right));
+});
