@@ -63,7 +63,8 @@ export async function bench(options: BenchOptions): Promise<Results> {
   try {
     const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
     measured = await measure(workloads, selection, { ...options, folder, veth, fio, timing });
-    micro = selection.wantsMicro && !measured.interrupted ? await runMicro(folder) : [];
+    micro =
+      selection.wantsMicro && !measured.interrupted ? await runMicro(folder, options.signal) : [];
   } finally {
     veth?.remove();
     await rm(folder, { recursive: true });
@@ -81,7 +82,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
       warmUpSeconds: timing.warmUpSeconds,
       rounds: measured.rounds,
     },
-    interrupted: measured.interrupted,
+    interrupted: measured.interrupted || options.signal.aborted,
     trials: measured.trials,
     comparisons: measured.comparisons,
     micro,

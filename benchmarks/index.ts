@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { messageOf, NbdError } from '../lib/errors.js';
 import { bench, type BenchOptions } from './bench.js';
 import type { Results } from './results.js';
-import { ProgressBar, skippedLines, trialsTable } from './terminal.js';
+import { microTable, ProgressBar, skippedLines, trialsTable } from './terminal.js';
 
 /** `failed`: some of our own strategies; what is left is reported. */
 export type Outcome = 'complete' | 'interrupted' | 'failed';
@@ -34,7 +34,8 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
     bar.stop();
   }
   process.stderr.write(skippedLines(results));
-  process.stdout.write(`${trialsTable(results)}\n\n`);
+  if (results.trials.length > 0) process.stdout.write(`${trialsTable(results)}\n\n`);
+  if (results.micro.length > 0) process.stdout.write(`${microTable(results)}\n\n`);
   // Drawing takes modules that measuring should not have to load.
   const { writeReport } = await import('./report/index.js');
   await writeReport(results, folder);

@@ -87,6 +87,16 @@ function percent(value: number): string {
   return `${value > 0 && rounded !== '0' ? '+' : ''}${rounded} %`;
 }
 
+/** Single calls, in nanoseconds. */
+export function microTable({ micro }: Results): string {
+  const rows = micro.map(({ name, pieces, nanosecondsPerCall, nanosecondsError }) => [
+    name,
+    pieces === null ? '' : String(pieces),
+    `${nanosecondsPerCall.toFixed(0)} ± ${nanosecondsError.toFixed(0)}`,
+  ]);
+  return markdownTable([['call', 'pieces', 'ns a call'], ...rows], { align: ['l', 'r', 'r'] });
+}
+
 export function skippedLines({ skipped }: Results): string {
   return skipped.map(({ what, why }) => `not measured: ${what}: ${why}\n`).join('');
 }

@@ -2,13 +2,10 @@
 import type { MicroTrial } from '../results.js';
 import { mean, meanError } from '../statistics.js';
 
-/** A batch is about so long, or shorter where it may not be; so many of them make a trial at least. */
+/** A batch is about so long, or shorter where it may not be. */
 const batchMs = 1;
-const batchesMin = 40;
-const trialMs = 40;
-const batchesThrownAway = 5;
-/** The slowest ones were interrupted by something else. */
-const batchesKept = 3 / 4;
+/** Of each subject in each round, so that what interrupts one batch does not count. */
+const batchesPerRound = 9;
 
 export interface MicroSubject {
   readonly name: string;
@@ -20,26 +17,47 @@ export interface MicroSubject {
   readonly countMax?: number;
 }
 
-export async function measureMicro(subject: MicroSubject): Promise<MicroTrial> {
-  const { name, pieces, countMax = Infinity } = subject;
+/** A subject, and what each round measured: nanoseconds a call. */
+export class MicroSeries {
+  private readonly subject: MicroSubject;
+  private readonly rounds: number[] = [];
+  private count = 0;
+
+  constructor(subject: MicroSubject) {
+    this.subject = subject;
+  }
+
+  /** The median of a few batches. The first round finds out how long a batch is, and is not counted. */
+  async measure(): Promise<void> {
+    const { subject } = this;
+    if (this.count === 0) {
+      this.count = await countFor(subject);
+      return;
+    }
+    const milliseconds: number[] = [];
+    for (let batch = 0; batch < batchesPerRound; batch++) {
+      milliseconds.push(await timeBatch(subject, this.count));
+    }
+    const median = milliseconds.toSorted((a, b) => a - b)[Math.floor(batchesPerRound / 2)] ?? 0;
+    this.rounds.push((median * 1e6) / this.count);
+  }
+
+  get trial(): MicroTrial {
+    const { name, pieces } = this.subject;
+    return {
+      name,
+      pieces: pieces ?? null,
+      nanosecondsPerCall: mean(this.rounds),
+      nanosecondsError: meanError(this.rounds),
+    };
+  }
+}
+
+async function countFor(subject: MicroSubject): Promise<number> {
+  const { countMax = Infinity } = subject;
   let count = 1;
   while (count < countMax && (await timeBatch(subject, count)) < batchMs) count *= 2;
-  count = Math.min(count, countMax);
-  for (let batch = 0; batch < batchesThrownAway; batch++) await timeBatch(subject, count);
-  const milliseconds: number[] = [];
-  for (let sum = 0; sum < trialMs || milliseconds.length < batchesMin;) {
-    const batch = await timeBatch(subject, count);
-    milliseconds.push(batch);
-    sum += batch;
-  }
-  const kept = milliseconds.toSorted((a, b) => a - b).slice(0, milliseconds.length * batchesKept);
-  const nanoseconds = kept.map((batch) => (batch * 1e6) / count);
-  return {
-    name,
-    pieces: pieces ?? null,
-    nanosecondsPerCall: mean(nanoseconds),
-    nanosecondsError: meanError(nanoseconds),
-  };
+  return Math.min(count, countMax);
 }
 
 async function timeBatch({ repeat, between }: MicroSubject, count: number): Promise<number> {
