@@ -1,5 +1,6 @@
 /** A run of the benchmark, from the words of its command line to the report. */
 import { randomBytes } from 'node:crypto';
+import { accessSync, constants } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -49,6 +50,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
   if (selection.namesLimit && options.limit === undefined) {
     throw new NbdError('NBDCORK_BAD_SELECTION', "'limit' needs --limit PATH, the server it means.");
   }
+  if (options.limit !== undefined) checkProgram(options.limit);
   const found = options.load === 'fio' ? forFio(selection.workloads) : selection.workloads;
   if (found.length === 0 && !selection.wantsMicro) {
     throw new NbdError('NBDCORK_BAD_SELECTION', 'Nothing is there to measure: give fewer words.');
@@ -88,6 +90,19 @@ export async function bench(options: BenchOptions): Promise<Results> {
     micro,
     skipped: [...skipped, ...measured.skipped],
   };
+}
+
+/** Found out before anything is measured, not hours later. */
+function checkProgram(path: string): void {
+  try {
+    accessSync(path, constants.X_OK);
+  } catch (cause) {
+    throw new NbdError(
+      'NBDCORK_BENCH',
+      `The server of --limit cannot be run: ${messageOf(cause)}. Give the path of a program.`,
+      cause,
+    );
+  }
 }
 
 interface MeasureOptions extends BenchOptions {

@@ -15,7 +15,7 @@ export interface FioResult {
   readonly latency: Latency;
 }
 
-/** What is used here of fio's JSON, for reads and for writes. */
+/** What is used here of fio's JSON, for reads and writes together. */
 interface Direction {
   readonly iops: number;
   readonly total_ios: number;
@@ -23,8 +23,8 @@ interface Direction {
 }
 interface Output {
   readonly jobs: readonly {
-    readonly read: Direction;
-    readonly write: Direction;
+    readonly mixed: Direction;
+    readonly error: number;
     readonly usr_cpu: number;
     readonly sys_cpu: number;
     readonly job_runtime: number;
@@ -44,23 +44,32 @@ export async function runFio(
     ...[`--rw=${command === 'mixed' ? 'randrw' : 'randread'}`, `--bs=${lengthBytes}`],
     ...[`--iodepth=${depth}`, `--numjobs=${connections}`, `--size=${diskBytes}`],
     ...['--group_reporting', '--time_based', `--runtime=${Math.round(seconds * 1000)}ms`],
-    ...['--norandommap', '--output-format=json'],
+    ...['--norandommap', '--unified_rw_reporting=1', '--output-format=json'],
   ];
   const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const [output, problems] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [status, output, problems] = await Promise.all([
+    new Promise<number | null>((resolve) => child.once('exit', resolve)),
+    text(child.stdout),
+    text(child.stderr),
+  ]);
   const start = output.indexOf('{');
-  if (start < 0) throw new NbdError('NBDCORK_BENCH', `fio: ${problems.trim()}`);
+  if (status !== 0 || start < 0) throw failed(`it ended with ${status}`, problems);
   const [job] = (JSON.parse(output.slice(start)) as Output).jobs;
-  if (job === undefined) throw new NbdError('NBDCORK_BENCH', `fio ran no job: ${problems.trim()}`);
-  const requests = job.read.total_ios + job.write.total_ios;
-  if (requests === 0) throw new NbdError('NBDCORK_BENCH', `fio had no reply: ${problems.trim()}`);
+  if (job === undefined) throw failed('it ran no job', problems);
+  if (job.error !== 0) throw failed(`its job failed with ${job.error}`, problems);
+  const { iops, total_ios: requests } = job.mixed;
+  if (requests === 0) throw failed('it had no reply', problems);
   const busyMilliseconds = (job.job_runtime * (job.usr_cpu + job.sys_cpu)) / 100;
   return {
-    requestsPerSecond: job.read.iops + job.write.iops,
+    requestsPerSecond: iops,
     requests,
     clientMicrosecondsPerRequest: (busyMilliseconds * 1000) / requests,
-    latency: latencyOf(job.read),
+    latency: latencyOf(job.mixed),
   };
+}
+
+function failed(what: string, problems: string): NbdError {
+  return new NbdError('NBDCORK_BENCH', `fio cannot be the load: ${what}. ${problems.trim()}`);
 }
 
 function latencyOf({ clat_ns: { percentile = {} } }: Direction): Latency {

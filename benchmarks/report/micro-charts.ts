@@ -42,7 +42,7 @@ function alone(micro: readonly MicroTrial[]): Picture {
     note: `Bars: nanoseconds a call. ${note}`,
     form: 'rows',
     valueTitle: 'ns a call',
-    valueScale: 'linear',
+    valueScale: 'logarithmic',
     categoryTitle: '',
     categories: trials.map(({ name }) => name),
     series: [{ name: 'ns a call', points: trials.map(pointOf) }],

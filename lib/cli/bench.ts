@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { reportFailure } from './failure.js';
 import { onStopSignal } from './signals.js';
@@ -47,6 +48,7 @@ export function benchCommand(): Command {
     .option(
       '--limit <path>',
       'a server that is as fast as can be, started as PATH unix:SOCKET or PATH tcp:PORT',
+      (path) => resolve(path),
     )
     .addOption(
       new Option('--load <load>', 'who asks').choices(['nbdcork', 'fio']).default('nbdcork'),
