@@ -20,6 +20,8 @@ export interface StartOptions {
   readonly output?: number;
   /** How much longer than it should take an answer is waited for. */
   readonly patienceSeconds?: number;
+  /** Aborted, the process is ended, and never started anew. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -32,12 +34,15 @@ export class Asked<Question extends object> {
   private ended: Promise<never>;
   private readonly start: () => ChildProcess;
   private readonly patienceSeconds: number;
+  private readonly signal: AbortSignal | undefined;
 
   constructor(scriptPath: string, options: StartOptions = {}) {
     const { prefix = [], input = 'ignore', output = 'ignore', patienceSeconds = 30 } = options;
     const stdio: StdioOptions = [input, output, 'inherit', 'ipc'];
     const [command, ...args] = [...prefix, process.execPath, scriptPath];
     this.patienceSeconds = patienceSeconds;
+    this.signal = options.signal;
+    this.signal?.addEventListener('abort', () => void this.stop());
     this.start = () => spawn(command, args, { stdio });
     this.child = this.start();
     this.ended = failAtEnd(this.child);
@@ -52,8 +57,10 @@ export class Asked<Question extends object> {
   /**
    * Ask what should take `seconds`.
    * @throws NbdError `NBDCORK_BENCH` where the process could not do it, ended, or took too long.
+   * @throws the signal's reason where it was aborted, also between two questions.
    */
   async ask(question: Question, seconds = 0): Promise<unknown> {
+    this.signal?.throwIfAborted();
     if (this.isGone) {
       this.child = this.start();
       this.ended = failAtEnd(this.child);

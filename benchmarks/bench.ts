@@ -130,10 +130,8 @@ async function measure(
   const { folder, veth, limit, fio, timing, signal } = options;
   const { rows, skipped, start } = findContenders(workloads, selection, limit);
   const preSharedKey = await writeKey(folder);
-  const load = new Asked<LoadQuestion>(loadPath);
   // What it was asked fails with it, so the server of the sample is stopped as well.
-  const stopLoad = (): void => void load.stop();
-  signal.addEventListener('abort', stopLoad);
+  const load = new Asked<LoadQuestion>(loadPath, { signal });
   try {
     const measured = await runPlan(rows, {
       timing,
@@ -153,7 +151,6 @@ async function measure(
     });
     return { ...measured, skipped: [...skipped, ...measured.skipped] };
   } finally {
-    signal.removeEventListener('abort', stopLoad);
     await load.stop();
   }
 }

@@ -22,3 +22,15 @@ test('who does not answer is ended, and the next question gets its own answer', 
   assert.equal(await asked.ask({ word: 'hello' }, 600), 'hello');
   assert.notEqual(asked.pid, pid);
 });
+
+test('who is told to stop between two questions is not started anew', async (t) => {
+  const path = join(await temporaryFolder(t), 'echo.mjs');
+  await writeFile(path, `process.on('message', ({ word }) => process.send({ answer: word }));`);
+  const stopping = new AbortController();
+  const asked = new Asked<{ word: string }>(path, { signal: stopping.signal });
+  t.after(() => asked.stop());
+  assert.equal(await asked.ask({ word: 'hello' }), 'hello');
+  stopping.abort();
+  await asked.stop();
+  await assert.rejects(asked.ask({ word: 'again' }), { name: 'AbortError' });
+});
