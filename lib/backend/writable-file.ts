@@ -79,7 +79,8 @@ export class WritableFile extends ReadableFile {
     if (zeroed !== undefined) {
       await this.writeZeros(offset, zeroed.start);
       await this.writeZeros(zeroed.end, offset + length);
-      if (!this.blockDevice) await this.reach(offset + length);
+      // The disk may have shrunk meanwhile, which this must not undo.
+      if (!this.blockDevice) await this.reach(Math.min(offset + length, this.sizeNow));
     } else if (options.fast) {
       // "MUST fail quickly with an error of NBD_ENOTSUP" (Command flags).
       throw new NbdError('ENOTSUP', 'Zeroing this range is no faster than writing it. Write it.');

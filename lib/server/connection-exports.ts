@@ -33,8 +33,8 @@ export class ConnectionExports implements ExportCatalog {
   }
 
   /** What is opened from now on is opened for whom TLS has proven the client to be. */
-  async forget(): Promise<void> {
-    await this.release();
+  forget(): Promise<void> {
+    return this.release();
   }
 
   /** Nobody uses the connection's own backend any more. */
