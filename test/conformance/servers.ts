@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { readPid } from '../../benchmarks/contenders/programs.js';
 import { programPath } from '../support/program.js';
 import { authority, certified, type Certified } from '../support/tls.js';
 import { Client, exportName } from './client.js';
@@ -230,8 +231,12 @@ class StartedServer {
     child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
     const server = new StartedServer(host, child, shown);
     try {
-      if (kind.pidFile !== undefined) await once(child, 'exit');
-      await server.answers(kind.pidFile);
+      if (kind.pidFile !== undefined) {
+        await once(child, 'exit');
+        // Whole: process 0 would be all of our own group.
+        server.pid = await readPid(join(host, kind.pidFile), kind.name);
+      }
+      await server.answers();
     } catch (cause) {
       server.stop();
       throw new Error(`${kind.name} does not start: ${said}`, { cause });
@@ -249,16 +254,13 @@ class StartedServer {
   }
 
   /** None of the others says when it listens. */
-  private async answers(pidFile: string | undefined): Promise<void> {
+  private async answers(): Promise<void> {
     for (;;) {
       try {
-        const pid = pidFile && Number(readFileSync(join(this.folder, pidFile), 'utf8'));
-        if (pid !== undefined) this.pid = Number(pid);
         (await Client.connect(this.socket)).leave();
         return;
       } catch (error) {
-        const isOver = pidFile === undefined && hasEnded(this.child);
-        if (isOver) throw error;
+        if (!this.isAlive()) throw error;
         await delay(20);
       }
     }
