@@ -104,7 +104,8 @@ describe('signals go to the command', () => {
     });
   }
 
-  // The folder is made before there is a command that could be told.
+  // The folder is made before there is a command that could be told. Where the
+  // signal comes later after all, the command must not have ended by itself.
   test('one that comes before the command is begun leaves nothing behind', async (t) => {
     const TMPDIR = await temporaryFolder(t);
     const watcher = watch(TMPDIR);
@@ -112,7 +113,7 @@ describe('signals go to the command', () => {
       watcher.close();
     });
     const folderMade = once(watcher, 'change');
-    const program = new RunningProgram(t, ['serve', '--run', 'exec cat', 'memory:1M'], {
+    const program = new RunningProgram(t, ['serve', '--run', 'exec tail -f /dev/null', 'memory:1M'], {
       env: { TMPDIR },
     });
     await folderMade;
