@@ -113,9 +113,13 @@ describe('signals go to the command', () => {
       watcher.close();
     });
     const folderMade = once(watcher, 'change');
-    const program = new RunningProgram(t, ['serve', '--run', 'exec tail -f /dev/null', 'memory:1M'], {
-      env: { TMPDIR },
-    });
+    const program = new RunningProgram(
+      t,
+      ['serve', '--run', 'exec tail -f /dev/null', 'memory:1M'],
+      {
+        env: { TMPDIR },
+      },
+    );
     await folderMade;
     assert.deepEqual(await program.stop('SIGTERM'), { status: 128 + 15, signal: null });
     assert.deepEqual(await readdir(TMPDIR), []);
