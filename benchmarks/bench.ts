@@ -9,6 +9,7 @@ import { messageOf, NbdError } from '../lib/errors.js';
 import { Asked } from './ask.js';
 import { findContenders } from './contenders/index.js';
 import { findProgram } from './contenders/programs.js';
+import { latencyPercentiles } from './latency.js';
 import type { LoadQuestion } from './load/messages.js';
 import { commit, describeMachine, packageVersion } from './machine.js';
 import { runMicro } from './micro/index.js';
@@ -84,6 +85,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
       warmUpSeconds: timing.warmUpSeconds,
       rounds: measured.rounds,
     },
+    latencyPercentiles,
     interrupted: measured.interrupted || options.signal.aborted,
     trials: measured.trials,
     comparisons: measured.comparisons,

@@ -83,6 +83,11 @@ export interface Trial {
   readonly samples: readonly Sample[];
   readonly averages: Averages;
   readonly latencyMicroseconds: Latency | null;
+  /**
+   * Microseconds at each of the results' `latencyPercentiles`, of all runs
+   * together. It ends where too few requests took longer.
+   */
+  readonly latencyCurve: readonly number[];
   /** Null for `plain` itself. */
   readonly gain: Gain | null;
 }
@@ -141,6 +146,8 @@ export interface Results {
     /** Counted of each trial; 0 where there is none. */
     readonly rounds: number;
   };
+  /** So many percent of the requests took at most as long as the curve of a trial says. */
+  readonly latencyPercentiles: readonly number[];
   /** Whether it was stopped before all rounds were done. */
   readonly interrupted: boolean;
   readonly trials: readonly Trial[];

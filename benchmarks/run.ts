@@ -6,18 +6,11 @@ import type { Histogram } from 'hdr-histogram-js';
 import { messageOf } from '../lib/errors.js';
 import { averagesOf } from './averages.js';
 import { comparisonsOf } from './comparisons.js';
+import { curveOf, latencyOf } from './latency.js';
 import { expectedRoundSeconds, round, roundsWithin, type Row, type Timing } from './plan.js';
-import type {
-  Comparison,
-  Contender,
-  Latency,
-  Sample,
-  Skipped,
-  Trial,
-  Workload,
-} from './results.js';
+import type { Comparison, Contender, Sample, Skipped, Trial, Workload } from './results.js';
 import type { Taken } from './sample.js';
-import { gainOver, mean } from './statistics.js';
+import { gainOver } from './statistics.js';
 
 export interface Progress {
   /** Of 1. */
@@ -40,26 +33,13 @@ export interface RunOptions {
 /** What was measured of one contender in one row. */
 class Series {
   readonly samples: Sample[] = [];
-  readonly latencies: Latency[] = [];
   histogram: Histogram | undefined;
   failure: string | undefined;
 
-  add({ sample, histogram, latency }: Taken): void {
+  add({ sample, histogram }: Taken): void {
     this.samples.push(sample);
-    if (latency !== undefined) this.latencies.push(latency);
     if (this.histogram === undefined) this.histogram = histogram;
     else if (histogram !== undefined) this.histogram.add(histogram);
-  }
-
-  get latency(): Latency | null {
-    const { histogram, latencies } = this;
-    if (histogram !== undefined) {
-      const at = (percentile: number): number => histogram.getValueAtPercentile(percentile) / 1000;
-      return { p50: at(50), p99: at(99), p999: at(99.9) };
-    }
-    if (latencies.length === 0) return null;
-    const average = (key: keyof Latency): number => mean(latencies.map((one) => one[key]));
-    return { p50: average('p50'), p99: average('p99'), p999: average('p999') };
   }
 }
 
@@ -139,13 +119,15 @@ function collect(
         skipped.push({ what, why: series.failure, ...(failed && { failed }) });
         return;
       }
+      const { histogram } = series;
       const known = plain !== undefined && plain.samples.length > 1 && !isPlain(contender);
       trials.push({
         workload,
         contender,
         samples: series.samples,
         averages: averagesOf(series.samples),
-        latencyMicroseconds: series.latency,
+        latencyMicroseconds: histogram === undefined ? null : latencyOf(histogram),
+        latencyCurve: histogram === undefined ? [] : curveOf(histogram),
         gain: known ? gainOver(speeds(plain), speeds(series)) : null,
       });
     });

@@ -14,7 +14,7 @@ import { cpuMicrosecondsOf } from './contenders/time.js';
 import type { LoadPlan, LoadQuestion, LoadResult } from './load/messages.js';
 import type { Timing } from './plan.js';
 import type { PreSharedKey } from './place.js';
-import type { Latency, Sample, Workload } from './results.js';
+import type { Sample, Workload } from './results.js';
 import type { Counts } from './server/messages.js';
 
 export type Start = (setting: Setting) => Promise<Running>;
@@ -31,10 +31,8 @@ export interface Means {
 
 export interface Taken {
   readonly sample: Sample;
-  /** Of our load: all latencies in nanoseconds. */
+  /** All latencies in nanoseconds. */
   readonly histogram?: Histogram;
-  /** Of a load that tells no more. */
-  readonly latency?: Latency;
 }
 
 export async function takeSample(
@@ -113,7 +111,7 @@ async function measureFio(
   const result = await runFio(fio, place, workload, seconds);
   const cpuAfter = cpuMicrosecondsOf(pid);
   const cpu = cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore;
-  const { requestsPerSecond, clientMicrosecondsPerRequest, requests, latency } = result;
+  const { requestsPerSecond, clientMicrosecondsPerRequest, requests, histogram } = result;
   return {
     sample: {
       requestsPerSecond,
@@ -121,7 +119,7 @@ async function measureFio(
       ...uncounted,
       serverMicrosecondsPerRequest: cpu === null ? null : cpu / requests,
     },
-    latency,
+    histogram,
   };
 }
 

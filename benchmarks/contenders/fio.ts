@@ -1,25 +1,28 @@
 /** fio with its nbd engine: a load that is not ours. */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
+import { build, type Histogram } from 'hdr-histogram-js';
 import { NbdError } from '../../lib/errors.js';
 import { formatUri } from '../../lib/wire/uri.js';
 import { diskBytes, exportName } from '../disk.js';
 import { shapes } from '../load/requests.js';
 import type { Place } from '../place.js';
-import type { Latency, Workload } from '../results.js';
+import type { Workload } from '../results.js';
 
 export interface FioResult {
   readonly requestsPerSecond: number;
   readonly requests: number;
   readonly clientMicrosecondsPerRequest: number;
-  readonly latency: Latency;
+  /** In nanoseconds, of bins that are 1.6 % wide. */
+  readonly histogram: Histogram;
 }
 
 /** What is used here of fio's JSON, for reads and writes together. */
 interface Direction {
   readonly iops: number;
   readonly total_ios: number;
-  readonly clat_ns: { readonly percentile?: Readonly<Record<string, number>> };
+  /** How many requests are in the bin around so many nanoseconds. */
+  readonly clat_ns: { readonly bins: Readonly<Record<string, number>> };
 }
 interface Output {
   readonly jobs: readonly {
@@ -44,7 +47,7 @@ export async function runFio(
     ...[`--rw=${command === 'mixed' ? 'randrw' : 'randread'}`, `--bs=${lengthBytes}`],
     ...[`--iodepth=${depth}`, `--numjobs=${connections}`, `--size=${diskBytes}`],
     ...['--group_reporting', '--time_based', `--runtime=${Math.round(seconds * 1000)}ms`],
-    ...['--norandommap', '--unified_rw_reporting=1', '--output-format=json'],
+    ...['--norandommap', '--unified_rw_reporting=1', '--output-format=json+'],
   ];
   const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const [status, output, problems] = await Promise.all([
@@ -64,7 +67,7 @@ export async function runFio(
     requestsPerSecond: iops,
     requests,
     clientMicrosecondsPerRequest: (busyMilliseconds * 1000) / requests,
-    latency: latencyOf(job.mixed),
+    histogram: histogramOf(job.mixed),
   };
 }
 
@@ -72,7 +75,10 @@ function failed(what: string, problems: string): NbdError {
   return new NbdError('NBDCORK_BENCH', `fio cannot be the load: ${what}. ${problems.trim()}`);
 }
 
-function latencyOf({ clat_ns: { percentile = {} } }: Direction): Latency {
-  const at = (name: string): number => (percentile[name] ?? 0) / 1000;
-  return { p50: at('50.000000'), p99: at('99.000000'), p999: at('99.900000') };
+function histogramOf({ clat_ns: { bins } }: Direction): Histogram {
+  const histogram = build({ highestTrackableValue: 60e9, numberOfSignificantValueDigits: 3 });
+  for (const [nanoseconds, count] of Object.entries(bins)) {
+    histogram.recordValueWithCount(Number(nanoseconds), count);
+  }
+  return histogram;
 }

@@ -4,8 +4,9 @@
  * scheme is chosen. The text of these functions is put into the page, so they
  * use nothing but each other, what they are given, and the chart library.
  */
-import type { Chart as ChartClass, ChartConfiguration } from 'chart.js';
+import type { Chart as ChartClass } from 'chart.js';
 import type * as ErrorBars from 'chartjs-chart-error-bars';
+import { axisOf, configOf, datasetsOf, type Colour } from './browser-chart.js';
 import type { Album, Picture } from './pictures.js';
 
 /** As much of a browser as is needed here: Node's types know none. */
@@ -34,14 +35,12 @@ interface PageWindow {
   matchMedia(query: string): PageElement;
 }
 
-type Config = ChartConfiguration<'barWithErrorBars' | 'lineWithErrorBars', object[], string>;
-type Colour = (name: string) => string;
-
 /** The picture in words, for those who do not see it. */
 function inWords(picture: Picture): string {
   const { title, context, valueTitle } = picture;
   const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
-  const perCategory = picture.categories.map((category, index) => {
+  const perCategory = picture.categories.flatMap((category, index) => {
+    if (picture.spread?.labelled.includes(category) === false) return [];
     const values = picture.series.flatMap(({ name, points }) => {
       const point = points[index];
       return point ? [`${name} ${number.format(point.value)}`] : [];
@@ -59,113 +58,6 @@ function seriesColours(album: Album, colour: Colour): Colour {
   const names = pictures.flatMap(({ series }) => series.map(({ name }) => name));
   const others = [...new Set(names)].filter((name) => own(name) === '');
   return (name) => own(name) || colour(`--other-${(others.indexOf(name) % 6) + 1}`);
-}
-
-function datasetsOf(
-  picture: Picture,
-  colour: Colour,
-  ofSeries: Colour,
-): Config['data']['datasets'] {
-  const shapes = ['circle', 'rect', 'triangle', 'rectRot', 'rectRounded', 'star'] as const;
-  const text = colour('--text');
-  const flat = picture.form === 'rows';
-  const lines = picture.form === 'lines';
-  return picture.series.map(({ name, points }, index) => {
-    const own = ofSeries(name);
-    return {
-      label: name,
-      data: points.map((point) => {
-        if (point === null) return {};
-        const { value, low, high } = point;
-        if (flat) return { x: value, xMin: low, xMax: high };
-        // Whiskers without a bar between them would only clutter the end of the bar.
-        return low === high ? { y: value } : { y: value, yMin: low, yMax: high };
-      }),
-      backgroundColor: own,
-      borderColor: own,
-      borderWidth: lines ? 2 : 0,
-      errorBarColor: lines ? own : text,
-      errorBarWhiskerColor: lines ? own : text,
-      errorBarLineWidth: 1.25,
-      errorBarWhiskerLineWidth: 1.25,
-      errorBarWhiskerRatio: lines ? 0 : 0.5,
-      errorBarWhiskerSize: 8,
-      pointStyle: shapes[index % shapes.length] ?? 'circle',
-      pointRadius: 5,
-      pointHoverRadius: 6,
-      spanGaps: true,
-    };
-  });
-}
-
-function configOf(picture: Picture, colour: Colour, ofSeries: Colour): Config {
-  const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
-  const text = colour('--text');
-  const faint = colour('--line');
-  const category = {
-    type: 'category' as const,
-    title: { display: picture.categoryTitle !== '', text: picture.categoryTitle, color: text },
-    ticks: { color: text, autoSkip: false, maxRotation: 40 },
-    grid: { display: false },
-    border: { color: faint },
-  };
-  const value = {
-    type: picture.valueScale,
-    beginAtZero: picture.valueScale === 'linear',
-    // Room for the ends of the error bars.
-    grace: '4%',
-    title: { display: true, text: picture.valueTitle, color: text },
-    ticks: {
-      color: text,
-      callback: (tick: number | string) => {
-        const digit = Number(tick) / 10 ** Math.floor(Math.log10(Number(tick)));
-        const labelled = picture.valueScale === 'linear' || [1, 2, 5].includes(Math.round(digit));
-        return labelled ? Number(tick).toLocaleString('en-US') : '';
-      },
-    },
-    grid: { color: faint },
-    border: { display: false },
-  };
-  const flat = picture.form === 'rows';
-  const lines = picture.form === 'lines';
-  return {
-    type: lines ? 'lineWithErrorBars' : 'barWithErrorBars',
-    data: { labels: [...picture.categories], datasets: datasetsOf(picture, colour, ofSeries) },
-    options: {
-      animation: false,
-      maintainAspectRatio: false,
-      locale: 'en-US',
-      indexAxis: flat ? 'y' : 'x',
-      font: { family: 'system-ui, sans-serif', size: 13 },
-      scales: flat ? { x: value, y: category } : { x: category, y: value },
-      interaction: { mode: 'index', intersect: false, axis: flat ? 'y' : 'x' },
-      plugins: {
-        legend: {
-          display: picture.series.length > 1,
-          position: 'bottom',
-          labels: { color: text, usePointStyle: lines, boxWidth: 12, boxHeight: lines ? 7 : 12 },
-        },
-        tooltip: {
-          backgroundColor: colour('--card'),
-          titleColor: text,
-          bodyColor: text,
-          borderColor: faint,
-          borderWidth: 1,
-          boxPadding: 4,
-          callbacks: {
-            label: ({ dataset, datasetIndex, dataIndex }) => {
-              const point = picture.series[datasetIndex]?.points[dataIndex];
-              if (!point) return '';
-              const { value: middle, low, high } = point;
-              const range = `(${number.format(low)} to ${number.format(high)})`;
-              const name = dataset.label ?? '';
-              return `${name}: ${number.format(middle)} ${low === high ? '' : range}`;
-            },
-          },
-        },
-      },
-    },
-  };
 }
 
 /** A figure with its caption, and the canvas to draw on when it is in the page. */
@@ -268,6 +160,6 @@ function start(window: PageWindow): void {
 /** The script of the page. */
 export const browserScript = `(() => {
 'use strict';
-${[inWords, seriesColours, datasetsOf, configOf, figureOf, start].map(String).join('\n')}
+${[inWords, seriesColours, datasetsOf, axisOf, configOf, figureOf, start].map(String).join('\n')}
 start(window);
 })();`;

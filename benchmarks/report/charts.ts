@@ -1,6 +1,7 @@
 /** Which pictures are drawn of a run. */
 import { kinds, strategies, type Results, type Sample, type Trial } from '../results.js';
 import { contenderLabel, linkLabels, settingLabel } from './labels.js';
+import { latencyPicture } from './latency-chart.js';
 import { microPictures } from './micro-charts.js';
 import type { Album, LinkPictures, Picture, Point, Series, Setting } from './pictures.js';
 import { peersOf, rowsOf, type Row } from './summary.js';
@@ -124,34 +125,6 @@ function settingPictures(rows: readonly Row[]): Picture[] {
   return pictures.filter(({ series }) => series.length > 0);
 }
 
-const percentiles = [
-  ['50 %', 'p50'],
-  ['99 %', 'p99'],
-  ['99.9 %', 'p999'],
-] as const;
-
-function latencyPicture(row: Row): Picture {
-  const series = row.trials.flatMap((trial): Series[] => {
-    const latency = trial.latencyMicroseconds;
-    if (latency === null) return [];
-    const values = percentiles.map(([, name]) => latency[name]);
-    const points = values.map((value) => ({ value, low: value, high: value }));
-    return [{ name: byName(trial), points }];
-  });
-  return {
-    id: 'latency',
-    title: 'Latency',
-    context: `${linkOf(row)}, ${settingLabel(row.workload)}`,
-    note: 'Time from sending a request to having its reply, all runs together: so many of the requests took at most so long.',
-    form: 'lines',
-    valueTitle: 'µs',
-    valueScale: 'logarithmic',
-    categoryTitle: 'share of requests',
-    categories: percentiles.map(([label]) => label),
-    series,
-  };
-}
-
 /** How requests a second grow with one dimension of the workload, all else being equal. */
 function scalingPicture(row: Row, rows: readonly Row[], by: 'depth' | 'connections'): Picture {
   const contextOf = (one: Row) => `${linkOf(one)}, ${settingLabel(one.workload, by)}`;
@@ -175,11 +148,11 @@ function scalingPicture(row: Row, rows: readonly Row[], by: 'depth' | 'connectio
   };
 }
 
-function linkPictures(row: Row, rows: readonly Row[]): LinkPictures {
+function linkPictures(row: Row, rows: readonly Row[], results: Results): LinkPictures {
   const scaling = (['depth', 'connections'] as const)
     .map((by) => scalingPicture(row, rows, by))
     .filter(({ categories }) => categories.length > 1);
-  const latency = latencyPicture(row);
+  const latency = latencyPicture(row, results.latencyPercentiles);
   return {
     label: linkOf(row),
     pictures: [...(latency.series.length > 0 ? [latency] : []), ...scaling],
@@ -212,7 +185,7 @@ export function albumOf(results: Results): Album {
   const settings = [...groups].map(([label, alike]): Setting => ({
     label,
     pictures: settingPictures(alike),
-    links: alike.map((row) => linkPictures(row, rows)),
+    links: alike.map((row) => linkPictures(row, rows, results)),
   }));
   const opened = mostMeasured([...groups.values()]);
   return { settings, opened, pictures: microPictures(results.micro) };

@@ -97,7 +97,7 @@ function picturesHtml(album: Album): string {
   );
   return `<section>
 <h2 id="pictures">Pictures</h2>
-<noscript><p>The pictures are drawn by a script. Every figure is in the tables too.</p></noscript>
+<noscript><p>The pictures are drawn by a script. The tables have what they show, and three points of each latency curve.</p></noscript>
 <form id="choices" class="choices" autocomplete="off" hidden>
 <label>workload <select id="setting">${options.join('')}</select></label>
 <label>link, for latency and scaling <select id="link"></select></label>

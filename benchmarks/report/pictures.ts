@@ -17,6 +17,13 @@ export interface Series {
   readonly points: readonly (Point | null)[];
 }
 
+interface Spread {
+  /** One a category. */
+  readonly positions: readonly number[];
+  /** The categories that are named on the axis and in words, and whose points are marked. */
+  readonly labelled: readonly string[];
+}
+
 export interface Picture {
   /** Unique among the pictures that are shown together. */
   readonly id: string;
@@ -32,6 +39,8 @@ export interface Picture {
   readonly valueScale: 'linear' | 'logarithmic';
   readonly categoryTitle: string;
   readonly categories: readonly string[];
+  /** Where the categories lie on their axis; evenly spread unless it says so. */
+  readonly spread?: Spread;
   readonly series: readonly Series[];
 }
 

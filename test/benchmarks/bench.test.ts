@@ -62,7 +62,7 @@ describe('a run', () => {
         ['pipe', 'read-512', 'stream'],
       ],
     );
-    for (const { samples, latencyMicroseconds } of trials) {
+    for (const { samples, latencyMicroseconds, latencyCurve } of trials) {
       assert.equal(samples.length, 2, 'three runs, of which the first is thrown away');
       for (const sample of samples) {
         assert.ok(isFigure(sample.requestsPerSecond));
@@ -74,6 +74,12 @@ describe('a run', () => {
       assert.ok(latencyMicroseconds !== null);
       const { p50, p99, p999 } = latencyMicroseconds;
       assert.ok(p50 > 0 && p50 <= p99 && p99 <= p999);
+      assert.deepEqual(
+        latencyCurve.toSorted((a, b) => a - b),
+        latencyCurve,
+      );
+      const median = latencyCurve[results.latencyPercentiles.indexOf(50)];
+      assert.equal(median, Number(p50.toPrecision(3)));
     }
     const gains = trials.map(({ gain }) => gain);
     assert.ok(gains[0] === null && gains[2] === null);
@@ -139,6 +145,7 @@ describe('a run', () => {
     assert.ok(nbdkit?.contender.type === 'peer' && /^\d+\.\d+/.test(nbdkit.contender.version));
     for (const trial of [ours, nbdkit]) {
       assert.ok(isFigure(trial?.latencyMicroseconds?.p99));
+      assert.ok((trial?.latencyCurve.length ?? 0) > 8);
       assert.equal(trial?.samples[0]?.systemCallsPerRequest, null);
     }
     assert.ok(nbdkit.gain !== null);

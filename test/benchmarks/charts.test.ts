@@ -89,6 +89,27 @@ describe('the pictures of a run', () => {
     ]);
   });
 
+  it('show latencies with each nine as wide as the one before, as far as they are known', () => {
+    const { settings, opened: first } = albumOf(results);
+    const { categories, spread, series } = pictureOf(
+      settings[first]?.links[0]?.pictures,
+      'latency',
+    );
+    // Nobody has a figure for 99.99 %.
+    assert.deepEqual(categories, ['50 %', '95 %', '99 %', '99.9 %']);
+    const positions = spread?.positions.map((position) => position.toFixed(3));
+    assert.deepEqual(positions, ['0.301', '1.301', '2.000', '3.000']);
+    assert.deepEqual(
+      categories.filter((category) => spread?.labelled.includes(category)),
+      ['50 %', '99 %', '99.9 %'],
+    );
+    const values = series.map(({ name, points }) => [name, points.map((point) => point?.value)]);
+    assert.deepEqual(values, [
+      ['plain', [1570, 1990, 2230, 4410]],
+      ['batched', [833, 1010, 1290, undefined]],
+    ]);
+  });
+
   it('leave a gap where a call was not measured, and keep errors off the zero of their axis', () => {
     const micro = [
       { name: 'send', pieces: 2, nanosecondsPerCall: 200, nanosecondsError: 300 },

@@ -73,6 +73,13 @@ async function pictures(page: Page): Promise<Drawn[]> {
   }));
 }
 
+interface Latencies {
+  readonly ticks: readonly (readonly [string, number])[];
+  readonly radii: readonly number[];
+  /** Share of requests, as its place on the axis, and microseconds. */
+  readonly curves: readonly (readonly (readonly [number, number])[])[];
+}
+
 const titles = [
   'Requests a second',
   'Gain over plain',
@@ -188,6 +195,53 @@ describe('the page of the report, in Chromium', () => {
       drawn,
     );
     assert.equal(new Set(drawn).size, 3);
+  });
+
+  it('puts the points of a latency curve where its axes have them, and ends it with them', async (t) => {
+    const browser = await launch(t);
+    if (browser === undefined) return;
+    const { page } = await open(t, browser, results, 'light');
+    const { ticks, radii, curves } = await page.evaluate<Latencies>(`(() => {
+      const chart = Object.values(Chart.instances).find(({ canvas }) =>
+        canvas.getAttribute('aria-label').startsWith('Latency'));
+      const { x, y } = chart.scales;
+      return {
+        ticks: x.ticks.map(({ value, label }) => [label, Number(value.toFixed(3))]),
+        radii: chart.getDatasetMeta(0).data.map(({ options }) => options.radius),
+        curves: chart.data.datasets.map((_, index) =>
+          chart.getDatasetMeta(index).data
+            .filter((point) => !point.skip)
+            .map((point) => [
+              Number(x.getValueForPixel(point.x).toFixed(3)),
+              Math.round(y.getValueForPixel(point.y)),
+            ])),
+      };
+    })()`);
+    assert.deepEqual(ticks, [
+      ['50 %', 0.301],
+      ['99 %', 2],
+      ['99.9 %', 3],
+    ]);
+    assert.deepEqual(radii, [5, 0, 5, 5], 'what the axis names is marked');
+    const [start, middle, late, end] = [0.301, 1.301, 2, 3];
+    assert.deepEqual(curves, [
+      [
+        [start, 1570],
+        [middle, 1990],
+        [late, 2230],
+        [end, 4410],
+      ],
+      [
+        [start, 833],
+        [middle, 1010],
+        [late, 1290],
+      ],
+    ]);
+    const words = await page.getByRole('img', { name: /^Latency/ }).getAttribute('aria-label');
+    assert.match(
+      words ?? '',
+      / In µs\. 50 %: plain 1,570, batched 833\. 99 %: .*99\.9 %: plain 4,410\.$/,
+    );
   });
 
   it('runs no script that the results bring along', async (t) => {

@@ -45,6 +45,7 @@ export function trial(contender: Contender, more: Partial<Trial> = {}): Trial {
     samples,
     averages: averagesOf(samples),
     latencyMicroseconds: null,
+    latencyCurve: [],
     gain: null,
     ...more,
   };
@@ -56,6 +57,7 @@ const plain = trial(ours('plain'), {
     sample(41_300, { systemCallsPerRequest: 3.04, segmentsPerReply: 2, bytesPerSegment: 2056 }),
   ],
   latencyMicroseconds: { p50: 1571, p99: 2230, p999: 4410 },
+  latencyCurve: [1570, 1990, 2230, 4410],
 });
 
 const gain: Gain = {
@@ -85,6 +87,7 @@ const batched = trial(ours('batched'), {
     }),
   ],
   latencyMicroseconds: { p50: 833, p99: 1290, p999: 3080 },
+  latencyCurve: [833, 1010, 1290],
   gain,
 });
 
@@ -119,6 +122,7 @@ export const results: Results = {
     fio: null,
   },
   timing: { seconds: 0.25, warmUpSeconds: 0.1, rounds: 2 },
+  latencyPercentiles: [50, 95, 99, 99.9, 99.99],
   interrupted: false,
   // Out of order: the report puts rows and columns into theirs.
   trials: [
