@@ -1,8 +1,7 @@
 /** The benchmark as `nbdcork bench` and `npm run bench` have it. */
-import { access, constants, mkdir, rmdir } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { messageOf, NbdError } from '../lib/errors.js';
 import { bench, type BenchOptions } from './bench.js';
+import { makeFolder, removeFolders } from './folder.js';
 import type { Results } from './results.js';
 import { microTable, ProgressBar, skippedLines, trialsTable } from './terminal.js';
 
@@ -26,7 +25,7 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   try {
     results = await bench({ ...options, progress: bar.show });
   } catch (error) {
-    if (made) await rmdir(folder);
+    await removeFolders(made);
     if (!options.signal.aborted) throw error;
     process.stderr.write('Stopped before there was something to report.\n');
     return 'interrupted';
@@ -48,19 +47,4 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   if (failed === 0) return 'complete';
   process.stderr.write(`${failed} of our own trials failed: see what was not measured.\n`);
   return 'failed';
-}
-
-/** Whether it was made now. */
-async function makeFolder(folder: string): Promise<boolean> {
-  try {
-    const made = await mkdir(folder, { recursive: true });
-    await access(folder, constants.W_OK);
-    return made !== undefined;
-  } catch (cause) {
-    throw new NbdError(
-      'NBDCORK_BENCH',
-      `The report cannot be written into ${folder}: ${messageOf(cause)}. Choose another folder with --output.`,
-      cause,
-    );
-  }
 }

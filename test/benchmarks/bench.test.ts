@@ -1,5 +1,6 @@
 /** The command `bench`, from its words to the report: short runs, whose figures do not matter. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
@@ -202,12 +203,27 @@ describe('what makes no sense', () => {
   }
 });
 
-test('a folder that cannot be written is refused before anything is measured', async (t) => {
-  const file = join(await temporaryFolder(t), 'file');
-  await writeFile(file, '');
-  const { status, stdout, stderr } = await finish(t, ['bench', 'unix', '--output', file]);
-  assert.deepEqual([status, stdout], [1, '']);
-  assert.match(stderr, /^nbdcork: The report cannot be written into .*\(NBDCORK_BENCH\)\n$/);
+describe('a folder that the report cannot go into is refused before anything is measured', () => {
+  const refused = async (t: TestContext, folder: string) => {
+    const { status, stdout, stderr } = await finish(t, ['bench', 'unix', '--output', folder]);
+    assert.deepEqual([status, stdout], [1, '']);
+    assert.match(stderr, /^nbdcork: The report cannot be written into .*\(NBDCORK_BENCH\)\n$/);
+    assert.ok(stderr.includes(folder), stderr);
+  };
+
+  test('a file', async (t) => {
+    const file = join(await temporaryFolder(t), 'file');
+    await writeFile(file, '');
+    await refused(t, file);
+    await refused(t, join(file, 'within'));
+  });
+
+  // Root may write there, but there are no new folders.
+  for (const folder of ['/proc', '/proc/new', '/proc/new/within']) {
+    test(folder, { skip: !existsSync('/proc/self') && 'there is no /proc' }, async (t) => {
+      await refused(t, folder);
+    });
+  }
 });
 
 test('the word limit needs the option', async (t) => {
@@ -231,11 +247,12 @@ for (const [signal, number] of [
 }
 
 test('SIGINT ends it, with no report', async (t) => {
-  const folder = join(await temporaryFolder(t), 'report');
+  const outer = join(await temporaryFolder(t), 'reports');
+  const folder = join(outer, 'report');
   const program = new RunningProgram(t, ['bench', 'unix', '--seconds', '0.03', '-o', folder]);
   await program.stderr.match(/left: unix/);
   const { status } = await program.stop('SIGINT');
   assert.equal(status, 130);
   assert.equal(program.stdout.text, '');
-  await assert.rejects(access(folder), { code: 'ENOENT' });
+  await assert.rejects(access(outer), { code: 'ENOENT' });
 });
