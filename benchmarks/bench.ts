@@ -144,6 +144,7 @@ async function measure(
         return takeSample(start(workload, contender), workload, timing, {
           load,
           fio,
+          signal,
           preSharedKey,
           keyFolder: folder,
           prefix: far?.prefix ?? [],

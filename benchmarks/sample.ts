@@ -22,6 +22,8 @@ export type Start = (setting: Setting) => Promise<Running>;
 export interface Means {
   readonly load: Asked<LoadQuestion>;
   readonly fio: string | undefined;
+  /** Aborted, fio is ended; the load has one of its own. */
+  readonly signal: AbortSignal;
   readonly preSharedKey: PreSharedKey;
   readonly keyFolder: string;
   /** How to be at the other end of each link. */
@@ -103,12 +105,12 @@ async function measureFio(
   { pid, place }: Running,
   workload: Workload,
   { seconds }: Pick<Timing, 'seconds'>,
-  { load, fio = 'fio' }: Means,
+  { load, fio = 'fio', signal }: Means,
 ): Promise<Taken> {
   // It has filled the disk.
   await load.ask({ type: 'close' });
   const cpuBefore = cpuMicrosecondsOf(pid);
-  const result = await runFio(fio, place, workload, seconds);
+  const result = await runFio(fio, place, workload, seconds, signal);
   const cpuAfter = cpuMicrosecondsOf(pid);
   const cpu = cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore;
   const { requestsPerSecond, clientMicrosecondsPerRequest, requests, histogram } = result;

@@ -32,10 +32,11 @@ const expected: Readonly<Record<string, Verdict>> = {
 };
 
 async function repeat(load: Asked<LoadQuestion>): Promise<Map<string, Verdict>> {
+  const { signal } = new AbortController();
   const { trials, skipped } = await runPlan([{ workload: asked, contenders }], {
     timing,
     progress: () => undefined,
-    signal: new AbortController().signal,
+    signal,
     take: (_, contender) =>
       takeSample(
         (setting) =>
@@ -52,6 +53,7 @@ async function repeat(load: Asked<LoadQuestion>): Promise<Map<string, Verdict>> 
         {
           load,
           fio: undefined,
+          signal,
           preSharedKey: { identity: '', keyHex: '' },
           keyFolder: '',
           prefix: [],

@@ -1,5 +1,6 @@
 /** fio with its nbd engine: a load that is not ours. */
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { build, type Histogram } from 'hdr-histogram-js';
 import { NbdError } from '../../lib/errors.js';
@@ -34,11 +35,13 @@ interface Output {
   }[];
 }
 
+/** @throws the signal's reason where it was aborted; fio is gone by then. */
 export async function runFio(
   path: string,
   place: Place,
   { kind, depth, connections }: Workload,
   seconds: number,
+  signal: AbortSignal,
 ): Promise<FioResult> {
   if (place.type === 'pipes') throw new NbdError('NBDCORK_BENCH', 'fio cannot use pipes.');
   const { lengthBytes, command } = shapes[kind];
@@ -47,14 +50,11 @@ export async function runFio(
     ...[`--rw=${command === 'mixed' ? 'randrw' : 'randread'}`, `--bs=${lengthBytes}`],
     ...[`--iodepth=${depth}`, `--numjobs=${connections}`, `--size=${diskBytes}`],
     ...['--group_reporting', '--time_based', `--runtime=${Math.round(seconds * 1000)}ms`],
+    // Jobs that are processes leave fio's group, and would go on where it is killed.
+    '--thread',
     ...['--norandommap', '--unified_rw_reporting=1', '--output-format=json+'],
   ];
-  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
-  const [status, output, problems] = await Promise.all([
-    new Promise<number | null>((resolve) => child.once('exit', resolve)),
-    text(child.stdout),
-    text(child.stderr),
-  ]);
+  const { status, output, problems } = await finish(path, args, signal);
   const start = output.indexOf('{');
   if (status !== 0 || start < 0) throw failed(`it ended with ${status}`, problems);
   const [job] = (JSON.parse(output.slice(start)) as Output).jobs;
@@ -69,6 +69,24 @@ export async function runFio(
     clientMicrosecondsPerRequest: (busyMilliseconds * 1000) / requests,
     histogram: histogramOf(job.mixed),
   };
+}
+
+async function finish(path: string, args: readonly string[], signal: AbortSignal) {
+  signal.throwIfAborted();
+  const child = spawn(path, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const stop = (): void => void child.kill('SIGKILL');
+  signal.addEventListener('abort', stop);
+  try {
+    const [[status], output, problems] = await Promise.all([
+      once(child, 'close') as Promise<[number | null]>,
+      text(child.stdout),
+      text(child.stderr),
+    ]);
+    signal.throwIfAborted();
+    return { status, output, problems };
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
 }
 
 function failed(what: string, problems: string): NbdError {

@@ -25,5 +25,13 @@ export async function makeMeans(t: TestContext, prefix: readonly string[] = []):
     `${preSharedKey.identity}:${preSharedKey.keyHex}\n`,
     { mode: 0o600 },
   );
-  return { load: startLoad(t), fio: undefined, preSharedKey, keyFolder, prefix, host: '127.0.0.1' };
+  return {
+    load: startLoad(t),
+    fio: undefined,
+    signal: t.signal,
+    preSharedKey,
+    keyFolder,
+    prefix,
+    host: '127.0.0.1',
+  };
 }
