@@ -58,7 +58,7 @@ export async function takeSample(
         depth: workload.depth,
         headers: workload.load === 'fio' ? 'simple' : workload.headers,
       };
-      await means.load.ask({ type: 'open', plan });
+      await open(means.load, plan, running);
       const measured = workload.load === 'fio' ? measureFio : measure;
       const taken = await measured(running, workload, timing, means);
       await means.load.ask({ type: 'close' });
@@ -71,6 +71,18 @@ export async function takeSample(
     throw error;
   } finally {
     await rm(folder, { recursive: true });
+  }
+}
+
+/** What the server says as it ends tells more than that nobody listens. */
+async function open(load: Means['load'], plan: LoadPlan, { ended }: Running): Promise<void> {
+  const opened = load.ask({ type: 'open', plan });
+  try {
+    await Promise.race(ended === undefined ? [opened] : [opened, ended]);
+  } catch (error) {
+    // It would go on trying to connect.
+    await load.stop();
+    throw error;
   }
 }
 

@@ -9,6 +9,7 @@ import { diskBytes, exportName } from '../disk.js';
 import { shapes } from '../load/requests.js';
 import type { Place } from '../place.js';
 import type { Workload } from '../results.js';
+import { lastLines } from './programs.js';
 
 export interface FioResult {
   readonly requestsPerSecond: number;
@@ -90,7 +91,7 @@ async function finish(path: string, args: readonly string[], signal: AbortSignal
 }
 
 function failed(what: string, problems: string): NbdError {
-  return new NbdError('NBDCORK_BENCH', `fio cannot be the load: ${what}. ${problems.trim()}`);
+  return new NbdError('NBDCORK_BENCH', `fio cannot be the load: ${what}. ${lastLines(problems)}`);
 }
 
 function histogramOf({ clat_ns: { bins } }: Direction): Histogram {

@@ -1,5 +1,4 @@
 /** Other servers of NBD, each serving the same disk: in memory, or a file that is cached. */
-import type { StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -60,16 +59,14 @@ export async function startPeer(
   const pipes = link === 'pipe' ? makePipes(setting.folder) : undefined;
   const place = pipes?.place ?? (await placeFor(link, setting));
   const args = peer.args(place, setting);
-  const stdio: StdioOptions =
-    pipes === undefined ? 'ignore' : [pipes.input, pipes.output, 'ignore'];
   const command = [...setting.prefix, path, ...args];
-  const { pid, stop } =
+  const { stop, ...program } =
     peer.pidFile === undefined
-      ? await startProgram(command, stdio)
+      ? await startProgram(command, pipes && [pipes.input, pipes.output])
       : await startDaemon(command, join(setting.folder, peer.pidFile));
   return {
+    ...program,
     place,
-    pid,
     stop: async () => {
       await stop();
       pipes?.close();

@@ -1,5 +1,5 @@
 /** Programs of other projects: where they are, and of which version. */
-import { spawn, spawnSync, type StdioOptions } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -31,20 +31,48 @@ export function versionOf(path: string): string {
 
 export interface Program {
   readonly pid: number;
+  /** Fails when it ends, with the last of what it wrote on standard error. */
+  readonly ended?: Promise<never>;
   readonly stop: () => Promise<void>;
 }
 
-/** Start a server that runs until it is stopped. What it says goes nowhere. */
+const saidCharactersMax = 1000;
+const saidLinesMax = 5;
+
+/** The last lines of what a program wrote, as one: the reason is among them. */
+export function lastLines(text: string): string {
+  const lines = text.slice(-saidCharactersMax).split('\n');
+  const full = lines.map((line) => line.trim()).filter((line) => line !== '');
+  return full.slice(-saidLinesMax).join(' / ');
+}
+
+async function failAtEnd(child: ChildProcess): Promise<never> {
+  let said = '';
+  child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
+    said = (said + chunk).slice(-saidCharactersMax);
+  });
+  // With its output, so that everything has been read.
+  const [status, signal] = (await once(child, 'close')) as [number | null, string | null];
+  const why = lastLines(said) || 'it does not say why';
+  throw new NbdError('NBDCORK_BENCH', `The server ended with ${status ?? signal}: ${why}`);
+}
+
+/** Start a server that runs until it is stopped. */
 export async function startProgram(
   [command = '', ...args]: readonly string[],
-  stdio: StdioOptions = 'ignore',
+  [input, output]: readonly (number | 'ignore')[] = [],
 ): Promise<Program> {
-  const child = spawn(command, args, { stdio });
+  const stdio = [input ?? 'ignore', output ?? 'ignore', 'pipe'] as const;
+  const child = spawn(command, args, { stdio: [...stdio] });
+  const ended = failAtEnd(child);
+  // Whoever waits for it to serve hears of it; later nobody does.
+  ended.catch(() => undefined);
   await once(child, 'spawn');
   const { pid } = child;
   if (pid === undefined) throw new NbdError('NBDCORK_BENCH', `${command} did not start.`);
   return {
     pid,
+    ended,
     stop: async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
       const gone = once(child, 'exit');
@@ -70,7 +98,7 @@ export async function startDaemon(
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   if (status !== 0) {
-    const why = error === undefined ? stderr.trim() : messageOf(error);
+    const why = error === undefined ? lastLines(stderr) : messageOf(error);
     throw new NbdError('NBDCORK_BENCH', `${command}: ${why}`, error);
   }
   const pid = await readPid(pidPath, command);

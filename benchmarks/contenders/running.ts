@@ -8,6 +8,8 @@ export interface Running {
   readonly pid: number;
   /** What it has done so far; peers do not tell. */
   readonly count?: () => Promise<Counts>;
+  /** Fails when it ends by itself, with what it said; ours say it when they are asked. */
+  readonly ended?: Promise<never>;
   /** Settles when it is gone. */
   readonly stop: () => Promise<void>;
 }
