@@ -63,7 +63,7 @@ export function usualWorkloads(): Workload[] {
   ];
 }
 
-/** Every link, kind, depth and number of connections; other headers where they make a difference. */
+/** Every link, kind, depth and number of connections; other headers where they are much of a reply. */
 export function allWorkloads(): Workload[] {
   return links.flatMap((link) => {
     const counts = link === 'pipe' ? [1] : connectionCounts;
@@ -72,8 +72,11 @@ export function allWorkloads(): Workload[] {
     );
     return [
       ...usual,
-      workload(link, 'read-4k', 64, 1, 'structured'),
-      workload(link, 'read-4k', 64, 1, 'extended'),
+      ...(['read-4k', 'read-512'] as const).flatMap((kind) =>
+        (['structured', 'extended'] as const).map((headers) =>
+          workload(link, kind, 64, 1, headers),
+        ),
+      ),
       workload(link, 'extents', 64, 1, 'extended'),
     ];
   });

@@ -9,7 +9,7 @@ import {
   fullTiming,
   usualTiming,
 } from '../../benchmarks/plan.js';
-import { kinds, links, type Contender } from '../../benchmarks/results.js';
+import { kinds, links, type Contender, type Kind } from '../../benchmarks/results.js';
 import { Selection } from '../../benchmarks/selection.js';
 import { forFio } from '../../benchmarks/workloads.js';
 
@@ -75,7 +75,7 @@ describe('words', () => {
     const extended = select('extended', 'tcp').workloads;
     assert.deepEqual(
       extended.map(({ kind }) => kind),
-      ['read-4k', 'extents'],
+      ['read-4k', 'read-512', 'extents'],
     );
   });
 
@@ -119,17 +119,33 @@ describe('with --all', () => {
           }
         }
       }
-      const headers = new Set(
-        workloads.filter((one) => one.link === link).map((one) => one.headers),
-      );
-      assert.equal(headers.size, 3);
+      const headersOf = (kind: Kind) =>
+        new Set(
+          workloads
+            .filter((one) => one.link === link && one.kind === kind)
+            .map((one) => one.headers),
+        );
+      for (const kind of ['read-4k', 'read-512'] as const) {
+        assert.deepEqual(headersOf(kind), new Set(['simple', 'structured', 'extended']));
+      }
+      assert.deepEqual(headersOf('extents'), new Set(['structured', 'extended']));
     }
     assert.equal(new Set(workloads.map((one) => JSON.stringify(one))).size, workloads.length);
   });
 
   test('words leave out what does not match', () => {
     const { workloads } = selectAll('tcp', 'read-512');
-    assert.equal(workloads.length, 4);
+    assert.deepEqual(
+      workloads.map(({ depth, connections, headers }) => [depth, connections, headers]),
+      [
+        [1, 1, 'simple'],
+        [64, 1, 'simple'],
+        [1, 8, 'simple'],
+        [64, 8, 'simple'],
+        [64, 1, 'structured'],
+        [64, 1, 'extended'],
+      ],
+    );
   });
 
   test('ten runs, however long that takes', () => {
