@@ -2,8 +2,10 @@ import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { Outbox } from './outbox.js';
 
-/** Pieces up to this size are copied into one buffer for TLS: see `joined`. */
+/** Pieces are copied into one buffer of this size for TLS: see `giveJoined`. */
 const joinedBytesMax = 128 * 1024;
+/** From this size on a piece is not copied: that would cost more than the record that it saves. */
+const separateBytesMin = 64 * 1024;
 /** Buffers that were sent and wait to be used again, by all connections. */
 const spareBuffers: Buffer[] = [];
 const spareBuffersMax = 16;
@@ -20,6 +22,7 @@ export class StreamOutbox extends Outbox {
   constructor(stream: Writable) {
     super(stream);
     this.joins = stream instanceof TLSSocket;
+    if (this.joins) Object.defineProperty(stream, '_writev', { value: null, configurable: true });
   }
 
   protected override messageEnded(): void {
@@ -33,9 +36,10 @@ export class StreamOutbox extends Outbox {
   }
 
   /**
-   * Node joins a vector for OpenSSL, at the price of a write for each piece.
-   * Joined here it is one write, whose records are full: a header and a small
-   * payload share one.
+   * For OpenSSL, Node copies a vector into memory that it takes for this one
+   * call, however much that is. So it is given none: with no `_writev` it writes
+   * buffer by buffer. Each is joined here, so that a header and a small payload
+   * share a record, and encrypted while it is still in the processor's cache.
    */
   private giveJoined(): void {
     const { stream } = this;
@@ -43,7 +47,7 @@ export class StreamOutbox extends Outbox {
     for (let first = 0; first < this.pieceCount;) {
       let bytes = this.lengthOf(first);
       let next = first + 1;
-      while (next < this.pieceCount && bytes + this.lengthOf(next) <= joinedBytesMax) {
+      while (next < this.pieceCount && joinable(bytes, this.lengthOf(next))) {
         bytes += this.lengthOf(next++);
       }
       this.counters.streamWrites++;
@@ -67,4 +71,9 @@ export class StreamOutbox extends Outbox {
       if (spareBuffers.length < spareBuffersMax) spareBuffers.push(buffer);
     });
   }
+}
+
+/** Whether a piece of `length` bytes goes behind the `joined` ones of a buffer. */
+function joinable(joined: number, length: number): boolean {
+  return joined < separateBytesMin && length < separateBytesMin;
 }

@@ -15,7 +15,7 @@ import {
 import { MoreOutbox } from '../../lib/transport/more.js';
 import { VectoredOutbox } from '../../lib/transport/vectored.js';
 import { countCalls } from './support/calls.js';
-import { openTcp, openUnix } from './support/links.js';
+import { openTcp, openTls, openUnix } from './support/links.js';
 import { Receiver, tick } from './support/receiving.js';
 import { skipReason, withoutAddon } from './support/strategies.js';
 
@@ -95,6 +95,31 @@ test('stream gives all messages of a tick to one writev', () => {
   sendMessages(transport);
   transport.flush();
   assert.deepEqual(vectors, [128]);
+});
+
+describe('TLS', () => {
+  test('a header and a small payload share a write, and so a record', async (t) => {
+    const { sender } = await openTls(t, 'TLSv1.3');
+    const transport = attach(sender, { strategy: 'stream' });
+    transport.gather();
+    sendMessages(transport);
+    transport.flush();
+    assert.equal(transport.counters.streamWrites, 1);
+  });
+
+  test('a long payload is not copied', async (t) => {
+    const { sender, receiver } = await openTls(t, 'TLSv1.3');
+    const received = new Receiver(receiver).read();
+    const transport = attach(sender, { strategy: 'stream' });
+    const write = t.mock.method(sender, 'write');
+    const long = Buffer.alloc(2 ** 16, 'l');
+    transport.sendv([payload, long]);
+    await transport.sent();
+    const written = write.mock.calls.map((call): unknown => call.arguments[0]);
+    assert.equal(written.indexOf(long), 1);
+    transport.end();
+    assert.deepEqual(await received.closed, Buffer.concat([payload, long]));
+  });
 });
 
 describe('with the addon', { skip: withoutAddon }, () => {

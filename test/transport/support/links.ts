@@ -112,7 +112,7 @@ export function pipeDescriptors(t: TestContext): { readFd: number; writeFd: numb
   };
 }
 
-async function openTls(t: TestContext, version: SecureVersion): Promise<Link> {
+export async function openTls(t: TestContext, version: SecureVersion): Promise<Link> {
   const { private: key, cert } = await certificate();
   const versions = { minVersion: version, maxVersion: version };
   const server = createTlsServer({ key, cert, ...versions });
