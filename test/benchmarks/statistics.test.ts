@@ -5,6 +5,8 @@ import { gainOver, mean, meanError, shuffled } from '../../benchmarks/statistics
 import { normal, randomNumbers } from './support/random.js';
 
 interface Noise {
+  /** How often a sample is a few times too slow. */
+  readonly mishaps?: number;
   /** Of a sample by itself, relative to the speed. */
   readonly each: number;
   /** Of a round, which slows down all that is measured in it. */
@@ -17,8 +19,12 @@ function speeds(random: () => number, factor: number, noise: Noise, rounds = 9) 
   const other: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const speed = 100_000 * Math.exp(noise.round * normal(random));
-    plain.push(speed * Math.exp(noise.each * normal(random)));
-    other.push(speed * factor * Math.exp(noise.each * normal(random)));
+    const sample = (): number => {
+      const mishap = random() < (noise.mishaps ?? 0) ? 0.3 : 1;
+      return speed * mishap * Math.exp(noise.each * normal(random));
+    };
+    plain.push(sample());
+    other.push(factor * sample());
   }
   return { plain, other };
 }
@@ -80,6 +86,32 @@ describe('the gain', () => {
     assert.equal(gain.verdict, 'faster');
   });
 
+  test('of nine, one that is absurd does not count', () => {
+    const plain = Array<number>(9).fill(100);
+    const others = [110, 111, 109, 110, 20, 112, 110, 108, 110];
+    const gain = gainOver(plain, others);
+    assert.ok(Math.abs(gain.average - 0.1) < 0.005);
+    assert.equal(gain.verdict, 'faster');
+    assert.ok(gain.worst < -0.7);
+    // Of three it may as well be the truth.
+    assert.equal(gainOver(plain.slice(3, 6), others.slice(3, 6)).verdict, 'no difference shown');
+  });
+
+  test('of nine, worked out by hand', () => {
+    // Left out: -9 and 30. Moved: -1 -1 0 1 2 3 4 5 5 about 2, squares 9+9+4+1+0+1+4+9+9 = 46.
+    const logarithms = [0, 1, 2, 3, 4, 5, -1, 30, -9];
+    const plain = Array<number>(9).fill(1);
+    const gain = gainOver(
+      plain,
+      logarithms.map((value) => Math.exp(value / 100)),
+    );
+    // t(6) = 2.446912, and 7 of 9 stay.
+    const error = (2.446912 * Math.sqrt(46 / 8)) / ((7 / 9) * Math.sqrt(9)) / 100;
+    assert.ok(Math.abs(Math.log1p(gain.average) - 0.02) < 1e-9);
+    assert.ok(Math.abs(Math.log1p(gain.high) - (0.02 + error)) < 1e-6);
+    assert.ok(Math.abs(Math.log1p(gain.low) - (0.02 - error)) < 1e-6);
+  });
+
   test('the average lies within its interval, and between worst and best', () => {
     const random = randomNumbers(5);
     for (let repetition = 0; repetition < 100; repetition++) {
@@ -97,6 +129,12 @@ describe('the verdict', () => {
       const right = found.filter((verdict) => verdict === 'no difference shown').length;
       assert.ok(right >= 980, `${rounds} rounds: ${right} of 1000`);
     }
+  });
+
+  test('a quarter slower is seen through a mishap now and then', () => {
+    const found = verdicts(0.75, { ...noisy, mishaps: 0.04 }, 1000);
+    assert.ok(found.filter((verdict) => verdict === 'slower').length >= 900);
+    assert.ok(!found.includes('faster'));
   });
 
   test('a quarter slower: slower, in 19 of 20 at least, and never faster', () => {
