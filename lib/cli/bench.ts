@@ -28,7 +28,7 @@ Examples:
   nbdcork bench                            at most three minutes
   nbdcork bench tcp veth read-4k           what TCP does with reads of 4 KiB
   nbdcork bench batched nbdkit depth=64    one strategy, and one other server
-  nbdcork bench --all --output results     everything: hours`;
+  nbdcork bench --all --output results     everything: over an hour`;
 
 export function benchCommand(): Command {
   return new Command('bench')
@@ -40,11 +40,7 @@ export function benchCommand(): Command {
       'runs of each, the first thrown away (default: 10, or what fits)',
       parseRuns,
     )
-    .option(
-      '--seconds <seconds>',
-      'how long a run is (default: 0.25, with --all 0.5)',
-      parseSeconds,
-    )
+    .option('--seconds <seconds>', 'how long a run is (default: 0.15)', parseSeconds)
     .option(
       '--limit <path>',
       'a server that is as fast as can be, started as PATH unix:SOCKET or PATH tcp:PORT',
