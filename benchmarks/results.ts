@@ -46,8 +46,10 @@ export interface Sample {
   readonly clientMicrosecondsPerRequest: number | null;
 }
 
-/** Of all samples of a trial that have the figure; null where none has. */
+/** Of all samples of a trial that have the figure and are no mishaps; null where none has. */
 export type Averages = { readonly [Figure in keyof Sample]: number | null } & {
+  /** Samples that were far slower than the others of their trial: statistics.ts. */
+  readonly mishaps: number;
   /** Half of the 95 % confidence interval; null for fewer than two samples. */
   readonly requestsPerSecondError: number | null;
 };

@@ -27,68 +27,54 @@ export function mean(values: readonly number[]): number {
 
 /** Half of the confidence interval of the mean; infinite for fewer than two values. */
 export function meanError(values: readonly number[], confidence: Confidence = 0.95): number {
-  return trimmed(values, 0).error(confidence);
+  if (values.length < 2) return Infinity;
+  const center = mean(values);
+  const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
+  const deviation = Math.sqrt(squares / (values.length - 1));
+  return (studentT(values.length - 1, confidence) * deviation) / Math.sqrt(values.length);
 }
 
-interface Center {
-  readonly mean: number;
-  /** Half of the confidence interval. */
-  readonly error: (confidence: Confidence) => number;
-}
+/** A sample that reaches less than this of its series' median is a mishap. */
+const mishapShare = 0.6;
+/** Of fewer samples none can be called the odd one. */
+const mishapSamplesMin = 5;
 
 /**
- * The mean without the `cut` lowest and highest values, and its error by Tukey
- * and McLaughlin: the deviation is that of all values, the cut ones moved to the
- * nearest that stay, and Student's t has the degrees of freedom of those that stay.
+ * Which of a contender's samples are mishaps. On a virtual machine a few are
+ * several times as slow as all others, whatever is measured: its host was busy
+ * elsewhere. One of them would hide a difference that all others show.
  */
-function trimmed(values: readonly number[], cut: number): Center {
-  const sorted = values.toSorted((a, b) => a - b);
-  const kept = sorted.slice(cut, sorted.length - cut);
-  const moved = [
-    ...kept.slice(0, 1).flatMap((lowest) => Array<number>(cut).fill(lowest)),
-    ...kept,
-    ...kept.slice(-1).flatMap((highest) => Array<number>(cut).fill(highest)),
-  ];
-  const center = mean(moved);
-  const squares = moved.reduce((sum, value) => sum + (value - center) ** 2, 0);
-  const deviation = Math.sqrt(squares / (moved.length - 1));
-  return {
-    mean: mean(kept),
-    error: (confidence) =>
-      kept.length < 2
-        ? Infinity
-        : (studentT(kept.length - 1, confidence) * deviation * Math.sqrt(moved.length)) /
-          kept.length,
-  };
+export function mishapsOf(speeds: readonly number[]): boolean[] {
+  const sorted = speeds.toSorted((a, b) => a - b);
+  const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
+  return speeds.map((speed) => speeds.length >= mishapSamplesMin && speed < mishapShare * median);
 }
-
-/** Of so many samples one at each end is left out of a gain. */
-const samplesACut = 7;
 
 /**
  * The gain of `others` over `plain`, whose samples were taken in turn: each is
  * compared with the one beside it, so that what slows both down for a while
- * does not count. What befalls one of them alone, such as a virtual machine's
- * memory that its host has to fetch first, makes one gain in many absurdly high
- * or low; so of seven or more the highest and the lowest are left out. Twice as
- * fast and half as fast are equally far from no gain, so averages and errors
- * are those of logarithms. The verdict is by 99 %, not 95: a table has dozens
- * of rows, and every twentieth of them would be wrong by chance alone.
+ * does not count; where one of the two is a mishap, neither does. Twice as fast
+ * and half as fast are equally far from no gain, so averages and errors are
+ * those of logarithms. The verdict is by 99 %, not 95: a table has dozens of
+ * rows, and every twentieth of them would be wrong by chance alone.
  */
 export function gainOver(plain: readonly number[], others: readonly number[]): Gain {
+  const plainMishaps = mishapsOf(plain);
+  const mishaps = mishapsOf(others);
   const ratios = others.flatMap((other, index) => {
     const beside = plain[index];
-    return beside === undefined ? [] : [Math.log(other / beside)];
+    const isLeftOut = mishaps[index] === true || plainMishaps[index] === true;
+    return beside === undefined || isLeftOut ? [] : [Math.log(other / beside)];
   });
-  const center = trimmed(ratios, Math.floor(ratios.length / samplesACut));
-  const error = center.error(0.95);
+  const average = mean(ratios);
+  const error = meanError(ratios);
   return {
-    average: Math.expm1(center.mean),
+    average: Math.expm1(average),
     worst: Math.expm1(Math.min(...ratios)),
     best: Math.expm1(Math.max(...ratios)),
-    low: Math.expm1(center.mean - error),
-    high: Math.expm1(center.mean + error),
-    verdict: verdictOf(center.mean, center.error(0.99)),
+    low: Math.expm1(average - error),
+    high: Math.expm1(average + error),
+    verdict: verdictOf(average, meanError(ratios, 0.99)),
   };
 }
 

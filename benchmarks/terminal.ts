@@ -3,7 +3,6 @@ import { SingleBar } from 'cli-progress';
 import { markdownTable } from 'markdown-table';
 import type { Gain, Results, Sample, Trial } from './results.js';
 import { nameOf, nameOfContender, type Progress } from './run.js';
-import { mean } from './statistics.js';
 
 /** Where nobody watches, a line of progress so often. */
 const lineMs = 15_000;
@@ -58,11 +57,9 @@ export function trialsTable(results: Results): string {
   });
 }
 
-function cellsOf({ contender, samples, latencyMicroseconds, gain }: Trial): string[] {
-  const average = (key: keyof Sample, digits: number): string => {
-    const values = samples.flatMap((sample) => sample[key] ?? []);
-    return values.length === 0 ? '' : mean(values).toFixed(digits);
-  };
+function cellsOf({ contender, averages, latencyMicroseconds, gain }: Trial): string[] {
+  const average = (key: keyof Sample, digits: number): string =>
+    averages[key]?.toFixed(digits) ?? '';
   return [
     nameOfContender(contender),
     average('requestsPerSecond', 0),

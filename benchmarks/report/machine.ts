@@ -10,6 +10,13 @@ function runsOf({ trials }: Results): string {
   return fewest === most ? whole(most) : `${whole(fewest)} to ${whole(most)}`;
 }
 
+/** How many runs of all are left out of averages and gains. */
+function mishapsOf({ trials }: Results): Fact {
+  const left = trials.reduce((sum, { averages }) => sum + averages.mishaps, 0);
+  const all = trials.reduce((sum, { samples }) => sum + samples.length, 0);
+  return ['runs left out as mishaps', `${whole(left)} of ${whole(all)}`];
+}
+
 type Fact = [string, string];
 
 export function machineTable(results: Results): Table {
@@ -19,7 +26,8 @@ export function machineTable(results: Results): Table {
     ['command', command],
     ['started', startedAt],
     ['took', duration(seconds)],
-    ['runs counted a trial', runsOf(results)],
+    ['runs of a trial', runsOf(results)],
+    mishapsOf(results),
     [
       'a run',
       `${figure(results.timing.seconds)} s, after ${figure(results.timing.warmUpSeconds)} s to warm up`,

@@ -43,6 +43,10 @@ function present(values: readonly (number | null)[]): number[] {
   return values.filter((value) => value !== null);
 }
 
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 function addTrial(known: Known, trial: Trial): void {
   const { samples, latencyMicroseconds, gain, workload } = trial;
   const all = [...samples, trial.averages];
@@ -56,7 +60,7 @@ function addTrial(known: Known, trial: Trial): void {
     ...of('clientMicrosecondsPerRequest'),
     ...Object.values<number>({ ...latencyMicroseconds }),
   );
-  known.other.push(workload.connections, workload.depth, samples.length);
+  known.other.push(trial.averages.mishaps, workload.connections, workload.depth, samples.length);
   if (gain !== null) addGain(known, gain);
 }
 
@@ -82,6 +86,8 @@ function knownIn(results: Results): Known {
     other: [
       ...present(micro.map(({ pieces }) => pieces)),
       ...[machine.cores, machine.memoryBytes, machine.memoryBytes / 2 ** 30],
+      sum(trials.map(({ averages }) => averages.mishaps)),
+      sum(trials.map(({ samples }) => samples.length)),
       ...[seconds, Math.floor(seconds / 60), Math.round(seconds / 60), Math.round(seconds) % 60],
     ],
   };
