@@ -97,6 +97,12 @@ export const busyPollMax = 1000;
 /** Connections that the kernel keeps for a server while it is busy. */
 export const listenBacklog = 1024;
 
+/**
+ * Milliseconds that a connection's requests, other than reads and writes, may
+ * keep all others waiting. What a client notices is some ten times as long.
+ */
+export const turnMs = 5;
+
 /*
  * The next three follow from the protocol, whatever the server is used for: so
  * they are no part of `Limits`, and have no options.

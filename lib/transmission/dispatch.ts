@@ -1,7 +1,7 @@
 /**
  * From a request to its reply. Caller: receive.ts, with requests that passed
- * the rules. Calls: the backend, reply.ts. Owns: the count of what is in
- * progress. Hot: a backend that answers at once is answered from here without
+ * the rules. Calls: the backend, reply.ts, turn.ts. Owns: the count of what is
+ * in progress. Hot: a backend that answers at once is answered from here without
  * a promise or a copy; one that needs time gets a copy of the request.
  */
 import type { Backend, Bytes, MaybePromise, Slice, WriteOptions } from '../backend/backend.js';
@@ -15,6 +15,7 @@ import { BlockStatus } from './block-status.js';
 import { errorNumberOf } from './errors.js';
 import type { ReplyWriter } from './reply.js';
 import type { Agreement } from './rules.js';
+import { Turn } from './turn.js';
 
 type Answer = Bytes | undefined | void; // eslint-disable-line @typescript-eslint/no-invalid-void-type -- what backends return
 
@@ -22,7 +23,7 @@ const withFua: WriteOptions = Object.freeze({ fua: true });
 const withoutFua: WriteOptions = Object.freeze({ fua: false });
 
 export interface DispatchEvents {
-  /** A request was answered later: what had to wait may go on. */
+  /** What had to wait may go on: a request was answered later, or others have had their turn. */
   settled(): void;
   /** A backend failed a request; the client has its error number. */
   failed(error: unknown, command: string): void;
@@ -36,6 +37,7 @@ export class Dispatcher {
   private bytesInFlight = 0;
   private closed = false;
   private becameIdle: (() => void) | undefined;
+  private readonly turn: Turn;
   private readonly slice: Slice = { memory: new Uint8Array(0), start: 0 };
   private readonly backend: Backend;
   private readonly replies: ReplyWriter;
@@ -48,12 +50,16 @@ export class Dispatcher {
     this.replies = replies;
     this.limits = limits;
     this.events = events;
+    this.turn = new Turn(() => {
+      events.settled();
+    });
   }
 
   /** True where no further request may be begun: what has come stays unread. */
   get full(): boolean {
     return (
       this.congested ||
+      this.turn.over ||
       this.requestsInFlight >= this.limits.requestsInFlightMax ||
       this.bytesInFlight >= this.limits.bytesInFlightMax
     );
@@ -74,10 +80,26 @@ export class Dispatcher {
   /** No reply is sent any more. */
   close(): void {
     this.closed = true;
+    this.turn.close();
   }
 
   /** `data` is the payload of a write or of a filtered BLOCK_STATUS, else empty. */
   execute(request: Request, data: Uint8Array): void {
+    if (request.type === Command.read || request.type === Command.write) {
+      this.perform(request, data);
+      return;
+    }
+    const startedMs = this.turn.begin();
+    this.perform(request, data);
+    this.turn.worked(startedMs);
+  }
+
+  /** The request is refused, or failed. */
+  refuse(request: Request, error: number, text: string): void {
+    if (!this.replies.error(request, error, shown(text))) this.congested = true;
+  }
+
+  private perform(request: Request, data: Uint8Array): void {
     let answer: MaybePromise<Answer>;
     try {
       if (request.type === Command.read && this.readSlice(request)) return;
@@ -92,11 +114,6 @@ export class Dispatcher {
     } else {
       this.wait(request.copy(), answer);
     }
-  }
-
-  /** The request is refused, or failed. */
-  refuse(request: Request, error: number, text: string): void {
-    if (!this.replies.error(request, error, shown(text))) this.congested = true;
   }
 
   private start(request: Request, data: Uint8Array): MaybePromise<Answer> {

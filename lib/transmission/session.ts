@@ -153,9 +153,10 @@ export class Session {
     return this.backlog.length === 0 && !this.dispatcher.full;
   }
 
-  /** Something was answered or sent: take up what had to wait. */
+  /** Something was answered or sent, or others have had their turn: take up what had to wait. */
   private goOn(): void {
-    if (this.receiving) return;
+    // A stream that is destroyed may take until after the next turn to be closed.
+    if (this.receiving || this.transport.stream.destroyed) return;
     if (this.backlog.length > 0 && !this.dispatcher.full) {
       const bytes = this.backlog;
       this.backlog = noBytes;

@@ -19,7 +19,7 @@ import {
 import { connectTo } from '../support/connecting.js';
 import { pattern } from '../support/disks.js';
 import { temporaryFolder } from '../support/folder.js';
-import { cmd, err, opt, rep, u32 } from '../support/numbers.js';
+import { cmd, cmdFlag, err, opt, rep, u32 } from '../support/numbers.js';
 import { serve } from '../support/program.js';
 import { authority, certified } from '../support/tls.js';
 
@@ -194,6 +194,26 @@ describe('an ordinary client is unharmed by', () => {
     const grown = (await kibibytes(server.pid, 'VmHWM')) - before;
     // In progress may be 64 MiB and one request more: see `bytesInFlightMax`.
     assert.ok(grown < 192 * 1024, `2 GiB of replies took ${grown} KiB`);
+  });
+
+  test('one that asks for minutes of work with a few bytes', async (t) => {
+    const { uri, neighbour } = await serving(t);
+    const client = await attacker(t, uri);
+    const all = { type: cmd.writeZeroes, length: 64 * mebibyte, flags: cmdFlag.noHole };
+    assert.equal((await client.call(all)).error, 0);
+    // All but a byte of two chunks: cleared, not dropped.
+    const trim = { type: cmd.trim, offset: 1, length: 32 * mebibyte - 2 };
+    const trims = Array.from({ length: 500 }, () => client.ask({ ...trim }));
+    client.send(...trims.map((request) => requestBytes('simple', request)));
+    let answered = 0;
+    const replies = async (): Promise<void> => {
+      for (; answered < trims.length; answered++) assert.equal((await client.reply()).error, 0);
+    };
+    const attack = replies();
+    await new Promise((resolve) => client.stream.once('data', resolve));
+    await neighbour.works();
+    assert.ok(answered < trims.length, 'the neighbour had to wait for all of it');
+    await neighbour.worksDuring(attack);
   });
 
   test('resets in the middle of everything', async (t) => {

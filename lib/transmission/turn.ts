@@ -1,0 +1,46 @@
+/**
+ * How long a connection keeps the event loop to itself. Bytes bound what READ
+ * and WRITE cost, but a few bytes can ask for much other work, and thousands of
+ * such requests arrive in one read. Caller: dispatch.ts, around each of them.
+ * Owns: the clock of a turn, which ends with the event loop's round.
+ */
+import { turnMs } from '../limits.js';
+
+export class Turn {
+  /** It has lasted long enough: others come first. */
+  over = false;
+  private startedMs: number | undefined;
+  private round: NodeJS.Immediate | undefined;
+  private readonly goOn: () => void;
+  private readonly roundEnded = (): void => {
+    this.round = undefined;
+    this.startedMs = undefined;
+    if (!this.over) return;
+    this.over = false;
+    this.goOn();
+  };
+
+  /** `goOn` is called when a turn that was over is followed by another. */
+  constructor(goOn: () => void) {
+    this.goOn = goOn;
+  }
+
+  /** Work begins that may be long. Gives the time that `worked` needs. */
+  begin(): number {
+    this.startedMs ??= performance.now();
+    return this.startedMs;
+  }
+
+  /** It is done, in a turn that began at `startedMs`. */
+  worked(startedMs: number): void {
+    // Behind the work, so that what it has answered leaves before the next turn.
+    this.round ??= setImmediate(this.roundEnded);
+    if (performance.now() - startedMs >= turnMs) this.over = true;
+  }
+
+  /** No further turn follows. */
+  close(): void {
+    clearImmediate(this.round);
+    this.round = undefined;
+  }
+}

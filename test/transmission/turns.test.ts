@@ -1,0 +1,173 @@
+/** A client has its turn, then others have theirs, however much work its requests are. */
+import assert from 'node:assert/strict';
+import { describe, test, type TestContext } from 'node:test';
+import type { Backend, Extent, ServerOptions } from '../../lib/index.js';
+import { turnMs } from '../../lib/limits.js';
+import { type ByteClient, type RequestFields, requestBytes } from '../support/byte-client.js';
+import { BufferDisk, pattern } from '../support/disks.js';
+import { cmd, cmdFlag, err } from '../support/numbers.js';
+import { places, serve, turn, until, type Place, type Serving } from '../support/serving.js';
+import { authority, certified, startTls } from '../support/tls.js';
+
+const content = pattern(10_000);
+const ours = await authority();
+const certificate = await certified(ours, 'localhost');
+
+/** Answers at once, on a clock on which every call takes `callMs`. */
+class SlowDisk implements Backend {
+  readonly size = content.length;
+  readonly fua = true;
+  calls = 0;
+  private readonly callMs: number;
+  private nowMs = 1000;
+
+  constructor(t: TestContext, callMs: number) {
+    this.callMs = callMs;
+    t.mock.method(performance, 'now', () => this.nowMs);
+  }
+
+  read(offset: number, length: number): Uint8Array {
+    return content.subarray(offset, offset + length);
+  }
+
+  write(): void {
+    // Is of no interest here.
+  }
+
+  flush(): void {
+    this.work();
+  }
+
+  trim(): void {
+    this.work();
+  }
+
+  writeZeroes(): void {
+    this.work();
+  }
+
+  cache(): void {
+    this.work();
+  }
+
+  *extents(_offset: number, length: number): Generator<Extent, void> {
+    this.work();
+    yield { length, hole: false, zero: false };
+  }
+
+  private work(): void {
+    this.calls++;
+    this.nowMs += this.callMs;
+  }
+}
+
+const commands: Readonly<Record<string, RequestFields>> = {
+  FLUSH: { type: cmd.flush },
+  TRIM: { type: cmd.trim, length: 10 },
+  WRITE_ZEROES: { type: cmd.writeZeroes, length: 10, flags: cmdFlag.noHole },
+  CACHE: { type: cmd.cache, length: 10 },
+  BLOCK_STATUS: { type: cmd.blockStatus, length: 10, flags: cmdFlag.reqOne },
+};
+
+/** As many as fit one TLS record. */
+const count = 300;
+
+async function openClient({ connect }: Serving, place: Where, name: string): Promise<ByteClient> {
+  const client = await connect();
+  await client.greet();
+  const ready = place === 'TLS' ? await startTls(client, { ca: ours.cert }) : client;
+  await ready.choose('structured', name, ['base:allocation']);
+  return ready;
+}
+
+type Where = Place | 'TLS';
+
+/** The slow disk, and an ordinary one beside it, with a client of each. */
+async function scene(t: TestContext, place: Where, callMs: number) {
+  const disk = new SlowDisk(t, callMs);
+  const options: ServerOptions = {
+    exports: { '': disk, ordinary: new BufferDisk(Buffer.from(content)) },
+    busyPollMicroseconds: 0,
+    ...(place === 'TLS' && { tls: { certificate: certificate.cert, key: certificate.key } }),
+  };
+  const serving = await serve(t, options, place === 'TLS' ? 'TCP' : place);
+  const ordinary = await openClient(serving, place, 'ordinary');
+  const hostile = await openClient(serving, place, '');
+  return { disk, hostile, ordinary, server: serving.server };
+}
+
+/** Many requests that arrive together. */
+function flood(client: ByteClient, fields: RequestFields): bigint[] {
+  const asked = Array.from({ length: count }, () => client.ask({ ...fields }));
+  client.send(...asked.map((request) => requestBytes(client.headers, request)));
+  return asked.map(({ cookie }) => cookie);
+}
+
+for (const place of [...places, 'TLS'] as const) {
+  describe(`a client whose requests are much work, on ${place}`, () => {
+    for (const [name, fields] of Object.entries(commands)) {
+      test(`${name} lets others have their turn, and all of it is answered in order`, async (t) => {
+        const { disk, hostile, ordinary } = await scene(t, place, turnMs / 2);
+        const cookies = flood(hostile, fields);
+        await until(() => disk.calls > 0);
+        const { data } = await ordinary.call({ type: cmd.read, offset: 5, length: 100 });
+        assert.deepEqual(data, content.subarray(5, 105));
+        assert.ok(disk.calls < count, 'the ordinary client had to wait for all of it');
+        for (const cookie of cookies) {
+          const reply = await hostile.reply();
+          assert.equal(reply.cookie, cookie);
+          assert.equal(reply.error, 0);
+        }
+        assert.equal(disk.calls, count);
+        // And it may go on.
+        assert.equal((await hostile.call({ type: cmd.read, length: 10 })).error, 0);
+      });
+    }
+
+    test('is refused the rest when the server stops', async (t) => {
+      const { disk, hostile, server } = await scene(t, place, turnMs);
+      const cookies = flood(hostile, { type: cmd.trim, length: 10 });
+      await until(() => disk.calls > 0);
+      const closing = server.close();
+      const done = disk.calls;
+      for (const [index, cookie] of cookies.entries()) {
+        const reply = await hostile.reply();
+        assert.equal(reply.cookie, cookie);
+        assert.equal(reply.error, index < done ? 0 : err.ESHUTDOWN);
+      }
+      assert.equal((await hostile.closed).length, 0);
+      await closing;
+      assert.ok(done < count);
+    });
+
+    test('has no further turn when it is gone', async (t) => {
+      const { disk, hostile, server } = await scene(t, place, turnMs);
+      flood(hostile, { type: cmd.trim, length: 10 });
+      await until(() => disk.calls > 0);
+      hostile.stream.destroy();
+      await until(() => server.connectionCount === 1);
+      const { calls } = disk;
+      assert.ok(calls < count);
+      for (let turns = 0; turns < 5; turns++) await turn();
+      assert.equal(disk.calls, calls);
+    });
+  });
+}
+
+describe('a client whose requests are little work', () => {
+  test('has them answered in one turn', async (t) => {
+    const { disk, hostile } = await scene(t, 'Unix', turnMs / count / 2);
+    const cookies = flood(hostile, { type: cmd.flush });
+    await until(() => disk.calls > 0);
+    assert.equal(disk.calls, count);
+    for (const cookie of cookies) assert.equal((await hostile.reply()).cookie, cookie);
+  });
+
+  test('has a new turn in every round of the event loop', async (t) => {
+    const { disk, hostile } = await scene(t, 'Unix', turnMs / 2);
+    for (let rounds = 0; rounds < 5; rounds++) {
+      assert.equal((await hostile.call({ type: cmd.flush })).error, 0);
+    }
+    assert.equal(disk.calls, 5);
+  });
+});
