@@ -27,6 +27,8 @@ export interface DispatchEvents {
   settled(): void;
   /** A backend failed a request; the client has its error number. */
   failed(error: unknown, command: string): void;
+  /** A reply that came later could not be told, or only in part: the connection is of no use. */
+  broken(error: unknown): void;
 }
 
 export class Dispatcher {
@@ -109,7 +111,7 @@ export class Dispatcher {
       return;
     }
     // A promise is known by what it can do: it need not be of the language's own class.
-    if (answer === undefined || isBytes(answer) || !isPromise(answer)) {
+    if (answer === undefined || answer instanceof Uint8Array || !isPromise(answer)) {
       this.answer(request, answer);
     } else {
       this.wait(request.copy(), answer);
@@ -180,8 +182,8 @@ export class Dispatcher {
       if (!this.replies.done(request)) this.congested = true;
       return;
     }
-    if (!isBytes(answer) || bytesIn(answer) !== length) {
-      this.fail(request, wrongLength(isBytes(answer) ? bytesIn(answer) : 0, length));
+    if (!isBytesOf(answer, length)) {
+      this.fail(request, wrongLength(bytesIn(answer) ?? 0, length));
       return;
     }
     if (!this.replies.data(request, answer)) this.congested = true;
@@ -191,22 +193,35 @@ export class Dispatcher {
     const bytes = this.payloadBytes(request);
     this.requestsInFlight++;
     this.bytesInFlight += bytes;
-    const settle = (): void => {
-      this.requestsInFlight--;
-      this.bytesInFlight -= bytes;
-      this.events.settled();
-      if (this.requestsInFlight === 0) this.becameIdle?.();
-    };
-    answer.then(
+    // What only looks like a promise may throw, or settle twice.
+    Promise.resolve(answer).then(
       (value) => {
-        this.answer(request, value);
-        settle();
+        try {
+          this.answer(request, value);
+        } catch (error) {
+          this.events.broken(error);
+        } finally {
+          this.settle(bytes);
+        }
       },
-      (error: unknown) => {
-        this.fail(request, error);
-        settle();
+      (reason: unknown) => {
+        try {
+          this.fail(request, reason);
+        } catch (error) {
+          this.events.broken(error);
+        } finally {
+          this.settle(bytes);
+        }
       },
     );
+  }
+
+  /** A request is in progress no more, with so many bytes of payload. */
+  private settle(bytes: number): void {
+    this.requestsInFlight--;
+    this.bytesInFlight -= bytes;
+    this.events.settled();
+    if (this.requestsInFlight === 0) this.becameIdle?.();
   }
 
   /** What a request in progress has in memory, or its reply will have. */
@@ -232,7 +247,7 @@ export class Dispatcher {
   private failPartly(request: Request, error: PartialError, number: number, text: string): void {
     const done = error.failedAt - request.offset;
     const { data } = error;
-    const hasData = request.type === Command.read && isBytes(data) && bytesIn(data) === done;
+    const hasData = request.type === Command.read && isBytesOf(data, done);
     const failure = { number, text: shown(text), at: error.failedAt };
     if (!this.replies.partial(request, hasData ? data : undefined, failure)) this.congested = true;
   }
@@ -248,18 +263,24 @@ function isInside(position: number, { offset, length }: Request): boolean {
 }
 
 /** A backend may be JavaScript that never saw a type, and a wrong answer fails one request only. */
-function isBytes(answer: unknown): answer is Bytes {
-  return answer instanceof Uint8Array || Array.isArray(answer);
+function isBytesOf(answer: unknown, length: number): answer is Bytes {
+  return bytesIn(answer) === length;
 }
 
 function isPromise(answer: unknown): answer is Promise<Answer> {
   return typeof answer === 'object' && answer !== null && 'then' in answer;
 }
 
-function bytesIn(bytes: Bytes): number {
-  if (bytes instanceof Uint8Array) return bytes.byteLength;
+/** Undefined for what is not `Bytes`. */
+function bytesIn(answer: unknown): number | undefined {
+  if (answer instanceof Uint8Array) return answer.byteLength;
+  if (!Array.isArray(answer)) return undefined;
+  const pieces: readonly unknown[] = answer;
   let sum = 0;
-  for (const piece of bytes) sum += piece.byteLength;
+  for (const piece of pieces) {
+    if (!(piece instanceof Uint8Array)) return undefined;
+    sum += piece.byteLength;
+  }
   return sum;
 }
 

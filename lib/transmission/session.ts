@@ -18,7 +18,7 @@ export interface SessionEvents {
   readOn(): void;
   /** Every request is answered after the client's NBD_CMD_DISC: end the connection. */
   disconnected(): void;
-  /** The client broke the protocol beyond repair: cut the connection. */
+  /** The client broke the protocol beyond repair, or a backend its promises: cut the connection. */
   broken(error: unknown): void;
   /** A backend failed a request; the client has its error number. */
   requestFailed(error: unknown, command: string): void;
@@ -67,6 +67,9 @@ export class Session {
         failed: (error, command) => {
           events.requestFailed(error, command);
         },
+        broken: (error) => {
+          this.broke(error);
+        },
       },
     );
     this.receiver = new Receiver(agreement, this.dispatcher);
@@ -96,7 +99,14 @@ export class Session {
   received(count: number): boolean {
     if (this.ended) return true;
     if (this.flushesReads) this.transport.gather();
-    this.receiver.received(count);
+    this.receiving = true;
+    try {
+      this.receiver.received(count);
+    } catch (error) {
+      this.broke(error);
+    } finally {
+      this.receiving = false;
+    }
     return this.flush();
   }
 
@@ -139,12 +149,16 @@ export class Session {
     try {
       return this.receiver.receive(bytes, view, at, end);
     } catch (error) {
-      this.transport.flush();
-      this.events.broken(error);
+      this.broke(error);
       return end;
     } finally {
       this.receiving = false;
     }
+  }
+
+  private broke(error: unknown): void {
+    this.transport.flush();
+    this.events.broken(error);
   }
 
   private flush(): boolean {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { NbdError, type Backend } from '../../lib/index.js';
-import { headerKinds } from '../support/byte-client.js';
+import { headerKinds, requestBytes } from '../support/byte-client.js';
 import { pattern } from '../support/disks.js';
 import { cmd, err } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
@@ -112,6 +112,11 @@ describe('a read of another length', () => {
     'a string': 'x'.repeat(100),
     'a number': 100,
     'pieces that are none': ['x'.repeat(100)],
+    'pieces of another kind of memory': [new ArrayBuffer(100)],
+    'pieces of other numbers': [content.subarray(0, 20), new Float64Array(10)],
+    'pieces with a gap': Array.of(content.subarray(0, 100), undefined),
+    'what has a `then` that is no function': { then: 100 },
+    'what has a `then` that throws': { then: () => raise(new TypeError('no promise')) },
     'an object': { length: 100, byteLength: 100 },
   };
   for (const [what, answer] of Object.entries(wrong)) {
@@ -159,5 +164,70 @@ describe('a read of another length', () => {
         assert.deepEqual(data, content.subarray(1, 11));
       }
     }
+  });
+});
+
+/** A connection is the most that it can break: never another, never the process. */
+describe('a backend that breaks its promises', () => {
+  const ordinary = { size: content.length, read: () => content.subarray(0, 10) };
+
+  test('and answers twice is heard once', async (t) => {
+    const backend: Backend = {
+      size: content.length,
+      read: () => {
+        const then = (answer: (bytes: Buffer) => void): void => {
+          answer(content.subarray(0, 10));
+          answer(content.subarray(10, 20));
+        };
+        return Object.assign(Promise.resolve(content), { then, constructor: Object });
+      },
+    };
+    const { server, open } = await serve(t, { exports: { '': backend } });
+    const client = await open();
+    for (let count = 0; count < 3; count++) {
+      const { data } = await client.call({ type: cmd.read, length: 10 });
+      assert.deepEqual(data, content.subarray(0, 10));
+    }
+    const closing = server.close();
+    assert.equal((await client.closed).length, 0);
+    await closing;
+  });
+
+  for (const when of ['at once', 'later'] as const) {
+    test(`whose pieces cannot be looked at, ${when}, loses the connection alone`, async (t) => {
+      const pieces = [content.subarray(0, 10)];
+      Object.defineProperty(pieces, Symbol.iterator, { get: () => raise(new Error('no')) });
+      const backend: Backend = {
+        size: content.length,
+        read: () => (when === 'at once' ? pieces : Promise.resolve(pieces)),
+      };
+      const { server, open } = await serve(t, { exports: { '': backend, ordinary } });
+      const [client, other] = [await open(), await open('simple', 'ordinary')];
+      client.request({ type: cmd.read, length: 10 });
+      assert.equal((await client.closed).length, 0);
+      assert.equal((await other.call({ type: cmd.read, length: 10 })).error, 0);
+      await server.close();
+    });
+  }
+
+  test('and no longer tells its size loses the connection alone', async (t) => {
+    let lost = false;
+    const backend: Backend = {
+      get size() {
+        return lost ? raise(new Error('the disk is gone')) : 2 ** 20;
+      },
+      read: () => content,
+      write: () => undefined,
+    };
+    const { open } = await serve(t, { exports: { '': backend, ordinary } });
+    const [client, other] = [await open(), await open('simple', 'ordinary')];
+    // Longer than a read: its end is received straight into its place.
+    const write = requestBytes('simple', { type: cmd.write, payload: Buffer.alloc(500_000) });
+    client.send(write.subarray(0, 400_000));
+    await other.call({ type: cmd.read, length: 10 });
+    lost = true;
+    client.send(write.subarray(400_000));
+    assert.equal((await client.closed).length, 0);
+    assert.equal((await other.call({ type: cmd.read, length: 10 })).error, 0);
   });
 });
