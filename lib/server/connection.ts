@@ -241,7 +241,7 @@ export class Connection implements Watched {
     if (early.byteLength > 0) this.chunkArrived(early);
     else this.readOn();
     if (this.stopping) this.shutDown();
-    else if (this.input.readableEnded) this.session.end();
+    if (this.input.readableEnded) this.session.end();
   }
 
   private nextBuffer(): Uint8Array {

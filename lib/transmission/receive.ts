@@ -58,6 +58,11 @@ export class Receiver {
     this.rules.stop();
   }
 
+  /** A request has begun whose payload has not come whole. */
+  get inPayload(): boolean {
+    return this.state === State.payload || this.state === State.skip;
+  }
+
   /** The client has sent NBD_CMD_DISC, or what cannot be understood. */
   get ended(): boolean {
     return this.state === State.ended;

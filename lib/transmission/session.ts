@@ -41,6 +41,8 @@ export class Session {
   private readonly flushesReads: boolean;
   private backlog = noBytes;
   private ending = false;
+  /** The server stops, and the client has not ended: what is left of a payload may come. */
+  private stopping = false;
   /** `disconnected` was called: what still comes is of no interest. */
   private ended = false;
   private receiving = false;
@@ -112,7 +114,7 @@ export class Session {
 
   /** Every request is answered, and every answer with the kernel. */
   get idle(): boolean {
-    return this.settled && this.transport.queuedBytes === 0;
+    return this.settled && !this.receiver.inPayload && this.transport.queuedBytes === 0;
   }
 
   /** The transport's stream has emitted 'drain'. */
@@ -124,13 +126,20 @@ export class Session {
   /** The client sends nothing more: answer what is in progress, then end. */
   end(): void {
     this.ending = true;
+    this.stopping = false;
     this.endIfIdle();
   }
 
-  /** The server stops: what is in progress is answered, what comes now is refused; then end. */
+  /**
+   * "On a server shutdown, the server SHOULD wait for inflight requests to be
+   * serviced" ("Terminating the transmission phase"): so is a request whose
+   * payload is under way. What comes now is refused; then end.
+   */
   stop(): void {
     this.receiver.stop();
-    this.end();
+    this.stopping = !this.ending;
+    this.ending = true;
+    this.endIfIdle();
   }
 
   /**
@@ -164,6 +173,7 @@ export class Session {
   private flush(): boolean {
     if (this.flushesReads && !this.transport.flush()) this.dispatcher.congested = true;
     if (this.receiver.ended) this.end();
+    else if (this.stopping) this.endIfIdle();
     return this.backlog.length === 0 && !this.dispatcher.full;
   }
 
@@ -182,7 +192,11 @@ export class Session {
       if (!this.flush()) return;
     }
     if (this.ending) this.endIfIdle();
-    else if (!this.dispatcher.full) this.events.readOn();
+    if (!this.dispatcher.full && (!this.ending || this.awaitsPayload)) this.events.readOn();
+  }
+
+  private get awaitsPayload(): boolean {
+    return this.stopping && this.receiver.inPayload;
   }
 
   private get settled(): boolean {
@@ -190,7 +204,7 @@ export class Session {
   }
 
   private endIfIdle(): void {
-    if (!this.settled) return;
+    if (!this.settled || this.awaitsPayload || this.ended) return;
     this.ended = true;
     this.events.disconnected();
   }
