@@ -1,5 +1,7 @@
 import { NbdError } from '../errors.js';
 
+const nothing = Buffer.alloc(0);
+
 /**
  * Bytes of the handshake: pushed as they come, taken in the lengths that the
  * protocol names. It holds little: the reader is paused past `bytesMax`.
@@ -35,11 +37,16 @@ export class Channel {
 
   /** Exactly `count` bytes. */
   async take(count: number): Promise<Buffer> {
+    if (count === 0) return nothing;
     await this.wait(count);
-    const all = this.rest();
-    if (all.byteLength > count) this.chunks = [all.subarray(count)];
-    this.length = all.byteLength - count;
-    return all.subarray(0, count);
+    const [first] = this.chunks;
+    // Joined only where the first chunk is too short, which uses up what it had:
+    // no byte is copied more than twice, in however many pieces all is taken.
+    const bytes = first !== undefined && first.byteLength >= count ? first : this.join();
+    if (bytes.byteLength === count && this.chunks.length === 1) this.chunks = [];
+    else this.chunks[0] = bytes.subarray(count);
+    this.length -= count;
+    return bytes.subarray(0, count);
   }
 
   /** Drop `count` bytes as they come, holding none of them. */
@@ -58,9 +65,17 @@ export class Channel {
 
   /** What has come and was not taken. */
   rest(): Buffer {
-    const all = Buffer.concat(this.chunks);
+    const all = this.join();
     this.chunks = [];
     this.length = 0;
+    return all;
+  }
+
+  /** What has come, as one chunk. */
+  private join(): Buffer {
+    const [first = nothing] = this.chunks;
+    const all = this.chunks.length > 1 ? Buffer.concat(this.chunks) : first;
+    this.chunks = [all];
     return all;
   }
 

@@ -19,6 +19,56 @@ describe('the channel of a handshake', () => {
     assert.equal(String(channel.rest()), '');
   });
 
+  test('copies no byte more than twice, in however many pieces it comes and goes', async (t) => {
+    for (const [chunkBytes, pieceBytes] of [
+      [60_000, 10],
+      [10, 60_000],
+      [7, 13],
+      [13, 7],
+      [10, 10],
+    ] as const) {
+      const total = 60_000;
+      const sent = Buffer.from(Array.from({ length: total }, (_, index) => index % 251));
+      const channel = new Channel(total, () => undefined);
+      let copied = 0;
+      const concat = t.mock.method(Buffer, 'concat');
+      for (let at = 0; at < total; at += chunkBytes)
+        channel.push(sent.subarray(at, at + chunkBytes));
+      const taken: Buffer[] = [];
+      for (let left = total; left > 0;) {
+        const piece = await channel.take(Math.min(pieceBytes, left));
+        left -= piece.length;
+        taken.push(piece);
+      }
+      for (const { result } of concat.mock.calls) copied += result?.length ?? 0;
+      concat.mock.restore();
+      assert.ok(Buffer.concat(taken).equals(sent));
+      assert.ok(copied <= 2 * total, `${copied} bytes were copied to take ${total}`);
+      assert.ok(channel.empty);
+    }
+  });
+
+  test('copies nothing of what came in one chunk', async () => {
+    const channel = new Channel(100, () => undefined);
+    channel.push(Buffer.from('first second'));
+    const [first, second] = [await channel.take(6), await channel.take(3)];
+    const rest = channel.rest();
+    assert.equal(`${String(first)}|${String(second)}|${String(rest)}`, 'first |sec|ond');
+    assert.equal(second.byteOffset, first.byteOffset + 6);
+    assert.equal(rest.byteOffset, second.byteOffset + 3);
+    assert.equal(rest.buffer, first.buffer);
+  });
+
+  test('gives no bytes at once', async () => {
+    const channel = new Channel(100, () => assert.fail('nothing is wanted'));
+    assert.equal((await channel.take(0)).length, 0);
+    channel.push(Buffer.from('a'));
+    assert.equal((await channel.take(0)).length, 0);
+    assert.equal(String(await channel.take(1)), 'a');
+    assert.equal((await channel.take(0)).length, 0);
+    assert.ok(channel.empty);
+  });
+
   test('copies what it is given', async () => {
     const channel = new Channel(100, () => undefined);
     const bytes = Buffer.from('first');
