@@ -103,6 +103,12 @@ export const listenBacklog = 1024;
  */
 export const turnMs = 5;
 
+/**
+ * What one CACHE reads of a file: "it is unspecified [...] whether there is a
+ * limit on how much can be cached at once" (NBD_CMD_CACHE).
+ */
+export const cacheBytesMax = 64 * 2 ** 20;
+
 /*
  * The next three follow from the protocol, whatever the server is used for: so
  * they are no part of `Limits`, and have no options.

@@ -7,6 +7,7 @@ import { fstat } from 'node:fs';
 import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import { NbdError } from '../errors.js';
+import { cacheBytesMax } from '../limits.js';
 import type { NativeAddon } from '../native/addon.js';
 import type { Backend, Bytes, Extent, ExtentsOptions, MaybePromise, Slice } from './backend.js';
 import { closeDescriptor, readFully } from './descriptor.js';
@@ -31,8 +32,8 @@ const soughtBytesMin = 2 ** 16;
 
 const statsOf = promisify(fstat);
 
-/** Bytes that CACHE reads at a time. */
-const scratchBytes = 2 ** 18;
+/** What CACHE has read, which nobody looks at: one for all files. */
+const scratch = Buffer.allocUnsafeSlow(2 ** 18);
 
 /** Answers of preadNoWait that say it never works here. */
 const noCachedReads: ReadonlySet<number> = new Set(
@@ -57,6 +58,7 @@ export class ReadableFile implements Backend {
   private closing = false;
   private inProgress = 0;
   private whenIdle: (() => void) | undefined;
+  /** The last piece that was asked for of what CACHE is to read. */
   private caching: Promise<void> = Promise.resolve();
 
   /** `file.fd` is this backend's from now on. */
@@ -108,13 +110,11 @@ export class ReadableFile implements Backend {
   }
 
   /**
-   * Reads the range and forgets it, which leaves it in the system's cache.
-   * One range at a time, since this is only a hint and reads come first.
+   * Reads the range and forgets it, which leaves it in the system's cache: this
+   * is only a hint, so not more than `cacheBytesMax` of it.
    */
   cache(offset: number, length: number): Promise<void> {
-    const warm = (): Promise<void> => this.warm(offset, length);
-    this.caching = this.caching.then(warm, warm);
-    return this.track(this.caching);
+    return this.track(this.warm(offset, Math.min(length, cacheBytesMax)));
   }
 
   extents(
@@ -186,12 +186,19 @@ export class ReadableFile implements Backend {
     return bytes;
   }
 
+  /**
+   * A piece at a time for all requests together, since reads come first; and
+   * each request asks for its next piece behind those that the others wait for.
+   */
   private async warm(offset: number, length: number): Promise<void> {
-    const scratch = Buffer.allocUnsafeSlow(Math.min(length, scratchBytes));
     for (let done = 0; done < length; done += scratch.length) {
-      this.requireOpen();
-      const count = Math.min(scratch.length, length - done);
-      await readFully(this.fd, scratch.subarray(0, count), offset + done);
+      const piece = scratch.subarray(0, Math.min(scratch.length, length - done));
+      const read = async (): Promise<void> => {
+        this.requireOpen();
+        await readFully(this.fd, piece, offset + done);
+      };
+      this.caching = this.caching.then(read, read);
+      await this.caching;
     }
   }
 }
