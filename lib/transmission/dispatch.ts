@@ -4,20 +4,19 @@
  * in progress. Hot: a backend that answers at once is answered from here without
  * a promise or a copy; one that needs time gets a copy of the request.
  */
-import type { Backend, Bytes, MaybePromise, Slice, WriteOptions } from '../backend/backend.js';
+import type { Backend, MaybePromise, Slice, WriteOptions } from '../backend/backend.js';
 import { PartialError } from '../backend/partial-error.js';
-import { messageOf, NbdError } from '../errors.js';
+import { messageOf } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { Command, CommandFlag, stringBytesMax } from '../wire/constants.js';
 import { commandName, errorName } from '../wire/names.js';
 import type { Request } from '../wire/request.js';
+import { bytesIn, isBytesOf, isPromise, wrongLength, type Answer } from './answer.js';
 import { BlockStatus } from './block-status.js';
 import { errorNumberOf } from './errors.js';
 import type { ReplyWriter } from './reply.js';
 import type { Agreement } from './rules.js';
 import { Turn } from './turn.js';
-
-type Answer = Bytes | undefined | void; // eslint-disable-line @typescript-eslint/no-invalid-void-type -- what backends return
 
 const withFua: WriteOptions = Object.freeze({ fua: true });
 const withoutFua: WriteOptions = Object.freeze({ fua: false });
@@ -110,7 +109,6 @@ export class Dispatcher {
       this.fail(request, error);
       return;
     }
-    // A promise is known by what it can do: it need not be of the language's own class.
     if (answer === undefined || answer instanceof Uint8Array || !isPromise(answer)) {
       this.answer(request, answer);
     } else {
@@ -260,33 +258,4 @@ function shown(text: string): string {
 
 function isInside(position: number, { offset, length }: Request): boolean {
   return position >= offset && position < offset + length;
-}
-
-/** A backend may be JavaScript that never saw a type, and a wrong answer fails one request only. */
-function isBytesOf(answer: unknown, length: number): answer is Bytes {
-  return bytesIn(answer) === length;
-}
-
-function isPromise(answer: unknown): answer is Promise<Answer> {
-  return typeof answer === 'object' && answer !== null && 'then' in answer;
-}
-
-/** Undefined for what is not `Bytes`. */
-function bytesIn(answer: unknown): number | undefined {
-  if (answer instanceof Uint8Array) return answer.byteLength;
-  if (!Array.isArray(answer)) return undefined;
-  const pieces: readonly unknown[] = answer;
-  let sum = 0;
-  for (const piece of pieces) {
-    if (!(piece instanceof Uint8Array)) return undefined;
-    sum += piece.byteLength;
-  }
-  return sum;
-}
-
-function wrongLength(got: number, length: number): NbdError {
-  return new NbdError(
-    'EIO',
-    `The backend answered a read of ${length} bytes with ${got}. Its read() must return all of them.`,
-  );
 }

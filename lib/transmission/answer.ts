@@ -1,0 +1,37 @@
+/**
+ * What a backend answered: it may be JavaScript that never saw a type, and a
+ * wrong answer fails one request only. Caller: dispatch.ts.
+ */
+import type { Bytes } from '../backend/backend.js';
+import { NbdError } from '../errors.js';
+
+export type Answer = Bytes | undefined | void; // eslint-disable-line @typescript-eslint/no-invalid-void-type -- what backends return
+
+export function isBytesOf(answer: unknown, length: number): answer is Bytes {
+  return bytesIn(answer) === length;
+}
+
+/** A promise is known by what it can do: it need not be of the language's own class. */
+export function isPromise(answer: unknown): answer is Promise<Answer> {
+  return typeof answer === 'object' && answer !== null && 'then' in answer;
+}
+
+/** Undefined for what is not `Bytes`. */
+export function bytesIn(answer: unknown): number | undefined {
+  if (answer instanceof Uint8Array) return answer.byteLength;
+  if (!Array.isArray(answer)) return undefined;
+  const pieces: readonly unknown[] = answer;
+  let sum = 0;
+  for (const piece of pieces) {
+    if (!(piece instanceof Uint8Array)) return undefined;
+    sum += piece.byteLength;
+  }
+  return sum;
+}
+
+export function wrongLength(got: number, length: number): NbdError {
+  return new NbdError(
+    'EIO',
+    `The backend answered a read of ${length} bytes with ${got}. Its read() must return all of them.`,
+  );
+}
