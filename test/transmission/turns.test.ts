@@ -124,6 +124,16 @@ for (const place of [...places, 'TLS'] as const) {
       });
     }
 
+    test('is answered all of it when it has ended its half', async (t) => {
+      const { disk, hostile } = await scene(t, place, turnMs);
+      const cookies = flood(hostile, { type: cmd.trim, length: 10 });
+      await until(() => disk.calls > 0);
+      hostile.stream.end();
+      for (const cookie of cookies) assert.equal((await hostile.reply()).cookie, cookie);
+      assert.equal((await hostile.closed).length, 0);
+      assert.equal(disk.calls, count);
+    });
+
     test('is refused the rest when the server stops', async (t) => {
       const { disk, hostile, server } = await scene(t, place, turnMs);
       const cookies = flood(hostile, { type: cmd.trim, length: 10 });
