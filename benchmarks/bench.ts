@@ -12,10 +12,10 @@ import { findProgram } from './contenders/programs.js';
 import { latencyPercentiles } from './latency.js';
 import type { LoadQuestion } from './load/messages.js';
 import { commit, describeMachine, packageVersion } from './machine.js';
-import { runMicro } from './micro/index.js';
+import { runMicro, type MicroMeasured } from './micro/index.js';
 import { fullTiming, usualTiming, type Timing } from './plan.js';
 import type { PreSharedKey } from './place.js';
-import type { MicroTrial, Results, Skipped, Workload } from './results.js';
+import type { Results, Skipped, Workload } from './results.js';
 import { runPlan, type Measured, type Progress } from './run.js';
 import { takeSample } from './sample.js';
 import { Selection } from './selection.js';
@@ -62,12 +62,13 @@ export async function bench(options: BenchOptions): Promise<Results> {
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
   const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
   let measured: Measured;
-  let micro: MicroTrial[];
+  let alone: MicroMeasured = { micro: [], skipped: [] };
   try {
     const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
     measured = await measure(workloads, selection, { ...options, folder, veth, fio, timing });
-    micro =
-      selection.wantsMicro && !measured.interrupted ? await runMicro(folder, options.signal) : [];
+    if (selection.wantsMicro && !measured.interrupted) {
+      alone = await runMicro({ ...options, folder });
+    }
   } finally {
     veth?.remove();
     await rm(folder, { recursive: true });
@@ -89,8 +90,8 @@ export async function bench(options: BenchOptions): Promise<Results> {
     interrupted: measured.interrupted || options.signal.aborted,
     trials: measured.trials,
     comparisons: measured.comparisons,
-    micro,
-    skipped: [...skipped, ...measured.skipped],
+    micro: alone.micro,
+    skipped: [...skipped, ...measured.skipped, ...alone.skipped],
   };
 }
 

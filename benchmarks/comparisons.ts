@@ -10,24 +10,25 @@ const pairs: readonly (readonly [Strategy, Strategy])[] = [
   ['batched', 'stream'],
 ];
 
-/** Of the trials of one workload: pairs of strategies, and each peer with the best of ours. */
+/** Of the trials of one workload: pairs of strategies, and each peer with our default there. */
 export function comparisonsOf(trials: readonly Trial[]): Comparison[] {
   const ours = new Map(
     trials.flatMap((trial) =>
       trial.contender.type === 'strategy' ? [[trial.contender.strategy, trial] as const] : [],
     ),
   );
-  const best = ours.get('batched') ?? fastest([...ours.values()]);
+  const usual = ours.get('batched') ?? ours.get('stream') ?? fastest([...ours.values()]);
   const peers = trials.filter(({ contender }) => contender.type === 'peer');
   return [
     ...pairs.map(([of, over]) => compare(ours.get(of), ours.get(over))),
-    ...peers.map((peer) => compare(best, peer)),
+    ...peers.map((peer) => compare(usual, peer)),
   ].filter((comparison) => comparison !== undefined);
 }
 
 function compare(of: Trial | undefined, over: Trial | undefined): Comparison | undefined {
   if (of === undefined || over === undefined) return undefined;
   const gain = gainOver(speeds(over), speeds(of));
+  if (gain === null) return undefined;
   return { workload: of.workload, of: name(of.contender), over: name(over.contender), gain };
 }
 

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path';
 import { bench, type BenchOptions } from './bench.js';
 import { makeFolder, removeFolders } from './folder.js';
+import { gainNote, mishapNote } from './report/notes.js';
 import type { Results } from './results.js';
 import { microTable, ProgressBar, skippedLines, trialsTable } from './terminal.js';
 
@@ -25,7 +26,9 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   try {
     results = await bench({ ...options, progress: bar.show });
   } catch (error) {
-    await removeFolders(made);
+    await removeFolders(made).catch(() => {
+      process.stderr.write(`${folder} was made for the report, and stays.\n`);
+    });
     if (!options.signal.aborted) throw error;
     process.stderr.write('Stopped before there was something to report.\n');
     return 'interrupted';
@@ -33,7 +36,9 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
     bar.stop();
   }
   process.stderr.write(skippedLines(results));
-  if (results.trials.length > 0) process.stdout.write(`${trialsTable(results)}\n\n`);
+  if (results.trials.length > 0) {
+    process.stdout.write(`${trialsTable(results)}\n\n${gainNote} ${mishapNote}\n\n`);
+  }
   if (results.micro.length > 0) process.stdout.write(`${microTable(results)}\n\n`);
   // Drawing takes modules that measuring should not have to load.
   const { writeReport } = await import('./report/index.js');

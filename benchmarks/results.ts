@@ -61,18 +61,20 @@ export interface Latency {
   readonly p999: number;
 }
 
-/** By the 99 % confidence interval: of dozens of rows, one in twenty would be wrong by 95 %. */
+/** By the 99 % confidence interval. */
 export type Verdict = 'faster' | 'slower' | 'no difference shown';
 
 /**
  * Gain over `plain` in the same workload: 0.1 is 10 % more requests a second.
- * Runs are compared in pairs, and averaged by logarithm: statistics.ts.
+ * Runs of the same round are compared, and averaged by logarithm, mishaps left
+ * out: statistics.ts.
  */
 export interface Gain {
   readonly average: number;
+  /** Of all pairs of runs, mishaps among them. */
   readonly worst: number;
   readonly best: number;
-  /** The 95 % confidence interval of the average. */
+  /** The 99 % confidence interval of the average. */
   readonly low: number;
   readonly high: number;
   readonly verdict: Verdict;
@@ -90,7 +92,7 @@ export interface Trial {
    * together. It ends where too few requests took longer.
    */
   readonly latencyCurve: readonly number[];
-  /** Null for `plain` itself. */
+  /** Null for `plain` itself, and without two runs to compare. */
   readonly gain: Gain | null;
 }
 

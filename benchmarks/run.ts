@@ -109,6 +109,7 @@ function collect(
   rows.forEach(({ workload, contenders }, rowIndex) => {
     const row = table[rowIndex] ?? [];
     const plain = row[contenders.findIndex(isPlain)];
+    const base = plain?.failure === undefined ? plain : undefined;
     const first = trials.length;
     contenders.forEach((contender, index) => {
       const series = row[index];
@@ -120,7 +121,6 @@ function collect(
         return;
       }
       const { histogram } = series;
-      const known = plain !== undefined && plain.samples.length > 1 && !isPlain(contender);
       trials.push({
         workload,
         contender,
@@ -128,7 +128,8 @@ function collect(
         averages: averagesOf(series.samples),
         latencyMicroseconds: histogram === undefined ? null : latencyOf(histogram),
         latencyCurve: histogram === undefined ? [] : curveOf(histogram),
-        gain: known ? gainOver(speeds(plain), speeds(series)) : null,
+        gain:
+          base === undefined || isPlain(contender) ? null : gainOver(speeds(base), speeds(series)),
       });
     });
     comparisons.push(...comparisonsOf(trials.slice(first)));

@@ -116,10 +116,11 @@ async function measure(
 async function measureFio(
   { pid, place }: Running,
   workload: Workload,
-  { seconds }: Pick<Timing, 'seconds'>,
+  { seconds, warmUpSeconds }: Pick<Timing, 'seconds' | 'warmUpSeconds'>,
   { load, fio = 'fio', signal }: Means,
 ): Promise<Taken> {
-  // It has filled the disk.
+  // Our load has filled the disk, and warms the server up as well.
+  await load.ask({ type: 'run', seconds: warmUpSeconds }, warmUpSeconds);
   await load.ask({ type: 'close' });
   const cpuBefore = cpuMicrosecondsOf(pid);
   const result = await runFio(fio, place, workload, seconds, signal);

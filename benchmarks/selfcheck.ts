@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Asked } from './ask.js';
 import { startOurs } from './contenders/ours.js';
 import type { LoadQuestion } from './load/messages.js';
-import type { Timing } from './plan.js';
+import { fullTiming, type Timing } from './plan.js';
 import type { Contender, Verdict } from './results.js';
 import { nameOfContender, runPlan } from './run.js';
 import { takeSample } from './sample.js';
@@ -18,7 +18,7 @@ const repetitions = 20;
 const rightMin = 19;
 /** A read takes some 6 microseconds, its reply included, and more where others compute as well. */
 const wastedMicroseconds = 10;
-const timing: Timing = { seconds: 0.2, warmUpSeconds: 0.1, runs: 8, secondsMax: undefined };
+const timing: Timing = { ...fullTiming, runs: 8 };
 
 const asked = workload('unix', 'read-4k', 64);
 const contenders: readonly Contender[] = [

@@ -38,43 +38,56 @@ export function meanError(values: readonly number[], confidence: Confidence = 0.
 const mishapShare = 0.6;
 /** Of fewer samples none can be called the odd one. */
 const mishapSamplesMin = 5;
+/** Where more samples than this are so slow, that is how the contender is, and all count. */
+const mishapsShareMax = 1 / 3;
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return mean(sorted.slice(Math.ceil(middle) - 1, Math.floor(middle) + 1));
+}
 
 /**
- * Which of a contender's samples are mishaps. On a virtual machine a few are
- * several times as slow as all others, whatever is measured: its host was busy
- * elsewhere. One of them would hide a difference that all others show.
+ * Which of a contender's samples are mishaps. On virtual machines a few are
+ * several times as slow as the others, whoever serves: Unix sockets see it most.
+ * One of them would hide a difference that all others show.
  */
 export function mishapsOf(speeds: readonly number[]): boolean[] {
-  const sorted = speeds.toSorted((a, b) => a - b);
-  const median = sorted[Math.floor(sorted.length / 2)] ?? 0;
-  return speeds.map((speed) => speeds.length >= mishapSamplesMin && speed < mishapShare * median);
+  const limit = mishapShare * median(speeds);
+  const slow = speeds.map((speed) => speed < limit);
+  const count = slow.filter(Boolean).length;
+  const areOdd = speeds.length >= mishapSamplesMin && count <= speeds.length * mishapsShareMax;
+  return areOdd ? slow : slow.map(() => false);
 }
 
 /**
  * The gain of `others` over `plain`, whose samples were taken in turn: each is
- * compared with the one beside it, so that what slows both down for a while
+ * compared with that of the same round, so that what slows both down for a while
  * does not count; where one of the two is a mishap, neither does. Twice as fast
  * and half as fast are equally far from no gain, so averages and errors are
- * those of logarithms. The verdict is by 99 %, not 95: a table has dozens of
- * rows, and every twentieth of them would be wrong by chance alone.
+ * those of logarithms. By 99 %, not 95: a table has dozens of rows, and every
+ * twentieth verdict would be wrong by chance alone. Null for fewer than two pairs.
  */
-export function gainOver(plain: readonly number[], others: readonly number[]): Gain {
-  const plainMishaps = mishapsOf(plain);
-  const mishaps = mishapsOf(others);
-  const ratios = others.flatMap((other, index) => {
+export function gainOver(plain: readonly number[], others: readonly number[]): Gain | null {
+  const [plainMishaps, mishaps] = [mishapsOf(plain), mishapsOf(others)];
+  const pairs = others.flatMap((other, index) => {
     const beside = plain[index];
-    const isLeftOut = mishaps[index] === true || plainMishaps[index] === true;
-    return beside === undefined || isLeftOut ? [] : [Math.log(other / beside)];
+    if (beside === undefined) return [];
+    const counts = mishaps[index] !== true && plainMishaps[index] !== true;
+    return [{ ratio: Math.log(other / beside), counts }];
   });
-  const average = mean(ratios);
-  const error = meanError(ratios);
+  const all = pairs.map(({ ratio }) => ratio);
+  const counted = pairs.filter(({ counts }) => counts).map(({ ratio }) => ratio);
+  if (counted.length < 2) return null;
+  const average = mean(counted);
+  const error = meanError(counted, 0.99);
   return {
     average: Math.expm1(average),
-    worst: Math.expm1(Math.min(...ratios)),
-    best: Math.expm1(Math.max(...ratios)),
+    worst: Math.expm1(Math.min(...all)),
+    best: Math.expm1(Math.max(...all)),
     low: Math.expm1(average - error),
     high: Math.expm1(average + error),
-    verdict: verdictOf(average, meanError(ratios, 0.99)),
+    verdict: verdictOf(average, error),
   };
 }
 

@@ -39,7 +39,7 @@ function clock(seconds: number): string {
 }
 
 const columns = [
-  ...['', 'by', 'requests/s', 'gain over plain', '', 'calls', 'segments'],
+  ...['', 'by', 'requests/s', 'gain over plain (99 % interval)', '', 'calls', 'segments'],
   ...['server µs', 'client µs', 'p50 µs', 'p99 µs'],
 ];
 
@@ -80,8 +80,8 @@ function gainCells(gain: Gain | null): [string, string] {
 }
 
 function percent(value: number): string {
-  const rounded = (value * 100).toFixed(0);
-  return `${value > 0 && rounded !== '0' ? '+' : ''}${rounded} %`;
+  const rounded = (value * 100).toFixed(1);
+  return `${value > 0 && rounded !== '0.0' ? '+' : ''}${rounded} %`;
 }
 
 /** Single calls, in nanoseconds. */

@@ -3,9 +3,19 @@ import { spawnSync } from 'node:child_process';
 import { messageOf, NbdError } from '../lib/errors.js';
 import { findProgram } from './contenders/programs.js';
 
-/** Of the network for benchmarks: RFC 2544. */
-const loadAddress = '198.18.0.1';
-const serverAddress = '198.18.0.2';
+/**
+ * Two neighbours of 198.18.0.0/15, the network for benchmarks (RFC 2544): others
+ * than those of another benchmark that runs at the same time.
+ */
+function addresses(): { readonly load: string; readonly server: string } {
+  const subnet = (process.pid % 2 ** 15) * 4;
+  const address = (host: number): string => {
+    const number = subnet + host;
+    return `198.${18 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
+  };
+  return { load: address(1), server: address(2) };
+}
+
 const mtuBytes = 1500;
 
 export interface Veth {
@@ -18,6 +28,7 @@ export interface Veth {
 /** @throws NbdError `NBDCORK_BENCH` with the reason where that is not possible. */
 export function makeVeth(): Veth {
   const name = `nbdcork-${process.pid}`;
+  const { load, server } = addresses();
   const [near, far] = [`nbdc${process.pid}a`, `nbdc${process.pid}b`];
   const remove = (): void => {
     // The link goes with the namespace, unless that is held by somebody.
@@ -33,9 +44,9 @@ export function makeVeth(): Veth {
     const mtu = ['mtu', String(mtuBytes)];
     const peer = ['peer', 'name', far, ...mtu, 'netns', name];
     run(ip, 'link', 'add', near, ...mtu, 'type', 'veth', ...peer);
-    run(ip, 'address', 'add', `${loadAddress}/30`, 'dev', near);
+    run(ip, 'address', 'add', `${load}/30`, 'dev', near);
     run(ip, 'link', 'set', near, 'up');
-    run(ip, '-n', name, 'address', 'add', `${serverAddress}/30`, 'dev', far);
+    run(ip, '-n', name, 'address', 'add', `${server}/30`, 'dev', far);
     run(ip, '-n', name, 'link', 'set', far, 'up');
     run(ip, '-n', name, 'link', 'set', 'lo', 'up');
     run(ethtool, '-K', near, ...off);
@@ -44,7 +55,7 @@ export function makeVeth(): Veth {
     remove();
     throw error;
   }
-  return { prefix: [ip, ...inside], host: serverAddress, remove };
+  return { prefix: [ip, ...inside], host: server, remove };
 }
 
 function need(program: string, packageName: string): string {

@@ -57,21 +57,26 @@ export async function startPeer(
   const peer = peers[name];
   if (peer === undefined) throw new NbdError('NBDCORK_BENCH', `There is no peer ${name}.`);
   const pipes = link === 'pipe' ? makePipes(setting.folder) : undefined;
-  const place = pipes?.place ?? (await placeFor(link, setting));
-  const args = peer.args(place, setting);
-  const command = [...setting.prefix, path, ...args];
-  const { stop, ...program } =
-    peer.pidFile === undefined
-      ? await startProgram(command, pipes && [pipes.input, pipes.output])
-      : await startDaemon(command, join(setting.folder, peer.pidFile));
-  return {
-    ...program,
-    place,
-    stop: async () => {
-      await stop();
-      pipes?.close();
-    },
-  };
+  try {
+    const place = pipes?.place ?? (await placeFor(link, setting));
+    const args = peer.args(place, setting);
+    const command = [...setting.prefix, path, ...args];
+    const { stop, ...program } =
+      peer.pidFile === undefined
+        ? await startProgram(command, pipes && [pipes.input, pipes.output])
+        : await startDaemon(command, join(setting.folder, peer.pidFile));
+    return {
+      ...program,
+      place,
+      stop: async () => {
+        await stop();
+        pipes?.close();
+      },
+    };
+  } catch (error) {
+    pipes?.close();
+    throw error;
+  }
 }
 
 async function placeFor(link: Link, { folder, host }: Setting): Promise<Place> {

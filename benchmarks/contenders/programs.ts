@@ -130,6 +130,9 @@ export async function readPid(path: string, command: string): Promise<number> {
 
 /** One that ended and that nobody has waited for does not run. */
 async function isRunning(pid: number): Promise<boolean> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch(() => ') Z');
+  const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch((error: unknown) => {
+    if (['ENOENT', 'ESRCH'].includes(codeOf(error) ?? '')) return ') X';
+    throw error;
+  });
   return !/\) [XZ]/.test(stat);
 }

@@ -1,6 +1,7 @@
 /** The cost of the smallest parts: calls of the addon, codecs, the fallback. */
 import { addon } from '../../lib/native/load.js';
-import type { MicroTrial } from '../results.js';
+import type { MicroTrial, Skipped } from '../results.js';
+import type { Progress } from '../run.js';
 import { codecSubjects } from './codecs.js';
 import { MicroSeries } from './measure.js';
 import { nativeSubjects } from './native.js';
@@ -10,8 +11,21 @@ import { transportSubjects } from './transports.js';
 /** One to find out how long a batch has to be, and ten that are averaged. */
 const rounds = 11;
 
-/** Subjects take turns, so that drift favours none. Aborted, it says nothing. */
-export async function runMicro(folder: string, signal: AbortSignal): Promise<MicroTrial[]> {
+export interface MicroOptions {
+  readonly folder: string;
+  readonly progress: (progress: Progress) => void;
+  /** Aborted, nothing is said. */
+  readonly signal: AbortSignal;
+}
+
+export interface MicroMeasured {
+  readonly micro: readonly MicroTrial[];
+  readonly skipped: readonly Skipped[];
+}
+
+/** Subjects take turns, so that drift favours none. */
+export async function runMicro(options: MicroOptions): Promise<MicroMeasured> {
+  const { folder } = options;
   const [tcp, unix] = [await tcpPair(), await unixPair(folder)];
   const native =
     addon === undefined ? undefined : await nativeSubjects(addon, folder, { tcp, unix });
@@ -21,16 +35,33 @@ export async function runMicro(folder: string, signal: AbortSignal): Promise<Mic
       ...transportSubjects(unix, addon !== undefined),
       ...codecSubjects(),
     ].map((subject) => new MicroSeries(subject));
-    for (let round = 0; round < rounds; round++) {
-      for (const one of series) {
-        if (signal.aborted) return [];
-        await one.measure();
-      }
-    }
-    return series.map(({ trial }) => trial);
+    if (!(await measureAll(series, options))) return { micro: [], skipped: [] };
+    return {
+      micro: series.map(({ trial }) => trial).filter((trial) => trial !== null),
+      skipped: series.flatMap(({ name, failure }) =>
+        failure === undefined ? [] : [{ what: name, why: failure }],
+      ),
+    };
   } finally {
     await native?.close();
     tcp.close();
     unix.close();
   }
+}
+
+/** False where it was stopped. */
+async function measureAll(
+  series: readonly MicroSeries[],
+  { progress, signal }: MicroOptions,
+): Promise<boolean> {
+  const start = performance.now();
+  for (let step = 0; step < rounds * series.length; step++) {
+    const one = series[step % series.length];
+    if (one === undefined || signal.aborted) return false;
+    const done = step / (rounds * series.length);
+    const seconds = (performance.now() - start) / 1000;
+    if (step > 0) progress({ done, secondsLeft: seconds / done - seconds, what: one.name });
+    await one.measure();
+  }
+  return true;
 }

@@ -1,6 +1,7 @@
 /** Timing of calls that are too short to be timed one by one. */
+import { messageOf } from '../../lib/errors.js';
 import type { MicroTrial } from '../results.js';
-import { mean, meanError } from '../statistics.js';
+import { mean, meanError, median } from '../statistics.js';
 
 /** A batch is about so long, or shorter where it may not be. */
 const batchMs = 1;
@@ -22,13 +23,28 @@ export class MicroSeries {
   private readonly subject: MicroSubject;
   private readonly rounds: number[] = [];
   private count = 0;
+  /** Why it cannot be measured here, such as by a file system that does not know the call. */
+  failure: string | undefined;
 
   constructor(subject: MicroSubject) {
     this.subject = subject;
   }
 
-  /** The median of a few batches. The first round finds out how long a batch is, and is not counted. */
+  get name(): string {
+    return this.subject.name;
+  }
+
   async measure(): Promise<void> {
+    if (this.failure !== undefined) return;
+    try {
+      await this.measureRound();
+    } catch (error) {
+      this.failure = messageOf(error);
+    }
+  }
+
+  /** The median of a few batches. The first round finds out how long a batch is, and is not counted. */
+  private async measureRound(): Promise<void> {
     const { subject } = this;
     if (this.count === 0) {
       this.count = await countFor(subject);
@@ -38,11 +54,12 @@ export class MicroSeries {
     for (let batch = 0; batch < batchesPerRound; batch++) {
       milliseconds.push(await timeBatch(subject, this.count));
     }
-    const median = milliseconds.toSorted((a, b) => a - b)[Math.floor(batchesPerRound / 2)] ?? 0;
-    this.rounds.push((median * 1e6) / this.count);
+    this.rounds.push((median(milliseconds) * 1e6) / this.count);
   }
 
-  get trial(): MicroTrial {
+  /** Null where it could not be measured. */
+  get trial(): MicroTrial | null {
+    if (this.failure !== undefined) return null;
     const { name, pieces } = this.subject;
     return {
       name,

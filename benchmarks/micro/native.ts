@@ -19,19 +19,28 @@ function checked(result: number): void {
 function socketSubjects(addon: NativeAddon, tcp: Pair, unix: Pair): MicroSubject[] {
   const numbers = new Float64Array(4);
   const piece = new Uint8Array(pieceBytes);
+  const large = new Uint8Array(2 ** 22);
   const sends = { between: tcp.drain, countMax: bytesMax / pieceBytes / 16 };
   const each = (work: () => number) => (count: number) => {
     for (let index = 0; index < count; index++) checked(work());
   };
   let corked = false;
   return [
-    { name: 'setCork', repeat: each(() => addon.setCork(tcp.fd, (corked = !corked))) },
+    {
+      name: 'setCork',
+      repeat: each(() => addon.setCork(tcp.fd, (corked = !corked))),
+      // What is timed next is not to be corked.
+      between: () => {
+        checked(addon.setCork(tcp.fd, (corked = false)));
+      },
+    },
     { name: 'getCork', repeat: each(() => addon.getCork(tcp.fd)) },
     { name: 'tcpInfo', repeat: each(() => addon.tcpInfo(tcp.fd, numbers)) },
     { name: 'kindOf', repeat: each(() => addon.kindOf(tcp.fd)) },
     { name: 'setSendBuffer', repeat: each(() => addon.setSendBuffer(unix.fd, bytesMax * 4)) },
     { name: 'getSendBuffer', repeat: each(() => addon.getSendBuffer(unix.fd)) },
     { name: 'peerCredentials', repeat: each(() => addon.peerCredentials(unix.fd, numbers)) },
+    { name: 'adviseHugePages', repeat: each(() => addon.adviseHugePages(large)) },
     { name: 'offsetIn', repeat: each(() => addon.offsetIn(piece, pageBytes)) },
     { name: 'send', ...sends, repeat: each(() => addon.send(tcp.fd, piece, false)) },
     { name: 'send with MSG_MORE', ...sends, repeat: each(() => addon.send(tcp.fd, piece, true)) },

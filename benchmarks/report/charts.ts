@@ -4,7 +4,7 @@ import { contenderLabel, linkLabels, settingLabel } from './labels.js';
 import { latencyPicture } from './latency-chart.js';
 import { microPictures } from './micro-charts.js';
 import type { Album, LinkPictures, Picture, Point, Series, Setting } from './pictures.js';
-import { peersOf, rowsOf, type Row } from './summary.js';
+import { defaultOf, peersOf, rowsOf, type Row } from './summary.js';
 
 type Measure = (trial: Trial) => Point | null;
 
@@ -12,17 +12,17 @@ function isOurs({ contender }: Trial): boolean {
   return contender.type === 'strategy';
 }
 
-/** The average of all runs, between the lowest and the highest. */
-function spreadOf(pick: (sample: Sample) => number | null): Measure {
-  return ({ samples }) => {
-    const values = samples.map(pick).filter((value) => value !== null);
-    if (values.length === 0) return null;
-    const value = values.reduce((sum, one) => sum + one, 0) / values.length;
+/** The average, between the lowest and the highest of all runs. */
+function spreadOf(figure: keyof Sample): Measure {
+  return ({ samples, averages }) => {
+    const value = averages[figure];
+    if (value === null) return null;
+    const values = samples.map((sample) => sample[figure]).filter((one) => one !== null);
     return { value, low: Math.min(...values), high: Math.max(...values) };
   };
 }
 
-const rate = spreadOf((sample) => sample.requestsPerSecond);
+const rate = spreadOf('requestsPerSecond');
 
 function gain(trial: Trial): Point | null {
   if (trial.gain === null) return null;
@@ -46,10 +46,14 @@ function compared(
   rows: readonly Row[],
   measure: Measure,
   categoryOf: (row: Row) => string,
-  wanted: (trial: Trial) => boolean = isOurs,
+  wanted: (trial: Trial, row: Row) => boolean = isOurs,
 ): { categories: string[]; series: Series[] } {
   const points = (row: Row) =>
-    new Map(row.trials.filter(wanted).map((trial) => [byName(trial), measure(trial)]));
+    new Map(
+      row.trials
+        .filter((trial) => wanted(trial, row))
+        .map((trial) => [byName(trial), measure(trial)]),
+    );
   const measured = rows
     .map((row) => ({ row, byContender: points(row) }))
     .filter(({ byContender }) => [...byContender.values()].some((point) => point !== null));
@@ -71,7 +75,7 @@ function linkOf({ workload }: Row): string {
 function linksSideBySide([row]: readonly Row[]) {
   return {
     context: row === undefined ? '' : settingLabel(row.workload),
-    note: 'Bars: average of all runs. Error bars: lowest and highest run.',
+    note: 'Bars: average, mishaps left out. Error bars: lowest and highest run.',
     form: 'bars',
     valueScale: 'linear',
     categoryTitle: 'link',
@@ -80,14 +84,9 @@ function linksSideBySide([row]: readonly Row[]) {
 
 function settingPictures(rows: readonly Row[]): Picture[] {
   const bars = linksSideBySide(rows);
-  const count = (
-    id: string,
-    title: string,
-    valueTitle: string,
-    pick: (sample: Sample) => number | null,
-  ) => ({
+  const count = (id: string, title: string, valueTitle: string, figure: keyof Sample) => ({
     ...{ ...bars, id, title, valueTitle },
-    ...compared(rows, spreadOf(pick), linkOf),
+    ...compared(rows, spreadOf(figure), linkOf),
   });
   const pictures: Picture[] = [
     {
@@ -96,29 +95,24 @@ function settingPictures(rows: readonly Row[]): Picture[] {
     },
     {
       ...{ ...bars, id: 'gains', title: 'Gain over plain', valueTitle: 'gain over plain, %' },
-      note: 'Bars: more (or fewer) requests a second than plain, average of all runs. Error bars: its 95 % confidence interval.',
+      note: 'Bars: more (or fewer) requests a second than plain, on average. Error bars: its 99 % confidence interval.',
       ...compared(rows, gain, linkOf),
     },
-    count('segments', 'TCP segments a reply', 'segments a reply', (one) => one.segmentsPerReply),
+    count('segments', 'TCP segments a reply', 'segments a reply', 'segmentsPerReply'),
     count(
       'system-calls',
       'System calls a request',
       'system calls a request',
-      (one) => one.systemCallsPerRequest,
+      'systemCallsPerRequest',
     ),
-    count(
-      'processor',
-      'Server CPU time a request',
-      'µs a request',
-      (one) => one.serverMicrosecondsPerRequest,
-    ),
+    count('processor', 'Server CPU time a request', 'µs a request', 'serverMicrosecondsPerRequest'),
     {
       ...{ ...bars, id: 'peers', title: 'Against other servers', valueTitle: 'requests a second' },
       ...compared(
         rows.filter((row) => peersOf(row).length > 0),
         rate,
         linkOf,
-        (trial) => !isOurs(trial) || byName(trial) === 'batched',
+        (trial, row) => !isOurs(trial) || trial === defaultOf(row),
       ),
     },
   ];
@@ -134,7 +128,7 @@ function scalingPicture(row: Row, rows: readonly Row[], by: 'depth' | 'connectio
     id: `by-${by}`,
     title: `Requests a second by ${by}`,
     context,
-    note: 'Lines: average of all runs. Error bars: lowest and highest run.',
+    note: 'Lines: average, mishaps left out. Error bars: lowest and highest run.',
     form: 'lines',
     valueTitle: 'requests a second',
     valueScale: 'linear',

@@ -26,7 +26,7 @@ export const headersLabels: Readonly<Record<HeaderKind, string>> = {
 
 /** What a strategy does, for those who do not know the names. */
 export const strategyMeanings: Readonly<Record<Strategy, string>> = {
-  plain: 'one send for the header, one for the payload, nothing held back',
+  plain: 'a write to Node’s stream for the header, one for the payload, nothing held back',
   cork: 'TCP_CORK set before the header and cleared after the payload',
   more: 'MSG_MORE on the header, none on the payload',
   vectored: 'one sendmsg for the header and the payload of a reply',

@@ -12,6 +12,7 @@ import {
   type Verdict,
   type Workload,
 } from '../results.js';
+import { median } from '../statistics.js';
 
 /** Everybody who did the same work: a row of a table. */
 export interface Row {
@@ -66,12 +67,6 @@ export function rowsOf(results: Results): Row[] {
   return [...groups.values()].sort((a, b) => compareWorkloads(a.workload, b.workload));
 }
 
-function average(values: readonly (number | null)[]): number | null {
-  const known = values.filter((value) => value !== null);
-  if (known.length === 0) return null;
-  return known.reduce((sum, value) => sum + value, 0) / known.length;
-}
-
 export function trialOf(row: Row, strategy: Strategy): Trial | undefined {
   return row.trials.find(
     ({ contender }) => contender.type === 'strategy' && contender.strategy === strategy,
@@ -82,10 +77,14 @@ export function peersOf(row: Row): Trial[] {
   return row.trials.filter(({ contender }) => contender.type === 'peer');
 }
 
-/** Requests a second of a trial for each one of our best strategy in the same row. */
-export function againstBatched(row: Row, trial: Trial): number | null {
-  const batched = trialOf(row, 'batched');
-  const ours = batched === undefined ? null : batched.averages.requestsPerSecond;
+/** What we serve with in a row unless told otherwise: batches, or streams where there is no socket. */
+export function defaultOf(row: Row): Trial | undefined {
+  return trialOf(row, 'batched') ?? trialOf(row, 'stream');
+}
+
+/** Requests a second of a trial for each one of our default strategy in the same row. */
+export function againstDefault(row: Row, trial: Trial): number | null {
+  const ours = defaultOf(row)?.averages.requestsPerSecond ?? null;
   const theirs = trial.averages.requestsPerSecond;
   return ours === null || theirs === null ? null : theirs / ours;
 }
@@ -99,20 +98,17 @@ export interface Tally {
   readonly workloads: number;
 }
 
-function median(values: readonly number[]): number | null {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length / 2;
-  return average(sorted.slice(Math.ceil(middle) - 1, Math.floor(middle) + 1));
-}
-
 export function tallyOf(rows: readonly Row[], strategy: Strategy, link: Link): Tally | null {
   const gains = rows
     .filter(({ workload }) => workload.link === link)
     .map((row) => trialOf(row, strategy)?.gain)
     .filter((gain): gain is Gain => gain !== undefined && gain !== null);
-  const medianGain = median(gains.map((gain) => gain.average));
-  if (medianGain === null) return null;
+  if (gains.length === 0) return null;
   const verdicts = { faster: 0, slower: 0, 'no difference shown': 0 };
   for (const { verdict } of gains) verdicts[verdict]++;
-  return { medianGain, verdicts, workloads: gains.length };
+  return {
+    medianGain: median(gains.map((gain) => gain.average)),
+    verdicts,
+    workloads: gains.length,
+  };
 }

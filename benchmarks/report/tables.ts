@@ -1,52 +1,17 @@
 /** The tables of a report: what was measured, and what explains it. */
-import { links, strategies, type Gain, type Results, type Strategy } from '../results.js';
-import {
-  contenderLabel,
-  headersLabels,
-  kindLabels,
-  linkLabels,
-  strategyMeanings,
-} from './labels.js';
+import { links, strategies, type Results, type Strategy } from '../results.js';
+import { comparisonsTable, peersTable } from './comparison-tables.js';
+import { contenderLabel, linkLabels, strategyMeanings } from './labels.js';
 import { machineTable } from './machine.js';
-import { figure, missing, percent, percentRange, ratio, whole } from './numbers.js';
-import {
-  againstBatched,
-  compareWorkloads,
-  peersOf,
-  rowsOf,
-  tallyOf,
-  trialOf,
-  verdictNames,
-  type Row,
-  type Tally,
-} from './summary.js';
-import { amounts, cell, nothing, words, type Cell, type Column, type Table } from './table.js';
+import { gainNote, mishapNote } from './notes.js';
+import { figure, missing, percent, whole } from './numbers.js';
+import { gainLines, workloadColumns } from './row-cells.js';
+import { rowsOf, tallyOf, trialOf, verdictNames, type Row, type Tally } from './summary.js';
+import { amounts, cell, nothing, words, type Cell, type Table } from './table.js';
 
 /** Which strategies were taken, in their order. */
 function taken(rows: readonly Row[]): Strategy[] {
   return strategies.filter((strategy) => rows.some((row) => trialOf(row, strategy) !== undefined));
-}
-
-/** The columns that say what a row is about; who sent the load only where not all had the same. */
-function workloadColumns(rows: readonly Pick<Row, 'workload'>[]) {
-  const loads = new Set(rows.map(({ workload }) => workload.load));
-  const columns: Column[] = [
-    words('link'),
-    words('requests'),
-    amounts('connections'),
-    amounts('depth'),
-    words('headers'),
-    ...(loads.size > 1 ? [words('load')] : []),
-  ];
-  const cellsOf = ({ workload }: Pick<Row, 'workload'>): Cell[] => [
-    cell(linkLabels[workload.link]),
-    cell(kindLabels[workload.kind]),
-    cell(whole(workload.connections)),
-    cell(whole(workload.depth)),
-    cell(headersLabels[workload.headers]),
-    ...(loads.size > 1 ? [cell(workload.load)] : []),
-  ];
-  return { columns, cellsOf };
 }
 
 function tallyCell(tally: Tally | null): Cell {
@@ -86,15 +51,6 @@ function verdictsTable(results: Results): Table {
   };
 }
 
-function gainLines(gain: Gain): string[] {
-  return [
-    percent(gain.average),
-    percentRange(gain.low, gain.high),
-    `runs ${percentRange(gain.worst, gain.best)}`,
-    gain.verdict,
-  ];
-}
-
 /** The table that the thread asked for. */
 function throughputTable(results: Results): Table {
   const rows = rowsOf(results);
@@ -104,7 +60,9 @@ function throughputTable(results: Results): Table {
     id: 'throughput',
     title: 'Requests a second',
     notes: [
-      'Requests a second, the average of all runs. Below it the gain over plain in the same workload: its average, the 95 % confidence interval of that, the worst and the best of the runs, and the verdict.',
+      'Requests a second, on average. Below it the gain over plain in the same workload: its average, the 99 % confidence interval of that, the worst and the best of the runs, and the verdict.',
+      gainNote,
+      mishapNote,
     ],
     columns: [...columns, ...shown.map((strategy) => amounts(strategy))],
     headings: columns.length,
@@ -130,7 +88,7 @@ function causesTable(results: Results): Table {
     id: 'causes',
     title: 'What causes it',
     notes: [
-      'Averages of all runs. System calls and TCP segments are counted at the server while it is measured; segments are those of TCP_INFO. CPU time is user and system time of the process. Latency runs from sending a request to having its reply, in microseconds, all runs together.',
+      'Averages. System calls and TCP segments are counted at the server while it is measured: reads, sends and options of sockets, but not waiting for events; segments are those of TCP_INFO. CPU time is user and system time of the process. Latency runs from sending a request to having its reply, in microseconds, all runs together.',
       `A dash (${missing}) stands for what cannot be counted there.`,
     ],
     columns: [
@@ -164,70 +122,6 @@ function causesTable(results: Results): Table {
         ];
       }),
     ),
-  };
-}
-
-/** Null where nobody else was measured. */
-function peersTable(results: Results): Table | null {
-  const rows = rowsOf(results).filter((row) => peersOf(row).length > 0);
-  if (rows.length === 0) return null;
-  const { columns, cellsOf } = workloadColumns(rows);
-  return {
-    id: 'peers',
-    title: 'Against other servers',
-    notes: [
-      'The same load against other servers in the same run. The ratio is their requests a second for each one of our batched strategy: below 1, ours is faster.',
-    ],
-    columns: [
-      ...columns,
-      words('server'),
-      words('version'),
-      amounts('requests a second'),
-      amounts('ratio to batched'),
-      amounts('server CPU, µs a request'),
-    ],
-    headings: columns.length + 1,
-    rows: rows.flatMap((row) =>
-      row.trials
-        .filter(({ contender }) => contender.type === 'peer' || contender.strategy === 'batched')
-        .map((trial) => {
-          const { contender } = trial;
-          const { averages } = trial;
-          const theirs = againstBatched(row, trial);
-          const peer = contender.type === 'peer';
-          return [
-            ...cellsOf(row),
-            cell(peer ? contender.name : `nbdcork, ${contender.strategy}`),
-            cell(peer ? contender.version : results.version),
-            cell(figure(averages.requestsPerSecond)),
-            cell(theirs === null ? missing : ratio(theirs)),
-            cell(figure(averages.serverMicrosecondsPerRequest)),
-          ];
-        }),
-    ),
-  };
-}
-
-/** Null where no two that belong together were measured. */
-function comparisonsTable({ comparisons }: Results): Table | null {
-  if (comparisons.length === 0) return null;
-  const { columns, cellsOf } = workloadColumns(comparisons);
-  return {
-    id: 'comparisons',
-    title: 'One against the other',
-    notes: [
-      'The gain of the one in requests a second over the other in the same workload, as above over plain. Other servers are compared with our batched strategy, or the fastest of ours where that was not measured.',
-    ],
-    columns: [...columns, words('of'), words('over'), amounts('gain')],
-    headings: columns.length + 2,
-    rows: comparisons
-      .toSorted((a, b) => compareWorkloads(a.workload, b.workload))
-      .map((comparison) => [
-        ...cellsOf(comparison),
-        cell(comparison.of),
-        cell(comparison.over),
-        { lines: gainLines(comparison.gain), verdict: comparison.gain.verdict },
-      ]),
   };
 }
 

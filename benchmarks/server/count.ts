@@ -32,8 +32,8 @@ export function count({ transports }: Pick<NbdServer, 'transports'>): Counts {
 function readsAndWrites(): number | null {
   try {
     const text = readFileSync('/proc/self/io', 'latin1');
-    const [, reads = '', writes = ''] = /^syscr: (\d+)\nsyscw: (\d+)$/m.exec(text) ?? [];
-    return Number(reads) + Number(writes);
+    const [, reads, writes] = /^syscr: (\d+)\nsyscw: (\d+)$/m.exec(text) ?? [];
+    return reads === undefined ? null : Number(reads) + Number(writes);
   } catch {
     return null; // not Linux, or not allowed
   }

@@ -165,22 +165,6 @@ describe('a run', () => {
     assert.ok(theirs?.contender.type === 'peer' && isFigure(theirs.samples[0]?.requestsPerSecond));
   });
 
-  test('of single calls alone', async (t) => {
-    const { results } = await bench(t, 'micro');
-    assert.deepEqual(results.trials, []);
-    const { micro } = results;
-    for (const { name, nanosecondsPerCall, nanosecondsError } of micro) {
-      assert.ok(isFigure(nanosecondsPerCall) && Number.isFinite(nanosecondsError), name);
-    }
-    const vectors = micro.filter(({ name }) => name === 'sendmsg of one buffer');
-    assert.deepEqual(
-      vectors.map(({ pieces }) => pieces),
-      withoutNative ? [] : [2, 16, 128, 1024],
-    );
-    assert.ok(micro.some(({ name }) => name === 'read a request'));
-    assert.ok(micro.some(({ name }) => name.includes('fallback')));
-  });
-
   test('tells what it left out, and why', async (t) => {
     const { results, stderr } = await bench(t, 'pipe', 'read-512', 'depth=1', ...short);
     const pipe = results.skipped.find(({ what }) => what.endsWith('on pipe'));

@@ -56,6 +56,30 @@ describe('the pictures of a run', () => {
     ]);
   });
 
+  it('leave mishaps out of the average, and show them as the lowest run', () => {
+    const { series } = pictureOf(
+      albumOf({ ...results, trials: [plain({}, 100, 102, 20, 104, 98)] }).settings[0]?.pictures,
+      'rates',
+    );
+    assert.deepEqual(series[0]?.points, [{ value: 101, low: 20, high: 104 }]);
+  });
+
+  it('compare other servers with what we serve with by default on the link', () => {
+    const nbdkit = { type: 'peer', name: 'nbdkit', version: '' } as const;
+    const pipes = { workload: { ...workload, link: 'pipe' } as const };
+    const trials = [
+      trial(ours('plain'), pipes),
+      trial(ours('stream'), pipes),
+      trial(nbdkit, pipes),
+    ];
+    const { settings } = albumOf({ ...results, trials });
+    const { series } = pictureOf(settings[0]?.pictures, 'peers');
+    assert.deepEqual(
+      series.map(({ name }) => name),
+      ['stream', 'nbdkit'],
+    );
+  });
+
   it('show how a link scales with depth, and with connections, all else being equal', () => {
     const tcp = opened?.links.find(({ label }) => label === 'TCP, loopback');
     const byDepth = pictureOf(tcp?.pictures, 'by-depth');

@@ -11,7 +11,7 @@ import { temporaryFolder } from '../support/folder.js';
 import { needsStrace } from '../support/peers.js';
 import { makeMeans } from './support/means.js';
 
-/** Those that move bytes or cork, by whatever descriptor: all that `strace -c` would sum up. */
+/** Those that move bytes or cork, by whatever descriptor; waiting for events is not told. */
 const traced = ['read', 'readv', 'write', 'writev', 'sendto', 'sendmsg', 'setsockopt'];
 
 /** Counting itself reads /proc/self/io twice and sends the answer. */

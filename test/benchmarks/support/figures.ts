@@ -11,7 +11,7 @@ import {
   type Trial,
 } from '../../../benchmarks/results.js';
 import { kindLabels } from '../../../benchmarks/report/labels.js';
-import { againstBatched, rowsOf, tallyOf } from '../../../benchmarks/report/summary.js';
+import { againstDefault, rowsOf, tallyOf } from '../../../benchmarks/report/summary.js';
 
 type Unit =
   | 'percent'
@@ -73,8 +73,8 @@ function addGain(known: Known, { average, worst, best, low, high }: Gain): void 
 function knownIn(results: Results): Known {
   const { trials, comparisons, micro, machine, timing, seconds } = results;
   const known: Known = {
-    // Of the confidence intervals, and of the latencies.
-    percent: [95, 50, 99, 99.9],
+    // Of the confidence intervals, of the latencies, and of mishaps.
+    percent: [95, 50, 99, 99.9, 60],
     ratio: [],
     rate: [],
     systemCalls: [],
@@ -96,7 +96,7 @@ function knownIn(results: Results): Known {
   known.other.push(timing.seconds, timing.warmUpSeconds);
   const rows = rowsOf(results);
   known.ratio.push(
-    ...rows.flatMap((row) => present(row.trials.map((trial) => againstBatched(row, trial)))),
+    ...rows.flatMap((row) => present(row.trials.map((trial) => againstDefault(row, trial)))),
   );
   for (const link of links) {
     for (const strategy of strategies) {

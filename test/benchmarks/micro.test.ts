@@ -1,0 +1,69 @@
+/** Calls and codecs timed alone. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { MicroSeries } from '../../benchmarks/micro/measure.js';
+import { nativeSubjects } from '../../benchmarks/micro/native.js';
+import { runMicro } from '../../benchmarks/micro/index.js';
+import { tcpPair, unixPair } from '../../benchmarks/micro/sockets.js';
+import { addon } from '../../lib/native/load.js';
+import { temporaryFolder } from '../support/folder.js';
+
+describe('single calls', () => {
+  test('are timed each, and told of while they are', async (t) => {
+    const told = new Set<string>();
+    const { micro, skipped } = await runMicro({
+      folder: await temporaryFolder(t),
+      progress: ({ done, what }) => {
+        assert.ok(done > 0 && done < 1);
+        told.add(what);
+      },
+      signal: new AbortController().signal,
+    });
+    for (const { name, nanosecondsPerCall, nanosecondsError } of micro) {
+      assert.ok(nanosecondsPerCall > 0 && Number.isFinite(nanosecondsError), name);
+      assert.ok(told.has(name), name);
+    }
+    const vectors = micro.filter(({ name }) => name === 'sendmsg of one buffer');
+    assert.deepEqual(
+      vectors.map(({ pieces }) => pieces),
+      addon === undefined ? [] : [2, 16, 128, 1024],
+    );
+    assert.ok(micro.some(({ name }) => name === 'read a request'));
+    assert.ok(micro.some(({ name }) => name.includes('fallback')));
+    assert.ok(skipped.every(({ why }) => why !== ''));
+  });
+
+  test('that fail are told with the reason, the others go on', async () => {
+    const series = new MicroSeries({
+      name: 'broken',
+      repeat: () => {
+        throw new Error('not here');
+      },
+    });
+    await series.measure();
+    await series.measure();
+    assert.equal(series.failure, 'not here');
+    assert.equal(series.trial, null);
+  });
+
+  test(
+    'leave the socket uncorked',
+    { skip: addon === undefined && 'needs the addon' },
+    async (t) => {
+      assert.ok(addon !== undefined);
+      const folder = await temporaryFolder(t);
+      const pairs = { tcp: await tcpPair(), unix: await unixPair(folder) };
+      const { subjects, close } = await nativeSubjects(addon, folder, pairs);
+      t.after(async () => {
+        await close();
+        pairs.tcp.close();
+        pairs.unix.close();
+      });
+      const setCork = subjects.find(({ name }) => name === 'setCork');
+      await setCork?.repeat(3);
+      assert.equal(addon.getCork(pairs.tcp.fd), 1);
+      setCork?.between?.();
+      assert.equal(addon.getCork(pairs.tcp.fd), 0);
+    },
+  );
+});
