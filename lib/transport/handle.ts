@@ -33,6 +33,14 @@ export function waitingBytes(stream: Writable): number {
   return stream.writableLength + Number(handle.writeQueueSize);
 }
 
+/**
+ * Have a stream write its chunks one by one. With `_writev` Node hands TLS all of
+ * them at once, copied into memory that is taken for this one write.
+ */
+export function writeChunkByChunk(stream: Writable): void {
+  Object.defineProperty(stream, '_writev', { value: null, configurable: true });
+}
+
 /** Where `Socket` puts what it reads: see Node's `onread` option of `new net.Socket`. */
 export interface ReadInto {
   /** Called after every read: the memory for the next one; anything else keeps the last. */

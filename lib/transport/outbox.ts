@@ -17,6 +17,11 @@ const arenaBytes = 4096;
 const piecesMax = 1024;
 const piecesAtFirst = 32;
 const buffersSearchedMax = 32;
+/**
+ * A shorter piece that has to wait behind others is copied: what it is a view of
+ * may be far larger, and none of that could be used again while it waits.
+ */
+const heldPieceBytesMin = 4096;
 /** A piece in `pieces`: index into `buffers`, offset, length. */
 const pieceWidth = 3;
 /** Pending payload past which waiting for more messages gains nothing. */
@@ -204,10 +209,12 @@ export abstract class Outbox implements Transport {
   protected giveToStream(): void {
     const { stream } = this;
     const headers = this.headersCopy();
+    const waits = stream.writableLength > 0;
     stream.cork();
     for (let index = 0; index < this.pieceCount; index++) {
       this.counters.streamWrites++;
-      stream.write(this.view(index, headers));
+      const piece = this.view(index, headers);
+      stream.write(waits && piece.length < heldPieceBytesMin ? Buffer.from(piece) : piece);
     }
     this.reset();
     this.uncork();

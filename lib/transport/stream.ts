@@ -1,11 +1,14 @@
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
+import { writeChunkByChunk } from './handle.js';
 import { Outbox } from './outbox.js';
 
-/** Pieces are copied into one buffer of this size for TLS: see `giveJoined`. */
+/** Pieces are copied into buffers of this size for TLS: see `giveJoined`. */
 const joinedBytesMax = 128 * 1024;
 /** From this size on a piece is not copied: that would cost more than the record that it saves. */
 const separateBytesMin = 64 * 1024;
+/** Fewer bytes get a buffer of their own: one that waits for the peer must not hold a large one. */
+const spareUseMin = joinedBytesMax / 4;
 /** Buffers that were sent and wait to be used again, by all connections. */
 const spareBuffers: Buffer[] = [];
 const spareBuffersMax = 16;
@@ -13,7 +16,7 @@ const spareBuffersMax = 16;
 /**
  * Node's own vector: cork, a write a piece, uncork, so one writev for all
  * messages of a tick. The best that works without a socket of our own: pipes,
- * any Duplex, systems without the addon. For TLS the pieces are joined first.
+ * any Duplex, systems without the addon. TLS gets the pieces joined instead.
  */
 export class StreamOutbox extends Outbox {
   readonly strategy = 'stream';
@@ -22,7 +25,7 @@ export class StreamOutbox extends Outbox {
   constructor(stream: Writable) {
     super(stream);
     this.joins = stream instanceof TLSSocket;
-    if (this.joins) Object.defineProperty(stream, '_writev', { value: null, configurable: true });
+    if (this.joins) writeChunkByChunk(stream);
   }
 
   protected override messageEnded(): void {
@@ -36,10 +39,9 @@ export class StreamOutbox extends Outbox {
   }
 
   /**
-   * For OpenSSL, Node copies a vector into memory that it takes for this one
-   * call, however much that is. So it is given none: with no `_writev` it writes
-   * buffer by buffer. Each is joined here, so that a header and a small payload
-   * share a record, and encrypted while it is still in the processor's cache.
+   * Each buffer that OpenSSL gets is joined here, so that a header and a small
+   * payload share a record, and is encrypted while it is still in the
+   * processor's cache.
    */
   private giveJoined(): void {
     const { stream } = this;
@@ -51,21 +53,30 @@ export class StreamOutbox extends Outbox {
         bytes += this.lengthOf(next++);
       }
       this.counters.streamWrites++;
-      if (next === first + 1) stream.write(this.view(first, this.headersCopy()));
-      else this.writeJoined(first, next);
+      if (bytes >= separateBytesMin && next === first + 1) {
+        stream.write(this.view(first, this.arena));
+      } else {
+        this.writeJoined(first, next, bytes);
+      }
       first = next;
     }
     this.reset();
     this.uncork();
   }
 
-  private writeJoined(first: number, next: number): void {
-    const buffer = spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinedBytesMax);
-    let bytes = 0;
-    for (let index = first; index < next; index++) {
-      const length = this.lengthOf(index);
-      buffer.set(this.view(index, this.arena), bytes);
-      bytes += length;
+  private writeJoined(first: number, end: number, bytes: number): void {
+    const reused = bytes >= spareUseMin;
+    const buffer = reused
+      ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinedBytesMax))
+      : Buffer.allocUnsafe(bytes);
+    let at = 0;
+    for (let index = first; index < end; index++) {
+      buffer.set(this.view(index, this.arena), at);
+      at += this.lengthOf(index);
+    }
+    if (!reused) {
+      this.stream.write(buffer);
+      return;
     }
     this.stream.write(buffer.subarray(0, bytes), () => {
       if (spareBuffers.length < spareBuffersMax) spareBuffers.push(buffer);

@@ -97,6 +97,48 @@ test('stream gives all messages of a tick to one writev', () => {
   assert.deepEqual(vectors, [128]);
 });
 
+describe('what waits for a peer that does not read', () => {
+  const large = 2 ** 18;
+
+  test('does not hold the large memory that a short piece is a view of', () => {
+    const held: number[] = [];
+    let goOn: () => void = () => undefined;
+    const stream = new Writable({
+      write: (_chunk, _encoding, done) => {
+        goOn = done;
+      },
+      writev: (chunks, done) => {
+        held.push(...chunks.map(({ chunk }: { chunk: Buffer }) => chunk.buffer.byteLength));
+        done();
+      },
+    });
+    const transport = attach(stream, { strategy: 'stream' });
+    for (let count = 0; count < 20; count++) {
+      transport.send(new Uint8Array(large).subarray(7, 8));
+      transport.flush();
+    }
+    goOn();
+    assert.equal(held.length, 19);
+    assert.ok(Math.max(...held) <= Buffer.poolSize);
+  });
+
+  test('does not hold the large buffers of TLS either', async (t) => {
+    const { sender } = await openTls(t, 'TLSv1.3');
+    const transport = attach(sender, { strategy: 'stream' });
+    const write = t.mock.method(sender, 'write');
+    for (let count = 0; count < 20; count++) {
+      transport.sendv([payload, payload]);
+      transport.flush();
+    }
+    const held = write.mock.calls.map(({ arguments: [chunk] }) => {
+      assert.ok(chunk instanceof Uint8Array);
+      return chunk.buffer.byteLength;
+    });
+    assert.equal(held.length, 20);
+    assert.ok(Math.max(...held) <= Buffer.poolSize);
+  });
+});
+
 describe('TLS', () => {
   test('a header and a small payload share a write, and so a record', async (t) => {
     const { sender } = await openTls(t, 'TLSv1.3');
