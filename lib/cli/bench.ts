@@ -25,7 +25,7 @@ Words:
   micro                                                     single calls
 
 Examples:
-  nbdcork bench                            at most three minutes
+  nbdcork bench                            4 KiB reads over every link: at most three minutes
   nbdcork bench tcp veth read-4k           what TCP does with reads of 4 KiB
   nbdcork bench batched nbdkit depth=64    one strategy, and one other server
   nbdcork bench --all --output results     everything: over an hour`;
