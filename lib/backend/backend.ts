@@ -99,7 +99,8 @@ export interface Backend {
 
   /**
    * True where a flush on one connection covers the writes that were answered
-   * on another, and reads see them: NBD_FLAG_CAN_MULTI_CONN.
+   * on another, and reads see them: NBD_FLAG_CAN_MULTI_CONN. Clients are not
+   * told so where each connection has a backend of its own.
    */
   readonly multiConn?: boolean;
 

@@ -12,6 +12,8 @@ export interface Export {
   readonly resizable?: boolean;
   /** `require` keeps it from clients that have not sent NBD_OPT_STARTTLS. */
   readonly tls?: 'require';
+  /** True where `backend` is that of one connection, and another one has another. */
+  readonly perConnection?: boolean;
   readonly backend: Backend;
 }
 

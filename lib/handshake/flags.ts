@@ -17,7 +17,9 @@ export function transmissionFlags(
   let flags: number = TransmissionFlag.hasFlags;
   if (readOnly) flags |= TransmissionFlag.readOnly;
   if (backend.rotational === true) flags |= TransmissionFlag.rotational;
-  if (backend.multiConn === true) flags |= TransmissionFlag.canMultiConn;
+  // "The cache it uses is shared among all connections": nothing is among backends of their own.
+  if (backend.multiConn === true && entry.perConnection !== true)
+    flags |= TransmissionFlag.canMultiConn;
   if (backend.cache !== undefined) flags |= TransmissionFlag.sendCache;
   if (backend.flush !== undefined) flags |= TransmissionFlag.sendFlush;
   // "MUST leave this flag clear if neither structured replies nor extended

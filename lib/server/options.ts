@@ -23,7 +23,10 @@ export interface ExportOptions {
    * with the server. A backend that cannot be opened refuses that client only.
    */
   readonly backend: Backend | OpenBackend;
-  /** True opens a backend for each connection, and closes it with the connection. */
+  /**
+   * True opens a backend for each connection, and closes it with the connection.
+   * Clients are then told to keep to one, whatever the backend's `multiConn` is.
+   */
   readonly perConnection?: boolean;
   /** For people: shown by clients that list exports. At most 4096 bytes. */
   readonly description?: string;

@@ -48,6 +48,10 @@ const cases: Record<string, [Backend | ExportOptions, number]> = {
   ],
   'with cache has CACHE': [{ ...writes, cache: nothing }, always | flag.sendCache],
   'with multiConn has CAN_MULTI_CONN': [{ ...writes, multiConn: true }, always | flag.canMultiConn],
+  'of each connection has no CAN_MULTI_CONN, whatever the backend says': [
+    { backend: () => everything, perConnection: true },
+    allFlags & ~flag.canMultiConn,
+  ],
   'with multiConn false has not': [{ ...writes, multiConn: false }, always],
   'with rotational is ROTATIONAL': [{ ...writes, rotational: true }, always | flag.rotational],
   'with everything has everything': [everything, allFlags],
