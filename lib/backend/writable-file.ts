@@ -21,10 +21,11 @@ export class WritableFile extends ReadableFile {
   readonly resize?: (size: number) => Promise<void>;
   private readonly dataSync: DataSync;
   private readonly space: Space;
+  private resizing: Promise<void> = Promise.resolve();
 
   constructor(file: OpenFile, native: FileNative) {
     super(file, native);
-    if (!file.blockDevice) this.resize = (size) => this.track(this.truncate(size));
+    if (!file.blockDevice) this.resize = (size) => this.truncateInTurn(size);
     this.dataSync = new DataSync(file.fd);
     this.space = new Space(file, native.fallocate);
   }
@@ -51,8 +52,15 @@ export class WritableFile extends ReadableFile {
     return this.track(this.thenSync(this.zero(offset, length, options), options.fua));
   }
 
-  private async truncate(size: number): Promise<void> {
+  /** On the pool two at a time may come in any order, and `size` would be that of the wrong one. */
+  private truncateInTurn(size: number): Promise<void> {
     this.requireOpen();
+    const truncateNow = (): Promise<void> => this.truncate(size);
+    this.resizing = this.resizing.then(truncateNow, truncateNow);
+    return this.track(this.resizing);
+  }
+
+  private async truncate(size: number): Promise<void> {
     // A disk that shrinks must not be read past its new end, nor one that grows before it has.
     const sizeBefore = this.sizeNow;
     this.sizeNow = Math.min(size, sizeBefore);
