@@ -1,8 +1,10 @@
 import { constants, fstat, open, type Stats } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { addon } from '../native/load.js';
+import type { Backend } from './backend.js';
+import { blockDeviceSize, isRotational } from './block-device.js';
 import { closeDescriptor } from './descriptor.js';
 import { type FileNative, ReadableFile } from './readable-file.js';
 import { WritableFile } from './writable-file.js';
@@ -12,7 +14,8 @@ export interface OpenFileOptions {
   readonly readOnly?: boolean;
 }
 
-export type FileBackend = ReadableFile | WritableFile;
+/** `rotational` is there for block devices only. */
+export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotational'>;
 
 /**
  * A disk in a regular file or on a block device, of the size that it has now.
@@ -34,10 +37,11 @@ export async function openFile(
     const stats = await statsOf(fd);
     requireDisk(stats, path);
     const blockDevice = stats.isBlockDevice();
-    const size = blockDevice ? await blockDeviceSize(fd, stats, path, native) : stats.size;
+    const size = blockDevice ? await blockDeviceSize(fd, stats.rdev, path, native) : stats.size;
     requireSafeSize(size, path);
     const file = { fd, size, blockDevice };
-    return readOnly ? new ReadableFile(file, native) : new WritableFile(file, native);
+    const disk = readOnly ? new ReadableFile(file, native) : new WritableFile(file, native);
+    return blockDevice ? Object.assign(disk, { rotational: await isRotational(stats.rdev) }) : disk;
   } catch (error) {
     await closeDescriptor(fd);
     throw error;
@@ -78,37 +82,6 @@ function requireSafeSize(size: number, path: string): void {
     'NBDCORK_DISK_TOO_LARGE',
     `"${path}" is larger than a disk can be: ${Number.MAX_SAFE_INTEGER} bytes. Shorten it.`,
   );
-}
-
-async function blockDeviceSize(
-  fd: number,
-  stats: Stats,
-  path: string,
-  native: FileNative,
-): Promise<number> {
-  const size = native.blockDeviceSize?.(fd);
-  if (size !== undefined && size >= 0) return size;
-  const { major, minor } = deviceNumbers(stats.rdev);
-  try {
-    // In units of 512 bytes, whatever the blocks of the device.
-    return Number(await readFile(`/sys/dev/block/${major}:${minor}/size`, 'ascii')) * 512;
-  } catch (cause) {
-    throw new NbdError(
-      'NBDCORK_OPEN_FAILED',
-      `The size of the block device "${path}" is unknown (${messageOf(cause)}). ` +
-        'Build the addon ("npm rebuild nbdcork"), or mount /sys.',
-      cause,
-    );
-  }
-}
-
-/** gnu_dev_major and gnu_dev_minor of the C library. */
-function deviceNumbers(device: number): { readonly major: bigint; readonly minor: bigint } {
-  const bits = BigInt(device);
-  return {
-    major: ((bits >> 8n) & 0xfffn) | ((bits >> 32n) & 0xfffff000n),
-    minor: (bits & 0xffn) | ((bits >> 12n) & 0xffffff00n),
-  };
 }
 
 function openFailed(path: string, readOnly: boolean, error: unknown): NbdError {
