@@ -138,10 +138,21 @@ export class Catalog {
   /** Flush and close the backends that clients share. Failures are logged. */
   async close(): Promise<void> {
     this.closed = true;
-    const opened = await Promise.allSettled(this.opened.values());
-    const backends = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
-    await Promise.all(
-      [...new Set([...this.kept, ...backends])].map((backend) => this.closeOne(backend)),
+    const open = new Set(this.kept);
+    // Each by itself: one that never opens must not keep the others from being flushed.
+    const opening = [...this.opened.values()].map((backend) => this.closeWhenOpen(backend, open));
+    await Promise.all([...[...open].map((backend) => this.closeOne(backend)), ...opening]);
+  }
+
+  /** Closes what none of `closed` is. Why it cannot be opened, whoever asked for it was told. */
+  private closeWhenOpen(opening: Promise<Backend>, closed: Set<Backend>): Promise<void> {
+    return opening.then(
+      (backend) => {
+        if (closed.has(backend)) return undefined;
+        closed.add(backend);
+        return this.closeOne(backend);
+      },
+      () => undefined,
     );
   }
 

@@ -271,6 +271,33 @@ describe('close()', () => {
     assert.deepEqual(second.calls, ['flush', 'close']);
   });
 
+  test('flushes and closes what is open, whatever is still being opened', async (t) => {
+    const late = new BufferDisk(content);
+    let arrive: () => void = () => undefined;
+    const opening = new Promise<void>((resolve) => (arrive = resolve));
+    let asked = false;
+    const backend = async (): Promise<Backend> => {
+      asked = true;
+      await opening;
+      return late;
+    };
+    const ready = new BufferDisk(content);
+    const readyClosed = new Promise<void>((resolve) => (ready.close = resolve));
+    const exports = { a: ready, b: { backend } };
+    const { server, connect } = await serve(t, { exports, limits: { shutdownTimeoutMs: 1000 } });
+    const client = await connect();
+    await client.greet();
+    client.send(optionBytes(opt.go, goData('b')));
+    await until(() => asked);
+    const closing = server.close();
+    await Promise.race([readyClosed, closing]);
+    assert.deepEqual(ready.calls, ['flush']);
+    assert.deepEqual(late.calls, []);
+    arrive();
+    await closing;
+    assert.deepEqual(late.calls, ['flush', 'close']);
+  });
+
   test('does not flush what cannot be written', async () => {
     const calls: string[] = [];
     const backend: Backend = {
