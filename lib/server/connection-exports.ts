@@ -1,4 +1,5 @@
 import type { Backend } from '../backend/backend.js';
+import { NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import type { Export, ExportCatalog, ExportListing } from '../handshake/exports.js';
 import type { Catalog } from './catalog.js';
@@ -12,12 +13,43 @@ export class ConnectionExports implements ExportCatalog {
   private readonly catalog: Catalog;
   private own: { readonly name: string; readonly backend: Backend } | undefined;
   private closed = false;
+  /** The question in progress: an export may take its time to open. */
+  private asking: Promise<unknown> = Promise.resolve();
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
   }
 
-  async find(asked: string, client: Client): Promise<Export | undefined> {
+  find(asked: string, client: Client): Promise<Export | undefined> {
+    return this.ask(() => this.open(asked, client));
+  }
+
+  list(client: Client): Promise<readonly ExportListing[]> {
+    return this.ask(() => this.catalog.list(client));
+  }
+
+  /** What is opened from now on is opened for whom TLS has proven the client to be. */
+  forget(): Promise<void> {
+    return this.ask(() => this.release());
+  }
+
+  /** Nobody uses the connection's own backend any more. Settles when none is left, nor will be. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.release();
+    // Where it fails, the handshake has been told.
+    await Promise.allSettled([this.asking]);
+  }
+
+  /** The handshake asks for one thing after the other; what it has read may outlast the connection. */
+  private async ask<T>(question: () => Promise<T>): Promise<T> {
+    if (this.closed) throw new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.');
+    const answer = question();
+    this.asking = answer;
+    return answer;
+  }
+
+  private async open(asked: string, client: Client): Promise<Export | undefined> {
     const found = await this.catalog.find(asked, client);
     if (found === undefined) return undefined;
     const { name, backend, perConnection } = found;
@@ -26,21 +58,6 @@ export class ConnectionExports implements ExportCatalog {
         ? await this.openOwn(name, backend, client)
         : await this.catalog.shared(found, client);
     return { ...found, backend: opened };
-  }
-
-  async list(client: Client): Promise<readonly ExportListing[]> {
-    return this.catalog.list(client);
-  }
-
-  /** What is opened from now on is opened for whom TLS has proven the client to be. */
-  forget(): Promise<void> {
-    return this.release();
-  }
-
-  /** Nobody uses the connection's own backend any more. */
-  async close(): Promise<void> {
-    this.closed = true;
-    await this.release();
   }
 
   /** NBD_OPT_INFO and NBD_OPT_GO for one export are answered by the same backend. */

@@ -44,7 +44,9 @@ export interface ConnectionContext {
 export class Connection implements Watched {
   /** Settles when the connection is gone. */
   readonly closed: Promise<void>;
-  /** Settles when backends, too, are done with what it asked. */
+  /** Settles when backends, too, have answered its requests. */
+  readonly answered: Promise<void>;
+  /** Settles when nobody works for it any more: what was opened for it alone is closed. */
   readonly settled: Promise<void>;
   /** These three are others once TLS is in use. */
   transport: Transport;
@@ -92,7 +94,8 @@ export class Connection implements Watched {
       startTls: (acknowledge) => this.startTls(acknowledge),
     });
     this.closed = this.listen(streams.readsInto);
-    this.settled = this.closed.then(() => this.release());
+    this.answered = this.closed.then(() => this.release());
+    this.settled = this.answered.then(() => this.exports.close());
     this.handshakeTimer = setTimeout(() => {
       this.cut(
         new NbdError(
@@ -340,7 +343,6 @@ export class Connection implements Watched {
     clearTimeout(this.handshakeTimer);
     this.channel.close(new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.'));
     await this.session?.close();
-    await this.exports.close();
   }
 
   private log(level: 'debug' | 'warn', error: unknown, what: string): void {

@@ -36,8 +36,12 @@ export class NbdServer {
   private readonly catalog: Catalog;
   private readonly allow: Allow;
   private readonly stallWatch: StallWatch;
-  /** Connections that are gone, whose backends are still at work. */
-  private readonly settling = new Set<Promise<void>>();
+  /**
+   * Connections that are there, and those that are gone but for what is still
+   * done for them. They keep their place: a client that asks a slow backend,
+   * leaves and comes back could otherwise pile up requests without a limit.
+   */
+  private readonly unsettled = new Set<Connection>();
   private readonly context: ConnectionContext;
   private readonly limits: Limits;
   private readonly listeners: { server: Server; address: Address }[] = [];
@@ -155,8 +159,10 @@ export class NbdServer {
   }
 
   private accept(open: OpenStreams, client: Client, refuse: () => void): Connection | undefined {
-    const verdict = this.mayConnect(client);
-    const why = this.whyRefused(client, verdict);
+    const full = this.whyFull();
+    // A rule may take its time as well: it is asked only about who has a place.
+    const verdict = full === undefined && this.mayConnect(client);
+    const why = full ?? (verdict === false ? whyNot(client) : undefined);
     if (why !== undefined) {
       this.context.logger.warn({ peer: peerName(client) }, `connection refused: ${why}`);
       refuse();
@@ -165,24 +171,23 @@ export class NbdServer {
     const connection = new Connection(this.context, open, client);
     this.connections.add(connection);
     this.stallWatch.add(connection);
-    this.settling.add(connection.settled);
+    this.unsettled.add(connection);
     void connection.closed.then(() => {
       this.connections.delete(connection);
       this.stallWatch.delete(connection);
     });
-    void connection.settled.then(() => this.settling.delete(connection.settled));
-    if (typeof verdict !== 'boolean') void this.turnAway(connection, verdict);
+    const decided = typeof verdict === 'boolean' ? undefined : this.turnAway(connection, verdict);
+    void Promise.all([connection.settled, decided]).then(() => this.unsettled.delete(connection));
     return connection;
   }
 
-  private whyRefused(client: Client, verdict: boolean | Promise<boolean>): string | undefined {
+  private whyFull(): string | undefined {
     if (this.isClosing()) return 'the server stops';
-    const count = this.connections.size;
-    if (count >= this.limits.connectionsMax) return `there are ${count} already`;
-    if (verdict !== false) return undefined;
-    return client.kind === 'unix' && !knowsPeers
-      ? 'it is not allowed; who it is cannot be told without the addon'
-      : 'it is not allowed';
+    const count = this.unsettled.size;
+    if (count < this.limits.connectionsMax) return undefined;
+    const left = count - this.connections.size;
+    const busy = left === 0 ? '' : `, ${left} of them left and wait for a backend`;
+    return `there are ${count} already${busy}`;
   }
 
   private mayConnect(client: Client): boolean | Promise<boolean> {
@@ -217,10 +222,19 @@ export class NbdServer {
     const left = [...this.connections];
     for (const connection of left) connection.destroy();
     await Promise.all([...listenersClosed, ...left.map(({ closed }) => closed)]);
-    const settled = await endsBefore(requestsLate, Promise.all(this.settling));
-    const backendsClosed = await endsBefore(backendsLate, this.catalog.close());
+    const unsettled = [...this.unsettled];
+    const requestsAnswered = await endsBefore(
+      requestsLate,
+      Promise.all(unsettled.map(({ answered }) => answered)),
+    );
+    // What belongs to one connection closes by itself, but behind the last answer.
+    const own = requestsAnswered ? unsettled.map(({ settled }) => settled) : [];
+    const backendsClosed = await endsBefore(
+      backendsLate,
+      Promise.all([this.catalog.close(), ...own]),
+    );
     clock.clear();
-    if (settled && backendsClosed) return;
+    if (requestsAnswered && backendsClosed) return;
     throw new NbdError(
       'NBDCORK_SHUTDOWN_TIMEOUT',
       `A backend was not done within ${this.limits.shutdownTimeoutMs} ms and was given up: ` +
@@ -239,6 +253,12 @@ function stopListening(server: Server): Promise<void> {
 
 function closed(): NbdError {
   return new NbdError('NBDCORK_CLOSED', 'The server is closed: create another.');
+}
+
+function whyNot({ kind }: Client): string {
+  return kind === 'unix' && !knowsPeers
+    ? 'it is not allowed; who it is cannot be told without the addon'
+    : 'it is not allowed';
 }
 
 function checkTlsExports(catalog: Catalog, { mode }: TlsAcceptor): void {

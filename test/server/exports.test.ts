@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import { createServer, type Backend, type Client, type ExportFinder } from '../../lib/index.js';
-import { goData, type ByteClient } from '../support/byte-client.js';
+import { goData, optionBytes, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, info, opt, rep } from '../support/numbers.js';
 import { serve, until } from '../support/serving.js';
@@ -114,6 +114,30 @@ describe('a backend for each connection', () => {
     assert.equal(await go(asking, '', opt.info), rep.ack);
     asking.stream.destroy();
     await until(() => shelf.closed === 1);
+  });
+
+  test('is opened no more for what a client had asked before it left', async (t) => {
+    const shelf = new Shelf();
+    let arrive: () => void = () => undefined;
+    const opening = new Promise<void>((resolve) => (arrive = resolve));
+    let opened = 0;
+    const backend = async (): Promise<Backend> => {
+      opened++;
+      await opening;
+      return shelf.open();
+    };
+    const entry = { backend, perConnection: true };
+    const { connect, server } = await serve(t, { exports: { a: entry, b: entry } });
+    const client = await connect();
+    await client.greet();
+    client.send(...['a', 'b'].map((name) => optionBytes(opt.info, goData(name))));
+    await until(() => opened === 1);
+    client.stream.destroy();
+    await until(() => server.connectionCount === 0);
+    arrive();
+    await server.close();
+    assert.equal(shelf.closed, 1);
+    assert.equal(opened, 1);
   });
 
   test('is given back for that of another export', async (t) => {

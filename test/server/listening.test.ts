@@ -3,16 +3,17 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { access, readFile, stat, symlink, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { createServer, NbdError, type NbdServer } from '../../lib/index.js';
-import { ByteClient } from '../support/byte-client.js';
-import { BufferDisk, pattern } from '../support/disks.js';
+import { ByteClient, goData, optionBytes } from '../support/byte-client.js';
+import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { temporaryFolder } from '../support/folder.js';
-import { cmd } from '../support/numbers.js';
-import { serve, until } from '../support/serving.js';
+import { cmd, opt } from '../support/numbers.js';
+import { serve, turn, until } from '../support/serving.js';
+import { Log } from '../support/tls.js';
 
 const content = pattern(4096);
 const exports = { '': new BufferDisk(content), other: new BufferDisk(content) };
@@ -31,6 +32,15 @@ async function isServed(t: TestContext, where: { path: string } | { port: number
   await client.open();
   const { data } = await client.call({ type: cmd.read, length: 4096 });
   assert.deepEqual(data, content);
+}
+
+function never<T>(): Promise<T> {
+  return new Promise(() => undefined);
+}
+
+function reset({ stream }: ByteClient): void {
+  assert.ok(stream instanceof Socket);
+  stream.resetAndDestroy();
 }
 
 /** A file of a socket that nobody listens on, as a server leaves it that is killed. */
@@ -195,5 +205,59 @@ describe('connectionsMax', () => {
     await until(() => server.connectionCount === 1);
     const later = await open();
     await later.call({ type: cmd.flush });
+  });
+
+  test('counts clients that reset, as long as a backend works on what they asked', async (t) => {
+    const disk = new SlowDisk(t, Buffer.alloc(4096));
+    const limits = { connectionsMax: 3 };
+    const logger = new Log();
+    const slow = await serve(t, { exports: { '': disk }, limits, logger }, 'TCP');
+    for (let count = 1; count <= limits.connectionsMax; count++) {
+      const client = await slow.open();
+      client.request({ type: cmd.write, payload: Buffer.alloc(512) });
+      await disk.begun(count);
+      reset(client);
+    }
+    await until(() => slow.server.connectionCount === 0);
+    assert.equal((await (await slow.connect()).closed).length, 0);
+    assert.match(logger.shown.at(-1)?.message ?? '', /there are 3 already, 3 of them left/);
+    disk.finish();
+    const later = await slow.open();
+    assert.equal((await (await slow.connect()).closed).length, 0);
+    disk.release();
+    assert.equal((await later.call({ type: cmd.flush })).error, 0);
+    await (await slow.open()).call({ type: cmd.flush });
+  });
+
+  for (const [what, options] of Object.entries({
+    'whose export is being opened': { exports: { '': { backend: never, perConnection: true } } },
+    'whose export is being sought': { exports: { find: never } },
+    'about whom a rule has yet to decide': { exports, allow: never },
+  })) {
+    test(`counts clients that reset and ${what}`, async (t) => {
+      const limits = { connectionsMax: 1, shutdownTimeoutMs: 100 };
+      const slow = await serve(t, { ...options, limits }, 'TCP');
+      const client = await slow.connect();
+      await client.greet();
+      client.send(optionBytes(opt.go, goData('')));
+      for (let count = 0; count < 10; count++) await turn();
+      reset(client);
+      await until(() => slow.server.connectionCount === 0);
+      assert.equal((await (await slow.connect()).closed).length, 0);
+    });
+  }
+
+  test('asks no rule about who comes too much', async (t) => {
+    let asked = 0;
+    const allow = (): Promise<boolean> =>
+      asked++ === 0 ? Promise.resolve(true) : Promise.reject(new Error('the database is gone'));
+    const { connect: connectOne } = await serve(t, {
+      exports,
+      allow,
+      limits: { connectionsMax: 1 },
+    });
+    await (await connectOne()).greet();
+    assert.equal((await (await connectOne()).closed).length, 0);
+    assert.equal(asked, 1);
   });
 });
