@@ -1,4 +1,4 @@
-import type { Backend } from '../backend/backend.js';
+import type { Backend, MaybePromise } from '../backend/backend.js';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import type { ExportListing } from '../handshake/exports.js';
@@ -112,11 +112,11 @@ export class Catalog {
     const { name, backend } = found;
     const opening = this.opened.get(name);
     if (typeof backend === 'function') {
-      return opening ?? this.openShared(name, backend, client);
+      return opening ?? this.keep(name, () => this.open(name, backend, client));
     }
     if (opening === undefined && this.kept.has(backend)) return backend;
     try {
-      return await (opening ?? this.openShared(name, () => backend, client));
+      return await (opening ?? this.keep(name, () => this.check(name, backend)));
     } finally {
       // Whoever asks for a name has the disk that was found first, and this one nobody has.
       if (!this.kept.has(backend)) await this.closeOne(backend);
@@ -125,13 +125,14 @@ export class Catalog {
 
   /** Opens a backend for one client. @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`. */
   async open(name: string, open: OpenBackend, client: Client): Promise<Backend> {
-    if (this.closed) throw this.unavailable(name, new Error('the server stops'));
+    this.requireRunning(name);
+    const backend = await this.attempt(name, () => open(client));
     try {
-      const backend = await open(client);
-      checkBackend(name, backend);
-      return backend;
+      return await this.check(name, backend);
     } catch (error) {
-      throw this.unavailable(name, error);
+      // Nobody else knows of it, and clients may ask for such a one without end.
+      await this.closeOne(backend);
+      throw error;
     }
   }
 
@@ -164,27 +165,47 @@ export class Catalog {
     }
   }
 
-  private async make(name: string, client: Client): Promise<ExportOptions | undefined> {
-    try {
+  private make(name: string, client: Client): Promise<ExportOptions | undefined> {
+    return this.attempt(name, async () => {
       const value = await this.finder?.find(name, client);
       if (value === undefined) return undefined;
       const entry = optionsOf(value);
       checkOptions(name, entry);
       return entry;
+    });
+  }
+
+  /** @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE` for whatever is wrong with it. */
+  private check(name: string, backend: Backend): Promise<Backend> {
+    return this.attempt(name, () => {
+      checkBackend(name, backend);
+      return backend;
+    });
+  }
+
+  private async attempt<T>(name: string, work: () => MaybePromise<T>): Promise<T> {
+    try {
+      return await work();
     } catch (error) {
       throw this.unavailable(name, error);
     }
   }
 
-  private openShared(name: string, open: OpenBackend, client: Client): Promise<Backend> {
+  /** The backend that `open` brings is that of the name from now on. */
+  private keep(name: string, open: () => Promise<Backend>): Promise<Backend> {
+    this.requireRunning(name);
     this.requireRoom(name);
-    const opening = this.open(name, open, client);
+    const opening = open();
     this.opened.set(name, opening);
     opening.then(
       (backend) => this.kept.add(backend),
       () => this.opened.delete(name),
     );
     return opening;
+  }
+
+  private requireRunning(name: string): void {
+    if (this.closed) throw this.unavailable(name, new Error('the server stops'));
   }
 
   /** Clients choose the names, so they could have any number of exports made. */

@@ -79,6 +79,27 @@ describe('a backend that is given as a function', () => {
     await client.greet();
     assert.equal(await go(client, ''), errUnknown);
   });
+
+  for (const [what, entry] of Object.entries({
+    'for all clients': {},
+    'for each connection': { perConnection: true },
+    'when it is sought': undefined,
+  })) {
+    test(`and opened ${what} is closed where it is of no use, before the client is told`, async (t) => {
+      const wrong = Object.assign(new BufferDisk(content), { size: 1.5 });
+      const exports =
+        entry === undefined
+          ? { find: () => wrong }
+          : { '': { backend: () => Promise.resolve(wrong), ...entry } };
+      const { connect, server } = await serve(t, { exports });
+      const client = await connect();
+      await client.greet();
+      assert.equal(await go(client, ''), errUnknown);
+      assert.deepEqual(wrong.calls, ['flush', 'close']);
+      await server.close();
+      assert.deepEqual(wrong.calls, ['flush', 'close']);
+    });
+  }
 });
 
 describe('a backend for each connection', () => {
