@@ -1,8 +1,7 @@
-import { constants } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { reportFailure } from './failure.js';
-import { onStopSignal } from './signals.js';
+import { onStopSignal, statusOf } from './signals.js';
 import { exitCode } from './exit-codes.js';
 
 interface BenchFlags {
@@ -74,7 +73,7 @@ async function run(words: readonly string[], flags: BenchFlags): Promise<void> {
   const outcome = await runBenchmark({ ...options, words, all, command, signal: stopping.signal });
   if (outcome === 'failed') process.exitCode = exitCode.failure;
   if (outcome === 'interrupted') {
-    process.exitCode = exitCode.signalBase + constants.signals[stoppedBy];
+    process.exitCode = statusOf(stoppedBy);
   }
 }
 

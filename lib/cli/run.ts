@@ -1,13 +1,16 @@
 import { spawn, type ChildProcess } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { constants, tmpdir } from 'node:os';
+import { rmSync } from 'node:fs';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf, NbdError } from '../errors.js';
-import { exitCode } from './exit-codes.js';
-import { onStopSignal, type StopSignal } from './signals.js';
+import { onStopSignals, statusOf, type StopSignal } from './signals.js';
 
-/** A directory that only this user can enter, for a socket that only `--run`'s command needs. */
-export async function privateDirectory(): Promise<{ path: string; remove: () => Promise<void> }> {
+/**
+ * A directory that only this user can enter, for a socket that only `--run`'s
+ * command needs. It is gone when the process has ended, however it ends itself.
+ */
+export async function privateDirectory(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'nbdcork-')).catch((cause: unknown) => {
     throw new NbdError(
       'NBDCORK_RUN',
@@ -16,7 +19,8 @@ export async function privateDirectory(): Promise<{ path: string; remove: () => 
       cause,
     );
   });
-  return { path, remove: () => rm(path, { recursive: true, force: true }) };
+  process.once('exit', () => rmSync(path, { recursive: true, force: true }));
+  return path;
 }
 
 /** The shell command of `--run`, which gets the signals that would stop the program. */
@@ -24,12 +28,22 @@ export class Captive {
   private child: ChildProcess | undefined;
   private signal: StopSignal | undefined;
 
-  /** From now on signals end nothing themselves any more: make it before anything that has to be cleaned up. */
-  constructor() {
-    onStopSignal((signal) => {
-      this.signal = signal;
-      this.child?.kill(signal);
-    });
+  /**
+   * From now on the first signal ends nothing itself any more: make it before
+   * anything that has to be cleaned up. The second one kills the command and
+   * ends the process, behind `giveUp`.
+   */
+  constructor(giveUp: () => void) {
+    onStopSignals(
+      (signal) => {
+        this.signal = signal;
+        this.child?.kill(signal);
+      },
+      () => {
+        this.child?.kill('SIGKILL');
+        giveUp();
+      },
+    );
   }
 
   /**
@@ -49,12 +63,9 @@ export class Captive {
         reject(new NbdError('NBDCORK_RUN', `Cannot run '${command}': ${cause.message}`, cause));
       });
       child.once('exit', (status, signal) => {
-        resolve(status ?? statusOf(signal));
+        // One of the two is there.
+        resolve(status ?? statusOf(signal ?? 'SIGKILL'));
       });
     });
   }
-}
-
-function statusOf(signal: NodeJS.Signals | null): number {
-  return exitCode.signalBase + (signal === null ? 0 : constants.signals[signal]);
 }

@@ -1,4 +1,3 @@
-import { constants } from 'node:os';
 import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
@@ -9,14 +8,13 @@ import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
 import type { TlsParameters } from '../wire/uri.js';
 import { inheritedDescriptors } from './activation.js';
-import { exitCode } from './exit-codes.js';
 import { addExportOptions, allowFrom, type ExportFlags, type RuleFlags } from './export-options.js';
 import { openExports, parseNamedSource } from './exports.js';
 import { reportFailure } from './failure.js';
 import { addLimitOptions, limitsFrom } from './limit-options.js';
 import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
 import { Captive, privateDirectory } from './run.js';
-import { onStopSignal } from './signals.js';
+import { onStopSignals } from './signals.js';
 import {
   addTlsOptions,
   openTls,
@@ -159,9 +157,9 @@ async function serveListening(
 ): Promise<void> {
   const command = plan.options.run;
   // Before there is a socket file that a signal could leave behind.
-  const captive = command === undefined ? undefined : new Captive();
+  const captive = command === undefined ? undefined : new Captive(() => void server.close());
   const stopped = captive === undefined ? stopSignal(logger) : undefined;
-  const cleanUp = await listenAsAsked(server, plan);
+  await listenAsAsked(server, plan);
   try {
     if (command !== undefined && captive !== undefined) {
       process.exitCode = await captive.run(command, server.uri(names[0], plan.parameters));
@@ -175,7 +173,6 @@ async function serveListening(
     await stopped;
   } finally {
     await server.close();
-    await cleanUp();
   }
 }
 
@@ -186,11 +183,7 @@ function printUris(uris: readonly string[], logger: Logger): void {
   process.stdout.write(uris.map((uri) => `${uri}\n`).join(''));
 }
 
-/** Returns what is to be done when the server has stopped. */
-async function listenAsAsked(
-  server: NbdServer,
-  { options, inherited }: ListenPlan,
-): Promise<() => Promise<void>> {
+async function listenAsAsked(server: NbdServer, { options, inherited }: ListenPlan): Promise<void> {
   const { port, host, unix } = options;
   for (const fd of inherited) await server.listen({ fd });
   if (unix !== undefined) await server.listen({ path: unix });
@@ -201,32 +194,15 @@ async function listenAsAsked(
       ...(host !== undefined && { host }),
     });
   }
-  if (inherited.length > 0 || unix !== undefined || tcpAsked) return () => Promise.resolve();
-  if (options.run === undefined) {
-    await server.listen();
-    return () => Promise.resolve();
-  }
-  return listenPrivately(server);
-}
-
-async function listenPrivately(server: NbdServer): Promise<() => Promise<void>> {
-  const directory = await privateDirectory();
-  try {
-    await server.listen({ path: join(directory.path, 'nbd.sock') });
-  } catch (error) {
-    await directory.remove();
-    throw error;
-  }
-  return directory.remove;
+  if (inherited.length > 0 || unix !== undefined || tcpAsked) return;
+  if (options.run === undefined) await server.listen();
+  else await server.listen({ path: join(await privateDirectory(), 'nbd.sock') });
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
 function stopSignal(logger: Logger): Promise<void> {
   return new Promise((resolve) => {
-    let stopping = false;
-    onStopSignal((signal) => {
-      if (stopping) process.exit(exitCode.signalBase + constants.signals[signal]);
-      stopping = true;
+    onStopSignals((signal) => {
       logger.info({ signal }, 'stopping');
       resolve();
     });

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
+import { cmd } from '../support/numbers.js';
 import { finish, RunningProgram } from '../support/program.js';
 
 describe('--run', () => {
@@ -103,6 +104,54 @@ describe('signals go to the command', () => {
       assert.deepEqual(await readdir(TMPDIR), []);
     });
   }
+
+  for (const [where, args] of [
+    ['a private place', () => []],
+    ['a place of its own', (folder: string) => ['--unix', join(folder, 'nbd.sock')]],
+  ] as const) {
+    test(`a second one kills the command, and ends the server in ${where}, without a trace`, async (t) => {
+      const TMPDIR = await temporaryFolder(t);
+      const child = `
+        process.on('SIGTERM', () => console.log('not yet'));
+        setTimeout(() => undefined, 60_000);
+        console.log(process.env.NBD_URI);`;
+      const command = `exec "${process.execPath}" -e "${child}"`;
+      const program = new RunningProgram(
+        t,
+        ['serve', ...args(TMPDIR), '--run', command, 'memory:1M'],
+        { env: { TMPDIR } },
+      );
+      await program.uris();
+      program.signal('SIGTERM');
+      await program.stdout.match(/not yet/);
+      // It has ended when nobody holds its output any more, so the command has as well.
+      assert.deepEqual(await program.stop('SIGINT'), { status: 128 + 2, signal: null });
+      assert.deepEqual(await readdir(TMPDIR), []);
+    });
+  }
+
+  test('a second one does not wait for a client when the command has ended', async (t) => {
+    const TMPDIR = await temporaryFolder(t);
+    const child = `
+      process.on('SIGTERM', () => process.exit(5));
+      process.on('exit', () => console.log('ended'));
+      setTimeout(() => undefined, 60_000);
+      console.log(process.env.NBD_URI);`;
+    const command = `exec "${process.execPath}" -e "${child}"`;
+    const program = new RunningProgram(t, ['serve', '--run', command, 'memory:64M'], {
+      env: { TMPDIR },
+    });
+    const [uri = ''] = await program.uris();
+    const { client } = await openExport(t, uri);
+    // More than sockets hold, and only the beginning of the reply is read.
+    client.request({ type: cmd.read, length: 32 * 2 ** 20 });
+    await once(client.stream, 'data');
+    client.stream.pause();
+    program.signal('SIGTERM');
+    await program.stdout.match(/ended/);
+    assert.deepEqual(await program.stop('SIGTERM'), { status: 128 + 15, signal: null });
+    assert.deepEqual(await readdir(TMPDIR), []);
+  });
 
   // The folder is made before there is a command that could be told. Where the
   // signal comes later after all, the command must not have ended by itself.
