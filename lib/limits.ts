@@ -109,6 +109,9 @@ export const turnMs = 5;
  */
 export const cacheBytesMax = 64 * 2 ** 20;
 
+/** Failed requests of a connection that the log tells of, before it keeps silent about the rest. */
+export const failuresToldMax = 10;
+
 /*
  * The next three follow from the protocol, whatever the server is used for: so
  * they are no part of `Limits`, and have no options.

@@ -19,6 +19,7 @@ import type { Transport } from '../transport/transport.js';
 import type { BusyPoll } from './busy-poll.js';
 import type { Catalog } from './catalog.js';
 import { ConnectionExports } from './connection-exports.js';
+import { FailureLog } from './failure-log.js';
 import type { Logger } from './options.js';
 import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from './streams.js';
@@ -69,6 +70,9 @@ export class Connection implements Watched {
   /** At the end, wait for the client's. */
   private lingers = false;
   private exportName = '';
+  private readonly failures = new FailureLog((level, error, what) => {
+    this.log(level, error, what);
+  });
 
   constructor(context: ConnectionContext, open: OpenStreams, client: Client) {
     this.context = context;
@@ -235,7 +239,7 @@ export class Connection implements Watched {
         this.cut(error);
       },
       requestFailed: (error, command) => {
-        this.log('warn', error, `${command} failed`);
+        this.failures.add(error, command);
       },
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');

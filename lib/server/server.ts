@@ -176,7 +176,8 @@ export class NbdServer {
       this.connections.delete(connection);
       this.stallWatch.delete(connection);
     });
-    const decided = typeof verdict === 'boolean' ? undefined : this.turnAway(connection, verdict);
+    const decided =
+      typeof verdict === 'boolean' ? undefined : this.turnAway(connection, client, verdict);
     void Promise.all([connection.settled, decided]).then(() => this.unsettled.delete(connection));
     return connection;
   }
@@ -199,12 +200,17 @@ export class NbdServer {
   }
 
   /** The connection waits for nothing meanwhile: its exports are asked for one by one. */
-  private async turnAway(connection: Connection, verdict: Promise<boolean>): Promise<void> {
+  private async turnAway(
+    connection: Connection,
+    client: Client,
+    verdict: Promise<boolean>,
+  ): Promise<void> {
+    const peer = peerName(client);
     try {
       if (await verdict) return;
-      this.context.logger.warn({}, 'connection refused: it is not allowed');
+      this.context.logger.warn({ peer }, 'connection refused: it is not allowed');
     } catch (error) {
-      this.context.logger.error({ err: error }, `an access rule failed: ${messageOf(error)}`);
+      this.context.logger.error({ peer, err: error }, `an access rule failed: ${messageOf(error)}`);
     }
     connection.destroy();
   }

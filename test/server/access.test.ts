@@ -234,17 +234,34 @@ describe('a server', () => {
     assert.equal((await client.option(opt.info, goData('closed')))[0]?.type, 0x80000002);
     assert.equal((await client.option(opt.info, goData('open'))).at(-1)?.type, rep.ack);
 
+    const logger = new Log();
+    const refusing = await serve(t, {
+      exports: { '': disk },
+      allow: () => Promise.resolve(false),
+      logger,
+    });
+    await (
+      await refusing.connect()
+    ).closed;
     for (const failing of [
       () => Promise.reject(new Error('the database is gone')),
       () => {
         throw new Error('the database is gone');
       },
     ]) {
-      const broken = await serve(t, { exports: { '': disk }, allow: failing });
+      const broken = await serve(t, { exports: { '': disk }, allow: failing, logger });
       await (
         await broken.connect()
       ).closed;
       assert.equal(broken.server.connectionCount, 0);
     }
+    assert.deepEqual(
+      logger.shown.map(({ level, details, message }) => [level, details['peer'], message]),
+      [
+        ['warn', 'unix', 'connection refused: it is not allowed'],
+        ['error', 'unix', 'an access rule failed: the database is gone'],
+        ['error', 'unix', 'an access rule failed: the database is gone'],
+      ],
+    );
   });
 });

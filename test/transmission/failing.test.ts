@@ -83,7 +83,8 @@ describe('a backend that fails', () => {
           }
           const { data } = await client.call({ type: cmd.read, offset: 1, length: 10 });
           assert.deepEqual(data, content.subarray(1, 11));
-          assert.equal(logged.length, 6);
+          // That a WRITE_ZEROES is not supported is an answer to NBD_CMD_FLAG_FAST_ZERO.
+          assert.equal(logged.length, number === err.ENOTSUP ? 5 : 6);
         }
       });
     }
