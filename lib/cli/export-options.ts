@@ -38,7 +38,11 @@ export function addExportOptions(command: Command): Command {
     .option('-r, --read-only', 'refuse every write')
     .option('--read-only-export <name>', 'refuse every write to this export', append)
     .option('--resizable', 'let clients change the size of memory and of files')
-    .option('--description <name=text>', 'what clients see that list exports', describe)
+    .option(
+      '--description <name=text>',
+      'what clients see that list exports, instead of its source',
+      describe,
+    )
     .option('--default-export <name>', 'the export of clients that ask for none')
     .addOption(rule('allow', 'let these clients in, and no others', true))
     .addOption(rule('deny', 'keep these clients out; the first rule that matches decides', false));

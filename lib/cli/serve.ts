@@ -57,9 +57,9 @@ Access rules:
   certificate:CN=NAME, psk:IDENTITY; EXPORT=RULE is about one export.
 
 Ends with 0 after SIGINT or SIGTERM, 1 where a source cannot be opened or
-listened for, or a disk cannot be closed in time, 2 for a wrong command line,
-with the status of CMD after --run, and with 128 and the signal's number after
-a second signal.`;
+listened for, CMD cannot be run, --stdio leads to no client, or a disk cannot
+be closed in time, 2 for a wrong command line, with the status of CMD after
+--run, and with 128 and the signal's number after a second signal.`;
 
 export function serveCommand(): Command {
   const command = new Command('serve')
@@ -75,7 +75,7 @@ export function serveCommand(): Command {
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option(
       '-u, --unix <path>',
-      'listen on a Unix socket, instead of TCP unless --port is given',
+      'listen on a Unix socket, instead of TCP unless --port or --host is given',
       parsePath,
     )
     .addOption(

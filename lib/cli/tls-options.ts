@@ -30,7 +30,10 @@ export function addTlsOptions(command: Command): Command {
       'with server-cert.pem, server-key.pem, ca-cert.pem, ca-crl.pem',
     )
     .option('--tls-psk <file>', "with pre-shared keys, of GnuTLS's psktool")
-    .option('--tls-verify-peer', 'refuse clients without a certificate of ca-cert.pem')
+    .option(
+      '--tls-verify-peer',
+      'refuse clients without a certificate of ca-cert.pem, or a pre-shared key',
+    )
     .option(
       '--tls-export <name>',
       'an export that needs TLS where --tls=on; may be repeated',
