@@ -2,8 +2,11 @@ import type { Backend } from '../backend/backend.js';
 
 /** The last that is done with a disk: what it was given is stable, what it holds is free. */
 export async function closeBackend(backend: Backend): Promise<void> {
-  if (backend.write !== undefined) await backend.flush?.();
-  await backend.close?.();
+  try {
+    if (backend.write !== undefined) await backend.flush?.();
+  } finally {
+    await backend.close?.();
+  }
 }
 
 /** The time that stopping may take, from when it is made until `clear`. */

@@ -271,6 +271,21 @@ describe('close()', () => {
     assert.deepEqual(second.calls, ['flush', 'close']);
   });
 
+  test('closes also what it could not flush', async () => {
+    let closed = 0;
+    const disk: Backend = {
+      size: 512,
+      read: () => content,
+      write: () => undefined,
+      flush: () => Promise.reject(new Error('no room')),
+      close: () => {
+        closed++;
+      },
+    };
+    await createServer({ exports: { '': disk } }).close();
+    assert.equal(closed, 1);
+  });
+
   test('flushes and closes what is open, whatever is still being opened', async (t) => {
     const late = new BufferDisk(content);
     let arrive: () => void = () => undefined;
