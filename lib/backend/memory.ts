@@ -66,6 +66,8 @@ export class MemoryBackend implements Backend {
   private readonly hugePages: boolean;
   private allocated = 0;
   private sizeNow: number;
+  /** The last slice that WRITE_ZEROES has asked for. */
+  private provisioning: Promise<void> = Promise.resolve();
 
   constructor(size: number, options: MemoryOptions = {}) {
     const hugePages = size <= totalmem() * hugePagesShareMax;
@@ -330,12 +332,17 @@ export class MemoryBackend implements Backend {
     }
   }
 
+  /** A slice in each round of the event loop, for all requests together. */
   private async provisionSlices(offset: number, length: number): Promise<void> {
     for (let done = 0; done < length; done += sliceBytesMax) {
-      if (done > 0) await setImmediate();
-      // The disk may have shrunk meanwhile.
-      const end = Math.min(offset + length, this.sizeNow);
-      this.provision(offset + done, Math.min(sliceBytesMax, end - (offset + done)));
+      const slice = async (): Promise<void> => {
+        await setImmediate();
+        // The disk may have shrunk meanwhile.
+        const end = Math.min(offset + length, this.sizeNow);
+        this.provision(offset + done, Math.min(sliceBytesMax, end - (offset + done)));
+      };
+      this.provisioning = this.provisioning.then(slice, slice);
+      await this.provisioning;
     }
   }
 }

@@ -1,4 +1,4 @@
-import { messageOf, NbdError } from '../errors.js';
+import { codeOf, messageOf, NbdError } from '../errors.js';
 import { quoted } from '../quoted.js';
 import { OptionError } from '../wire/constants.js';
 import type { Export } from './exports.js';
@@ -42,6 +42,7 @@ async function find({ catalog, client }: Negotiation, name: string): Promise<Exp
   try {
     return await catalog.find(name, client);
   } catch (cause) {
+    if (codeOf(cause) === 'NBDCORK_CLIENT_LEFT') throw cause;
     throw new NbdError('NBDCORK_EXPORT_REFUSED', messageOf(cause), cause);
   }
 }

@@ -131,7 +131,7 @@ export class Catalog {
       return await this.check(name, backend);
     } catch (error) {
       // Nobody else knows of it, and clients may ask for such a one without end.
-      await this.closeOne(backend);
+      if (isObject(backend)) await this.closeOne(backend);
       throw error;
     }
   }
@@ -235,4 +235,8 @@ function isFinder(exports: Exports): exports is ExportFinder {
 
 function badExport(message: string): NbdError {
   return new NbdError('NBDCORK_BAD_EXPORT', message);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null;
 }

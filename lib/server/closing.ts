@@ -4,9 +4,16 @@ import type { Backend } from '../backend/backend.js';
 export async function closeBackend(backend: Backend): Promise<void> {
   try {
     if (backend.write !== undefined) await backend.flush?.();
-  } finally {
-    await backend.close?.();
+  } catch (error) {
+    // What may be lost is worse than what stays open.
+    await Promise.allSettled([release(backend)]);
+    throw error;
   }
+  await release(backend);
+}
+
+async function release(backend: Backend): Promise<void> {
+  await backend.close?.();
 }
 
 /** The time that stopping may take, from when it is made until `clear`. */

@@ -13,8 +13,10 @@ export class ConnectionExports implements ExportCatalog {
   private readonly catalog: Catalog;
   private own: { readonly name: string; readonly backend: Backend } | undefined;
   private closed = false;
-  /** The question in progress: an export may take its time to open. */
+  /** The question in progress: an export may take its time to be found. */
   private asking: Promise<unknown> = Promise.resolve();
+  /** The backend of its own that is being opened. */
+  private opening: Promise<unknown> = Promise.resolve();
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
@@ -38,12 +40,17 @@ export class ConnectionExports implements ExportCatalog {
     this.closed = true;
     await this.release();
     // Where it fails, the handshake has been told.
+    await Promise.allSettled([this.opening]);
+  }
+
+  /** Settles when nothing is asked any more: a hook of the user's may take any time to answer. */
+  async answered(): Promise<void> {
     await Promise.allSettled([this.asking]);
   }
 
   /** The handshake asks for one thing after the other; what it has read may outlast the connection. */
   private async ask<T>(question: () => Promise<T>): Promise<T> {
-    if (this.closed) throw new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.');
+    if (this.isClosed()) throw clientLeft();
     const answer = question();
     this.asking = answer;
     return answer;
@@ -55,7 +62,7 @@ export class ConnectionExports implements ExportCatalog {
     const { name, backend, perConnection } = found;
     const opened =
       perConnection === true && typeof backend === 'function'
-        ? await this.openOwn(name, backend, client)
+        ? await (this.opening = this.openOwn(name, backend, client))
         : await this.catalog.shared(found, client);
     return { ...found, backend: opened };
   }
@@ -63,12 +70,22 @@ export class ConnectionExports implements ExportCatalog {
   /** NBD_OPT_INFO and NBD_OPT_GO for one export are answered by the same backend. */
   private async openOwn(name: string, open: OpenBackend, client: Client): Promise<Backend> {
     if (this.own?.name === name) return this.own.backend;
+    // The client left while the export was being found.
+    if (this.isClosed()) throw clientLeft();
     await this.release();
     const backend = await this.catalog.open(name, open, client);
     this.own = { name, backend };
     // The client left while its backend was being opened.
-    if (this.closed) await this.release();
+    if (this.isClosed()) {
+      await this.release();
+      throw clientLeft();
+    }
     return backend;
+  }
+
+  /** Asked anew each time: it changes while something is awaited. */
+  private isClosed(): boolean {
+    return this.closed;
   }
 
   private async release(): Promise<void> {
@@ -76,4 +93,8 @@ export class ConnectionExports implements ExportCatalog {
     this.own = undefined;
     if (own !== undefined) await this.catalog.closeOne(own.backend);
   }
+}
+
+function clientLeft(): NbdError {
+  return new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.');
 }

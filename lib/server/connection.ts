@@ -49,6 +49,8 @@ export class Connection implements Watched {
   readonly answered: Promise<void>;
   /** Settles when nobody works for it any more: what was opened for it alone is closed. */
   readonly settled: Promise<void>;
+  /** Settles when nothing of the user's is asked for it any more, either. */
+  readonly placeFree: Promise<void>;
   /** These three are others once TLS is in use. */
   transport: Transport;
   private input: Readable;
@@ -100,6 +102,7 @@ export class Connection implements Watched {
     this.closed = this.listen(streams.readsInto);
     this.answered = this.closed.then(() => this.release());
     this.settled = this.answered.then(() => this.exports.close());
+    this.placeFree = this.settled.then(() => this.exports.answered());
     this.handshakeTimer = setTimeout(() => {
       this.cut(
         new NbdError(

@@ -178,7 +178,7 @@ export class NbdServer {
     });
     const decided =
       typeof verdict === 'boolean' ? undefined : this.turnAway(connection, client, verdict);
-    void Promise.all([connection.settled, decided]).then(() => this.unsettled.delete(connection));
+    void Promise.all([connection.placeFree, decided]).then(() => this.unsettled.delete(connection));
     return connection;
   }
 

@@ -8,7 +8,7 @@
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
 import { payloadBytesTolerated } from '../limits.js';
-import { Command, CommandFlag } from '../wire/constants.js';
+import { Command, CommandFlag, ErrorNumber } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Dispatcher } from './dispatch.js';
@@ -58,9 +58,10 @@ export class Receiver {
     this.rules.stop();
   }
 
-  /** A request has begun whose payload has not come whole. */
+  /** A request has begun, before the server stopped, whose payload has not come whole. */
   get inPayload(): boolean {
-    return this.state === State.payload || this.state === State.skip;
+    if (this.state === State.skip) return this.skipError !== ErrorNumber.ESHUTDOWN;
+    return this.state === State.payload;
   }
 
   /** The client has sent NBD_CMD_DISC, or what cannot be understood. */

@@ -174,7 +174,8 @@ export class Session {
     if (this.flushesReads && !this.transport.flush()) this.dispatcher.congested = true;
     if (this.receiver.ended) this.end();
     else if (this.stopping) this.endIfIdle();
-    return this.backlog.length === 0 && !this.dispatcher.full;
+    // Once it has ended, only the client's own end is still read.
+    return this.ended || (this.backlog.length === 0 && !this.dispatcher.full);
   }
 
   /** Something was answered or sent, or others have had their turn: take up what had to wait. */

@@ -214,7 +214,8 @@ export abstract class Outbox implements Transport {
     for (let index = 0; index < this.pieceCount; index++) {
       this.counters.streamWrites++;
       const piece = this.view(index, headers);
-      stream.write(waits && piece.length < heldPieceBytesMin ? Buffer.from(piece) : piece);
+      const held = waits && this.pieces[index * pieceWidth] !== 0;
+      stream.write(held && piece.length < heldPieceBytesMin ? Buffer.from(piece) : piece);
     }
     this.reset();
     this.uncork();

@@ -7,7 +7,7 @@ import { Outbox } from './outbox.js';
 const joinedBytesMax = 128 * 1024;
 /** From this size on a piece is not copied: that would cost more than the record that it saves. */
 const separateBytesMin = 64 * 1024;
-/** Fewer bytes get a buffer of their own: one that waits for the peer must not hold a large one. */
+/** Fewer bytes that wait for the peer get a buffer of their own, and hold no large one. */
 const spareUseMin = joinedBytesMax / 4;
 /** Buffers that were sent and wait to be used again, by all connections. */
 const spareBuffers: Buffer[] = [];
@@ -65,7 +65,7 @@ export class StreamOutbox extends Outbox {
   }
 
   private writeJoined(first: number, end: number, bytes: number): void {
-    const reused = bytes >= spareUseMin;
+    const reused = bytes >= spareUseMin || this.stream.writableLength === 0;
     const buffer = reused
       ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinedBytesMax))
       : Buffer.allocUnsafe(bytes);

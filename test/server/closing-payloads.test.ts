@@ -66,6 +66,21 @@ for (const place of places) {
       await closing;
     });
 
+    test('does not wait for the payload of a request that came later', async (t) => {
+      const disk = new BufferDisk(Buffer.alloc(size));
+      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const client = await open();
+      const rest = await begin(client, { type: cmd.write, offset: 5, payload }, 100);
+      const closing = server.close();
+      for (let count = 0; count < 10; count++) await turn();
+      const later = requestBytes('simple', client.ask({ type: cmd.write, payload }));
+      client.send(rest, later.subarray(0, 1000));
+      assert.equal((await client.reply()).error, 0);
+      await client.closed;
+      await closing;
+      assert.deepEqual(disk.calls, ['flush', `write 5 ${payload.length}`, 'flush', 'close']);
+    });
+
     test('reads on when the client has taken the replies before it', async (t) => {
       const disk = new BufferDisk(pattern(size));
       const { server, open } = await serve(t, { exports: { '': disk } }, place);

@@ -299,7 +299,7 @@ describe('close()', () => {
     const ready = new BufferDisk(content);
     const readyClosed = new Promise<void>((resolve) => (ready.close = resolve));
     const exports = { a: ready, b: { backend } };
-    const { server, connect } = await serve(t, { exports, limits: { shutdownTimeoutMs: 1000 } });
+    const { server, connect } = await serve(t, { exports });
     const client = await connect();
     await client.greet();
     client.send(optionBytes(opt.go, goData('b')));
@@ -311,6 +311,20 @@ describe('close()', () => {
     arrive();
     await closing;
     assert.deepEqual(late.calls, ['flush', 'close']);
+  });
+
+  test('does not wait for whoever finds exports', async (t) => {
+    let asked = false;
+    const find = (): Promise<Backend> => {
+      asked = true;
+      return new Promise(() => undefined);
+    };
+    const { server, connect } = await serve(t, { exports: { find } });
+    const client = await connect();
+    await client.greet();
+    client.send(optionBytes(opt.go, goData('a')));
+    await until(() => asked);
+    await server.close();
   });
 
   test('does not flush what cannot be written', async () => {

@@ -122,7 +122,7 @@ describe('what waits for a peer that does not read', () => {
     assert.ok(Math.max(...held) <= Buffer.poolSize);
   });
 
-  test('does not hold the large buffers of TLS either', async (t) => {
+  test('holds one of the large buffers of TLS at most', async (t) => {
     const { sender } = await openTls(t, 'TLSv1.3');
     const transport = attach(sender, { strategy: 'stream' });
     const write = t.mock.method(sender, 'write');
@@ -135,7 +135,7 @@ describe('what waits for a peer that does not read', () => {
       return chunk.buffer.byteLength;
     });
     assert.equal(held.length, 20);
-    assert.ok(Math.max(...held) <= Buffer.poolSize);
+    assert.ok(held.filter((bytes) => bytes > Buffer.poolSize).length <= 1);
   });
 });
 
