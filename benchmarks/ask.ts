@@ -25,11 +25,11 @@ export interface StartOptions {
 }
 
 /**
- * A process that is asked. `Question` and `Answers` are what its file says it
- * takes and gives. One that gave no answer is ended, and started anew for the
+ * A process that is asked. `Question` is what its file says it takes, `Answers`
+ * what it gives to each type of them. One that gave no answer is ended, and started anew for the
  * next question: a server that hangs spoils one sample, not those after it.
  */
-export class Asked<Question extends object> {
+export class Asked<Question extends { readonly type: keyof Answers }, Answers> {
   private child: ChildProcess;
   private ended: Promise<never>;
   private readonly start: () => ChildProcess;
@@ -59,7 +59,10 @@ export class Asked<Question extends object> {
    * @throws NbdError `NBDCORK_BENCH` where the process could not do it, ended, or took too long.
    * @throws the signal's reason where it was aborted, also between two questions.
    */
-  async ask(question: Question, seconds = 0): Promise<unknown> {
+  async ask<Type extends Question['type']>(
+    question: Question & { readonly type: Type },
+    seconds = 0,
+  ): Promise<Answers[Type]> {
     this.signal?.throwIfAborted();
     if (this.isGone) {
       this.child = this.start();
@@ -67,7 +70,8 @@ export class Asked<Question extends object> {
     }
     const { answer, failure } = await this.answerTo(question, seconds);
     if (failure !== undefined) throw new NbdError('NBDCORK_BENCH', failure);
-    return answer;
+    // Of its own file, so it is what the types say.
+    return answer as Answers[Type];
   }
 
   /** End it. Settles when it is gone. */

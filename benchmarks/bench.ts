@@ -10,7 +10,7 @@ import { Asked } from './ask.js';
 import { findContenders } from './contenders/index.js';
 import { findProgram } from './contenders/programs.js';
 import { latencyPercentiles } from './latency.js';
-import type { LoadQuestion } from './load/messages.js';
+import type { LoadAnswers, LoadQuestion } from './load/messages.js';
 import { commit, describeMachine, packageVersion } from './machine.js';
 import { runMicro, type MicroMeasured } from './micro/index.js';
 import { fullTiming, usualTiming, type Timing } from './plan.js';
@@ -134,7 +134,7 @@ async function measure(
   const { rows, skipped, start } = findContenders(workloads, selection, limit);
   const preSharedKey = await writeKey(folder);
   // What it was asked fails with it, so the server of the sample is stopped as well.
-  const load = new Asked<LoadQuestion>(loadPath, { signal });
+  const load = new Asked<LoadQuestion, LoadAnswers>(loadPath, { signal });
   try {
     const measured = await runPlan(rows, {
       timing,

@@ -1,6 +1,5 @@
 /** Which samples are taken, in which order, and how long that may last. */
-import type { Contender, Strategy, Workload } from './results.js';
-import { strategies } from './results.js';
+import { strategies, type Contender, type Strategy, type Workload } from './results.js';
 import { shuffled } from './statistics.js';
 import { differs } from './workloads.js';
 

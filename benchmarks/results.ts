@@ -2,10 +2,11 @@
  * What a run of the benchmark brings: the JSON it writes, and all that its
  * table, its page and RESULTS.md are made from. Units are in the names.
  */
+import type { StrategyName } from '../lib/transport/transport.js';
 
 /** Ways to send a reply, as columns of the table. */
-export const strategies = ['plain', 'cork', 'more', 'vectored', 'batched', 'stream'] as const;
-export type Strategy = (typeof strategies)[number];
+export { strategyNames as strategies } from '../lib/transport/transport.js';
+export type Strategy = StrategyName;
 
 /** What lies between the load and the server. `veth`: two network namespaces, MTU 1500, no offload. */
 export const links = ['unix', 'unix-tls', 'tcp', 'tcp-tls', 'pipe', 'veth'] as const;

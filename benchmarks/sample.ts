@@ -11,7 +11,7 @@ import type { Asked } from './ask.js';
 import { runFio } from './contenders/fio.js';
 import type { Running, Setting } from './contenders/running.js';
 import { cpuMicrosecondsOf } from './contenders/time.js';
-import type { LoadPlan, LoadQuestion, LoadResult } from './load/messages.js';
+import type { LoadAnswers, LoadPlan, LoadQuestion } from './load/messages.js';
 import type { Timing } from './plan.js';
 import type { PreSharedKey } from './place.js';
 import type { Sample, Workload } from './results.js';
@@ -20,7 +20,7 @@ import type { Counts } from './server/messages.js';
 export type Start = (setting: Setting) => Promise<Running>;
 
 export interface Means {
-  readonly load: Asked<LoadQuestion>;
+  readonly load: Asked<LoadQuestion, LoadAnswers>;
   readonly fio: string | undefined;
   /** Aborted, fio is ended; the load has one of its own. */
   readonly signal: AbortSignal;
@@ -67,7 +67,8 @@ export async function takeSample(
       await running.stop();
     }
   } catch (error) {
-    await means.load.ask({ type: 'close' });
+    // Why there is no sample is worth more than why it cannot be cleared away.
+    await Promise.allSettled([means.load.ask({ type: 'close' })]);
     throw error;
   } finally {
     await rm(folder, { recursive: true });
@@ -96,7 +97,7 @@ async function measure(
   const idle = await running.count?.();
   const before = await running.count?.();
   const cpuBefore = cpuMicrosecondsOf(running.pid);
-  const result = (await load.ask({ type: 'run', seconds }, seconds)) as LoadResult;
+  const result = await load.ask({ type: 'run', seconds }, seconds);
   const cpuAfter = cpuMicrosecondsOf(running.pid);
   const after = await running.count?.();
   const { requests } = result;

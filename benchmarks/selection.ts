@@ -18,20 +18,22 @@ import {
   usualWorkloads,
 } from './workloads.js';
 
-/** Words of one line are alternatives; what matches has one of each line that has words. */
-const vocabulary = {
-  link: links,
-  kind: kinds,
-  depth: depths.map((depth) => `depth=${depth}`),
-  connections: connectionCounts.map((count) => `connections=${count}`),
-  headers: headerKinds,
-  contender: [...strategies, ...peerNames, 'limit'],
-  micro: ['micro'],
-} as const;
-type Dimension = keyof typeof vocabulary;
-const dimensions = Object.keys(vocabulary) as Dimension[];
+type Dimension = 'link' | 'kind' | 'depth' | 'connections' | 'headers' | 'contender' | 'micro';
 
-export const words: readonly string[] = dimensions.flatMap((dimension) => vocabulary[dimension]);
+/** Words of one line are alternatives; what matches has one of each line that has words. */
+const vocabulary: ReadonlyMap<Dimension, readonly string[]> = new Map<Dimension, readonly string[]>(
+  [
+    ['link', links],
+    ['kind', kinds],
+    ['depth', depths.map((depth) => `depth=${depth}`)],
+    ['connections', connectionCounts.map((count) => `connections=${count}`)],
+    ['headers', headerKinds],
+    ['contender', [...strategies, ...peerNames, 'limit']],
+    ['micro', ['micro']],
+  ],
+);
+
+export const words: readonly string[] = [...vocabulary.values()].flat();
 
 export class Selection {
   private readonly chosen = new Map<Dimension, string[]>();
@@ -41,9 +43,7 @@ export class Selection {
   constructor(given: readonly string[], all: boolean) {
     this.all = all;
     for (const word of given) {
-      const dimension = dimensions.find((name) =>
-        (vocabulary[name] as readonly string[]).includes(word),
-      );
+      const [dimension] = [...vocabulary].find(([, known]) => known.includes(word)) ?? [];
       if (dimension === undefined) {
         throw new NbdError(
           'NBDCORK_BAD_SELECTION',
@@ -95,15 +95,15 @@ export class Selection {
   }
 
   private wants({ link, kind, depth, connections, headers }: Workload): boolean {
-    const given: Readonly<Partial<Record<Dimension, string>>> = {
-      link,
-      kind,
-      depth: `depth=${depth}`,
-      connections: `connections=${connections}`,
-      headers,
-    };
-    const matches = Object.entries(given).every(([name, word]) => {
-      const wanted = this.chosen.get(name as Dimension);
+    const given: readonly (readonly [Dimension, string])[] = [
+      ['link', link],
+      ['kind', kind],
+      ['depth', `depth=${depth}`],
+      ['connections', `connections=${connections}`],
+      ['headers', headers],
+    ];
+    const matches = given.every(([dimension, word]) => {
+      const wanted = this.chosen.get(dimension);
       return wanted === undefined || wanted.includes(word);
     });
     if (!matches || this.all) return matches;

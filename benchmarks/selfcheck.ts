@@ -7,7 +7,7 @@
 import { fileURLToPath } from 'node:url';
 import { Asked } from './ask.js';
 import { startOurs } from './contenders/ours.js';
-import type { LoadQuestion } from './load/messages.js';
+import type { LoadAnswers, LoadQuestion } from './load/messages.js';
 import { fullTiming, type Timing } from './plan.js';
 import type { Contender, Verdict } from './results.js';
 import { nameOfContender, runPlan } from './run.js';
@@ -31,7 +31,7 @@ const expected: Readonly<Record<string, Verdict>> = {
   slowed: 'slower',
 };
 
-async function repeat(load: Asked<LoadQuestion>): Promise<Map<string, Verdict>> {
+async function repeat(load: Asked<LoadQuestion, LoadAnswers>): Promise<Map<string, Verdict>> {
   const { signal } = new AbortController();
   const { trials, skipped } = await runPlan([{ workload: asked, contenders }], {
     timing,
@@ -70,7 +70,9 @@ async function repeat(load: Asked<LoadQuestion>): Promise<Map<string, Verdict>> 
 }
 
 const right = new Map(Object.keys(expected).map((name) => [name, 0]));
-const load = new Asked<LoadQuestion>(fileURLToPath(new URL('./load/main.js', import.meta.url)));
+const load = new Asked<LoadQuestion, LoadAnswers>(
+  fileURLToPath(new URL('./load/main.js', import.meta.url)),
+);
 try {
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     const verdicts = await repeat(load);

@@ -1,11 +1,10 @@
 /** Who is asked in each workload, and how to start them. */
 import { addon } from '../../lib/native/load.js';
 import { ourContenders, type Row } from '../plan.js';
-import type { Contender, Skipped, Workload } from '../results.js';
+import { strategies, type Contender, type Skipped, type Workload } from '../results.js';
 import type { Selection } from '../selection.js';
 import type { Start } from '../sample.js';
 import { differs, peerNames, whyMissing } from '../workloads.js';
-import { strategies } from '../results.js';
 import { nameOfContender } from '../run.js';
 import { startOurs } from './ours.js';
 import { startPeer, whyNot } from './peers.js';

@@ -4,7 +4,13 @@ import { fileURLToPath } from 'node:url';
 import { NbdError } from '../../lib/errors.js';
 import { Asked } from '../ask.js';
 import type { Strategy, Workload } from '../results.js';
-import type { Counts, ServerPlan, ServerQuestion, Started } from '../server/messages.js';
+import type {
+  Counts,
+  ServerAnswers,
+  ServerPlan,
+  ServerQuestion,
+  Started,
+} from '../server/messages.js';
 import { makePipes } from './pipes.js';
 import type { Running, Setting } from './running.js';
 
@@ -22,7 +28,7 @@ export async function startOurs(
 ): Promise<Running> {
   const { folder, preSharedKey, prefix, host } = setting;
   const pipes = link === 'pipe' ? makePipes(folder) : undefined;
-  const server = new Asked<ServerQuestion>(serverPath, {
+  const server = new Asked<ServerQuestion, ServerAnswers>(serverPath, {
     prefix,
     ...(pipes !== undefined && { input: pipes.input, output: pipes.output }),
   });
@@ -32,12 +38,12 @@ export async function startOurs(
     ...(preSharedKey !== undefined && { preSharedKey }),
     ...(wastedMicroseconds !== undefined && { wastedMicroseconds }),
   };
-  const start = async (where: ServerPlan['where']): Promise<Started> =>
-    (await server.ask({ type: 'start', plan: { ...plan, where } })) as Started;
+  const start = (where: ServerPlan['where']): Promise<Started> =>
+    server.ask({ type: 'start', plan: { ...plan, where } });
   const common = {
     pid: server.pid,
     count: async (): Promise<Counts> => {
-      const counts = (await server.ask({ type: 'count' })) as Counts;
+      const counts = await server.ask({ type: 'count' });
       if (counts.strategy === strategy) return counts;
       throw new NbdError('NBDCORK_BENCH', `Sent with ${counts.strategy}, not with ${strategy}.`);
     },
@@ -59,7 +65,8 @@ export async function startOurs(
     const { port } = await start({ type: 'tcp', host });
     return { ...common, place: { type: 'tcp', host, port } };
   } catch (error) {
-    await common.stop();
+    // Why it does not serve is worth more than why it cannot be stopped.
+    await Promise.allSettled([common.stop()]);
     throw error;
   }
 }

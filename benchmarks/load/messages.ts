@@ -21,7 +21,12 @@ export type LoadQuestion =
   | { readonly type: 'run'; readonly seconds: number }
   | { readonly type: 'close' };
 
-/** The answer to `run`. */
+export interface LoadAnswers {
+  readonly open: undefined;
+  readonly run: LoadResult;
+  readonly close: undefined;
+}
+
 export interface LoadResult {
   readonly requests: number;
   readonly seconds: number;

@@ -19,13 +19,17 @@ export interface ServerPlan {
 export type ServerQuestion =
   { readonly type: 'start'; readonly plan: ServerPlan } | { readonly type: 'count' };
 
-/** The answer to `start`. */
+export interface ServerAnswers {
+  readonly start: Started;
+  readonly count: Counts;
+}
+
 export interface Started {
   /** Of TCP. */
   readonly port: number;
 }
 
-/** The answer to `count`: all since the process began. */
+/** All since the process began. */
 export interface Counts {
   /** The one in effect, which the socket may have chosen. */
   readonly strategy: Strategy;

@@ -6,20 +6,25 @@ import { test } from 'node:test';
 import { Asked } from '../../benchmarks/ask.js';
 import { temporaryFolder } from '../support/folder.js';
 
+interface Word {
+  readonly type: 'word';
+  readonly word: string;
+}
+
 test('who does not answer is ended, and the next question gets its own answer', async (t) => {
   const path = join(await temporaryFolder(t), 'silent.mjs');
   await writeFile(
     path,
     `process.on('message', ({ word }) => word !== 'hang' && process.send({ answer: word }));`,
   );
-  const asked = new Asked<{ word: string }>(path, { patienceSeconds: 0.05 });
+  const asked = new Asked<Word, { word: string }>(path, { patienceSeconds: 0.05 });
   t.after(() => asked.stop());
   const { pid } = asked;
-  await assert.rejects(asked.ask({ word: 'hang' }), {
+  await assert.rejects(asked.ask({ type: 'word', word: 'hang' }), {
     code: 'NBDCORK_BENCH',
     message: /^No answer within 0\.05 s/,
   });
-  assert.equal(await asked.ask({ word: 'hello' }, 600), 'hello');
+  assert.equal(await asked.ask({ type: 'word', word: 'hello' }, 600), 'hello');
   assert.notEqual(asked.pid, pid);
 });
 
@@ -27,10 +32,10 @@ test('who is told to stop between two questions is not started anew', async (t) 
   const path = join(await temporaryFolder(t), 'echo.mjs');
   await writeFile(path, `process.on('message', ({ word }) => process.send({ answer: word }));`);
   const stopping = new AbortController();
-  const asked = new Asked<{ word: string }>(path, { signal: stopping.signal });
+  const asked = new Asked<Word, { word: string }>(path, { signal: stopping.signal });
   t.after(() => asked.stop());
-  assert.equal(await asked.ask({ word: 'hello' }), 'hello');
+  assert.equal(await asked.ask({ type: 'word', word: 'hello' }), 'hello');
   stopping.abort();
   await asked.stop();
-  await assert.rejects(asked.ask({ word: 'again' }), { name: 'AbortError' });
+  await assert.rejects(asked.ask({ type: 'word', word: 'again' }), { name: 'AbortError' });
 });

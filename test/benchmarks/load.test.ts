@@ -112,7 +112,7 @@ async function ask(
   t.after(() => server.close());
   const load = startLoad(t);
   await load.ask({ type: 'open', plan: { ...plan, place: { type: 'unix', path } } });
-  const result = (await load.ask({ type: 'run', seconds: 0.05 })) as LoadResult;
+  const result = await load.ask({ type: 'run', seconds: 0.05 });
   await load.ask({ type: 'close' });
   return result;
 }

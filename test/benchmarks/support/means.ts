@@ -4,15 +4,15 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Asked } from '../../../benchmarks/ask.js';
-import type { LoadQuestion } from '../../../benchmarks/load/messages.js';
+import type { LoadAnswers, LoadQuestion } from '../../../benchmarks/load/messages.js';
 import type { Means } from '../../../benchmarks/sample.js';
 import { temporaryFolder } from '../../support/folder.js';
 
 const loadPath = fileURLToPath(new URL('../../../benchmarks/load/main.js', import.meta.url));
 
 /** The load's process, which is gone after the test. */
-export function startLoad(t: TestContext): Asked<LoadQuestion> {
-  const load = new Asked<LoadQuestion>(loadPath);
+export function startLoad(t: TestContext): Asked<LoadQuestion, LoadAnswers> {
+  const load = new Asked<LoadQuestion, LoadAnswers>(loadPath);
   t.after(() => load.stop());
   return load;
 }
