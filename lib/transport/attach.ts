@@ -59,7 +59,7 @@ export function attach(stream: Writable, options: AttachOptions = {}): Transport
   }
   const isSocket = kind === descriptorKind.tcp || kind === descriptorKind.unix;
   if (wanted === 'cork') {
-    // Probed once, as the thread's patch does: uncorking shows whether corking works.
+    // Probed once: uncorking shows whether corking works.
     return addon.setCork(fd, false) === 0
       ? new CorkOutbox(stream, fd, addon)
       : new PlainOutbox(stream);

@@ -1,6 +1,6 @@
 import { VectoredOutbox } from './vectored.js';
 
-/** One sendmsg for all messages of a tick: what the thread did not try. */
+/** One sendmsg for all messages of a tick. */
 export class BatchedOutbox extends VectoredOutbox {
   override readonly strategy = 'batched';
 

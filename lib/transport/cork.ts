@@ -1,8 +1,8 @@
 import { SocketOutbox } from './socket.js';
 
 /**
- * TCP_CORK around a message, as the thread's patch does: setsockopt, a send a
- * piece, setsockopt. Always uncorked afterwards, whatever fails.
+ * TCP_CORK around a message: setsockopt, a send a piece, setsockopt. Always
+ * uncorked afterwards, whatever fails.
  */
 export class CorkOutbox extends SocketOutbox {
   readonly strategy = 'cork';

@@ -1,6 +1,6 @@
 import { SocketOutbox } from './socket.js';
 
-/** A send a piece, with MSG_MORE on all but the message's last: the thread's second idea. */
+/** A send a piece, with MSG_MORE on all but the message's last. */
 export class MoreOutbox extends SocketOutbox {
   readonly strategy = 'more';
 

@@ -52,7 +52,7 @@ export interface Transport {
   /** Bytes accepted but not yet with the kernel. */
   readonly queuedBytes: number;
 
-  /** The thread's `send` with its SEND_MORE: one piece, with `more` where the message goes on. */
+  /** One piece, as send(2): with `more` the message goes on. */
   send(piece: Uint8Array, more?: boolean): boolean;
 
   /** One message as a vector. */

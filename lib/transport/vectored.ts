@@ -1,6 +1,6 @@
 import { SocketOutbox } from './socket.js';
 
-/** One sendmsg a message: the thread's third idea. */
+/** One sendmsg a message. */
 export class VectoredOutbox extends SocketOutbox {
   readonly strategy: 'vectored' | 'batched' = 'vectored';
 
