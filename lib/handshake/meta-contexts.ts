@@ -12,7 +12,7 @@ import { allocation } from './allocation.js';
 import type { Export } from './exports.js';
 import { findExport } from './find-export.js';
 import type { Negotiation } from './negotiation.js';
-import { badOption, bytesAt, uint32At } from './options/data.js';
+import { badOption, bytesAt, uint32At } from './option-data.js';
 import { checkString, readString } from './strings.js';
 
 /** "Printable non-whitespace UTF-8 characters other than colons", and one at least. */

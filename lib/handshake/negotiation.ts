@@ -31,7 +31,7 @@ const optionReplyHeaderBytes = 20;
 const utf8BytesMax = 3;
 
 /** What becomes of an error that a handler throws; every other one ends the connection. */
-const replies: ReadonlyMap<string, number> = new Map([
+const errorReplies: ReadonlyMap<string, number> = new Map([
   ['NBDCORK_BAD_OPTION', OptionError.invalid],
   ['NBDCORK_BAD_STRING', OptionError.invalid],
   ['NBDCORK_EXPORT_DENIED', OptionError.policy],
@@ -99,13 +99,6 @@ export class Negotiation {
     await this.reset();
   }
 
-  /** NBD_OPT_STARTTLS: "the server MUST NOT preserve any negotiation state". */
-  private async reset(): Promise<void> {
-    this.headers = HeaderKind.simple;
-    this.selection = undefined;
-    await this.catalog.forget();
-  }
-
   /**
    * The metadata contexts in effect where the client chooses this export: "it
    * referred to the same export name that was ultimately selected".
@@ -164,6 +157,13 @@ export class Negotiation {
   /** The server stops: every further option is told so. */
   stop(): void {
     this.stopping = true;
+  }
+
+  /** NBD_OPT_STARTTLS: "the server MUST NOT preserve any negotiation state". */
+  private async reset(): Promise<void> {
+    this.headers = HeaderKind.simple;
+    this.selection = undefined;
+    await this.catalog.forget();
   }
 
   /** NBD_REP_ERR_SHUTDOWN: "the server is unwilling to continue negotiation". */
@@ -267,7 +267,7 @@ export class Negotiation {
     try {
       await handler(this, data);
     } catch (error) {
-      const reply = replies.get(codeOf(error) ?? '');
+      const reply = errorReplies.get(codeOf(error) ?? '');
       if (reply === undefined) throw error;
       this.refuse(reply, `${name}: ${messageOf(error)}`);
     }

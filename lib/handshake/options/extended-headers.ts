@@ -1,6 +1,6 @@
 import { HeaderKind } from '../../wire/reply.js';
 import type { Negotiation } from '../negotiation.js';
-import { expectNoData } from './data.js';
+import { expectNoData } from '../option-data.js';
 
 /** NBD_OPT_EXTENDED_HEADERS: "takes precedence over structured replies". */
 export function extendedHeaders(negotiation: Negotiation, data: Buffer): void {

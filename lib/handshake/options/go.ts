@@ -3,8 +3,8 @@ import type { Export } from '../exports.js';
 import { findExport } from '../find-export.js';
 import { blockSizeOf, transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';
+import { badOption, bytesAt, uint16At, uint32At } from '../option-data.js';
 import { readString } from '../strings.js';
-import { badOption, bytesAt, uint16At, uint32At } from './data.js';
 
 /** NBD_OPT_INFO: what NBD_OPT_GO would answer. */
 export async function info(negotiation: Negotiation, data: Buffer): Promise<void> {

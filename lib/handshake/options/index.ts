@@ -12,9 +12,9 @@ import { startTls } from './start-tls.js';
 import { structuredReply } from './structured-reply.js';
 
 /**
- * Answers one option, whose data are there whole. Throws NbdError
- * `NBDCORK_BAD_OPTION` or `NBDCORK_BAD_STRING` for data that are malformed,
- * which becomes NBD_REP_ERR_INVALID; every other error ends the connection.
+ * Answers one option, whose data are there whole. What it throws becomes an
+ * error reply where `errorReplies` (negotiation.ts) has its code; any other
+ * error ends the connection.
  */
 export type OptionHandler = (negotiation: Negotiation, data: Buffer) => MaybePromise<void>;
 

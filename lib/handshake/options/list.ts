@@ -1,6 +1,6 @@
 import { OptionReply } from '../../wire/constants.js';
 import type { Negotiation } from '../negotiation.js';
-import { expectNoData } from './data.js';
+import { expectNoData } from '../option-data.js';
 
 /** NBD_OPT_LIST: one NBD_REP_SERVER an export, with its description behind its name. */
 export async function list(negotiation: Negotiation, data: Buffer): Promise<void> {

@@ -1,6 +1,6 @@
 import { OptionError } from '../../wire/constants.js';
 import type { Negotiation } from '../negotiation.js';
-import { badOption, expectNoData } from './data.js';
+import { badOption, expectNoData } from '../option-data.js';
 
 /** NBD_OPT_STARTTLS: see "TLS support". */
 export async function startTls(negotiation: Negotiation, data: Buffer): Promise<void> {

@@ -1,7 +1,7 @@
 import { OptionError } from '../../wire/constants.js';
 import { HeaderKind } from '../../wire/reply.js';
 import type { Negotiation } from '../negotiation.js';
-import { expectNoData } from './data.js';
+import { expectNoData } from '../option-data.js';
 
 /** NBD_OPT_STRUCTURED_REPLY. */
 export function structuredReply(negotiation: Negotiation, data: Buffer): void {

@@ -1,4 +1,4 @@
-import { NbdError } from '../../errors.js';
+import { NbdError } from '../errors.js';
 
 /** For options of which "the client MUST NOT send any additional data". */
 export function expectNoData(data: Buffer): void {
