@@ -7,16 +7,10 @@ import type { Backend } from '../backend/backend.js';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { optionBytesTolerated, type Limits } from '../limits.js';
 import type { Transport } from '../transport/transport.js';
-import {
-  HandshakeFlag,
-  magic,
-  OptionError,
-  OptionReply,
-  OptionType,
-  stringBytesMax,
-} from '../wire/constants.js';
+import { HandshakeFlag, magic, OptionError, OptionReply, OptionType } from '../wire/constants.js';
 import { optionName } from '../wire/names.js';
 import { HeaderKind } from '../wire/reply.js';
+import { shortened } from '../wire/strings.js';
 import type { Channel } from './channel.js';
 import type { Client } from './client.js';
 import type { Export, ExportCatalog } from './exports.js';
@@ -27,8 +21,6 @@ import type { Security, TlsMode } from './security.js';
 
 const optionHeaderBytes = 16;
 const optionReplyHeaderBytes = 20;
-/** Bytes that a unit of a JavaScript string takes at most. */
-const utf8BytesMax = 3;
 
 /** What becomes of an error that a handler throws; every other one ends the connection. */
 const errorReplies: ReadonlyMap<string, number> = new Map([
@@ -133,7 +125,7 @@ export class Negotiation {
 
   /** An error reply: `text` is shown to people, as much of it as a string may have. */
   refuse(type: number, text: string): void {
-    this.reply(type, Buffer.from(text.slice(0, stringBytesMax / utf8BytesMax)));
+    this.reply(type, Buffer.from(shortened(text)));
   }
 
   /**

@@ -8,9 +8,10 @@ import type { Backend, MaybePromise, Slice, WriteOptions } from '../backend/back
 import { PartialError } from '../backend/partial-error.js';
 import { messageOf } from '../errors.js';
 import type { Limits } from '../limits.js';
-import { Command, CommandFlag, stringBytesMax } from '../wire/constants.js';
+import { Command, CommandFlag } from '../wire/constants.js';
 import { commandName, errorName } from '../wire/names.js';
 import type { Request } from '../wire/request.js';
+import { shortened } from '../wire/strings.js';
 import { bytesIn, isBytesOf, isPromise, wrongLength, type Answer } from './answer.js';
 import { BlockStatus } from './block-status.js';
 import { errorNumberOf } from './errors.js';
@@ -97,7 +98,7 @@ export class Dispatcher {
 
   /** The request is refused, or failed. */
   refuse(request: Request, error: number, text: string): void {
-    if (!this.replies.error(request, error, shown(text))) this.congested = true;
+    if (!this.replies.error(request, error, shortened(text))) this.congested = true;
   }
 
   private perform(request: Request, data: Uint8Array): void {
@@ -246,14 +247,9 @@ export class Dispatcher {
     const done = error.failedAt - request.offset;
     const { data } = error;
     const hasData = request.type === Command.read && isBytesOf(data, done);
-    const failure = { number, text: shown(text), at: error.failedAt };
+    const failure = { number, text: shortened(text), at: error.failedAt };
     if (!this.replies.partial(request, hasData ? data : undefined, failure)) this.congested = true;
   }
-}
-
-/** A text may be as long as a string of the protocol, whose units have 4 bytes at most. */
-function shown(text: string): string {
-  return text.slice(0, stringBytesMax / 4);
 }
 
 function isInside(position: number, { offset, length }: Request): boolean {

@@ -1,0 +1,25 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { shortened } from '../../lib/wire/strings.js';
+
+describe('a text for people', () => {
+  for (const text of ['', 'Straße', 'x'.repeat(4096), 'ü'.repeat(2048), '\u{1f4be}'.repeat(1024)]) {
+    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} units stays as it is`, () => {
+      assert.equal(shortened(text), text);
+    });
+  }
+
+  for (const [text, unitCount] of [
+    ['x'.repeat(5000), 4096],
+    ['€'.repeat(5000), 1365],
+    ['\u{1f4be}'.repeat(5000), 2048],
+    // The pair would begin with the last byte but two.
+    [`xxx${'\u{1f4be}'.repeat(5000)}`, 3 + 2 * 1023],
+    ['\ud800'.repeat(5000), 1365],
+  ] as const) {
+    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} units is cut to ${unitCount}`, () => {
+      assert.equal(shortened(text), text.slice(0, unitCount));
+      assert.ok(Buffer.byteLength(shortened(text)) <= 4096);
+    });
+  }
+});
