@@ -1,8 +1,8 @@
 /**
- * The C++ addon as TypeScript sees it, and where it is loaded. Every function
- * borrows its descriptor and its buffers for the call, keeps nothing, and
- * returns a number: a count (or 0) on success, `-errno` on failure. Only a
- * programmer's error (a wrong type, a range outside its buffer) throws.
+ * The C++ addon as TypeScript sees it; load.ts loads it. Every function borrows
+ * its descriptor and buffers for the call, or until its promise settles, keeps
+ * nothing, and gives a count (or 0), or `-errno`. Only a programmer's error (a
+ * wrong type, a range outside its buffer) throws.
  */
 export interface NativeAddon {
   /** setsockopt(TCP_CORK). 0 or `-errno`. */
