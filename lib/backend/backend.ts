@@ -142,6 +142,7 @@ export interface Backend {
    * Memory of the backend into which the payload of a WRITE may be received
    * straight from the kernel, or undefined where it has none for this range.
    * When the payload is there, `write` is called with that same view as `data`.
+   * What this throws is logged, and `write` gets the payload as any other.
    */
   writeTarget?(offset: number, length: number): Uint8Array | undefined;
 

@@ -25,7 +25,7 @@ const withoutFua: WriteOptions = Object.freeze({ fua: false });
 export interface DispatchEvents {
   /** What had to wait may go on: a request was answered later, or others have had their turn. */
   settled(): void;
-  /** A backend failed a request; the client has its error number. */
+  /** A backend threw: the client has the error number, where it failed a request by that. */
   failed(error: unknown, command: string): void;
   /** A reply that came later could not be told, or only in part: the connection is of no use. */
   broken(error: unknown): void;
@@ -99,6 +99,11 @@ export class Dispatcher {
   /** The request is refused, or failed. */
   refuse(request: Request, error: number, text: string): void {
     if (!this.replies.error(request, error, shortened(text))) this.congested = true;
+  }
+
+  /** The backend's `writeTarget` threw: the client notices nothing of it. */
+  targetFailed(error: unknown): void {
+    this.events.failed(error, commandName(Command.write));
   }
 
   private perform(request: Request, data: Uint8Array): void {

@@ -167,8 +167,9 @@ export class Receiver {
     try {
       const target = this.backend.writeTarget?.(offset, length);
       if (target?.length === length) return target;
-    } catch {
-      // The backend says why when it is asked to write.
+    } catch (error) {
+      // The payload must be received all the same, and `write` may well succeed.
+      this.dispatcher.targetFailed(error);
     }
     return Buffer.allocUnsafeSlow(length);
   }

@@ -20,7 +20,7 @@ export interface SessionEvents {
   disconnected(): void;
   /** The client broke the protocol beyond repair, or a backend its promises: cut the connection. */
   broken(error: unknown): void;
-  /** A backend failed a request; the client has its error number. */
+  /** A backend threw: the client has the error number, where it failed a request by that. */
   requestFailed(error: unknown, command: string): void;
 }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { NbdError, type Backend } from '../../lib/index.js';
 import { headerKinds, requestBytes } from '../support/byte-client.js';
-import { pattern } from '../support/disks.js';
+import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, err } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
 
@@ -98,6 +98,25 @@ describe('a backend that fails', () => {
       assert.equal(message, 'ENOSPC: it was ENOSPC');
     }
   });
+});
+
+test('a backend whose writeTarget throws is told of, and writes all the same', async (t) => {
+  for (const headers of headerKinds) {
+    const disk = new BufferDisk(Buffer.alloc(500_000));
+    const backend = Object.assign(disk, { writeTarget: () => raise(coded('ENOMEM')) });
+    const logged: unknown[] = [];
+    const quiet = () => undefined;
+    const warn = (details: object, message: string): unknown => logged.push(message);
+    const options = {
+      exports: { '': backend },
+      logger: { debug: quiet, info: quiet, warn, error: quiet },
+    };
+    const client = await (await serve(t, options)).open(headers);
+    const payload = pattern(500_000);
+    assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
+    assert.ok(disk.bytes.equals(payload));
+    assert.deepEqual(logged, ['NBD_CMD_WRITE failed: it was ENOMEM']);
+  }
 });
 
 describe('a read of another length', () => {
