@@ -38,9 +38,9 @@ export interface MemoryOptions {
    */
   readonly chunkBytes?: number;
   /**
-   * Chunks that the disk may have, 2^20 unless given. Each costs JavaScript's
-   * own heap some 200 bytes, however little is written to it, and a heap that
-   * is exhausted ends the process.
+   * Chunks that the disk may have: a whole number of at least 1, and 2^20
+   * unless given. Each costs JavaScript's own heap some 200 bytes, however
+   * little is written to it, and a heap that is exhausted ends the process.
    */
   readonly chunksMax?: number;
 }
@@ -81,6 +81,12 @@ export class MemoryBackend implements Backend {
         'NBDCORK_BAD_CHUNK_SIZE',
         `A memory disk cannot have chunks of ${chunkBytes} bytes. ` +
           'Give a power of two from 4096 to 67108864.',
+      );
+    }
+    if (!Number.isSafeInteger(chunksMax) || chunksMax < 1) {
+      throw new NbdError(
+        'NBDCORK_BAD_CHUNK_SIZE',
+        `A memory disk cannot have at most ${chunksMax} chunks. Give a whole number of at least 1.`,
       );
     }
     this.sizeNow = size;

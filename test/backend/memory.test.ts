@@ -245,6 +245,15 @@ describe('memory has bounds', () => {
       });
     });
   }
+
+  for (const chunksMax of [-1, 0, 1.5, NaN, Infinity, 2 ** 53]) {
+    test(`at most ${chunksMax} chunks are refused`, () => {
+      assert.throws(() => new MemoryBackend(1, { chunksMax }), {
+        name: 'NbdError',
+        code: 'NBDCORK_BAD_CHUNK_SIZE',
+      });
+    });
+  }
 });
 
 test('grows again after it shrank, within the chunk that it has, with zeros behind what it kept', () => {
