@@ -31,9 +31,8 @@ const errorReplies: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** The result: what the transmission phase is to be. */
-export interface Agreed {
+export interface ChosenExport {
   readonly entry: Export;
-  readonly backend: Backend;
   readonly headers: HeaderKind;
   /** The metadata contexts that every BLOCK_STATUS is about. */
   readonly contexts: readonly SelectedContext[];
@@ -47,7 +46,7 @@ export class Negotiation {
   /** Set by NBD_OPT_SET_META_CONTEXT. */
   selection: Selection | undefined;
   /** Set by the option that ends the haggling. */
-  agreed: Agreed | undefined;
+  chosen: ChosenExport | undefined;
   /** Set where there is nothing more to haggle about: by NBD_OPT_ABORT, or because the server stops. */
   aborted = false;
   /** Who asks. */
@@ -132,13 +131,13 @@ export class Negotiation {
    * Haggle until an export is chosen. Undefined where the client aborts.
    * @throws NbdError where the connection cannot go on: close it.
    */
-  async run(channel: Channel): Promise<Agreed | undefined> {
+  async run(channel: Channel): Promise<ChosenExport | undefined> {
     this.greet();
     this.readClientFlags((await channel.take(4)).readUInt32BE(0));
     for (let count = 0; count < this.limits.optionsMax; count++) {
       await this.readOption(channel);
       await this.drained();
-      if (this.agreed !== undefined || this.aborted) return this.agreed;
+      if (this.chosen !== undefined || this.aborted) return this.chosen;
     }
     throw new NbdError(
       'NBDCORK_TOO_MANY_OPTIONS',

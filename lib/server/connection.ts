@@ -9,7 +9,7 @@ import { codeOf, messageOf, NbdError } from '../errors.js';
 import { Channel } from '../handshake/channel.js';
 import type { Client } from '../handshake/client.js';
 import { blockSizeOf } from '../handshake/flags.js';
-import { Negotiation, type Agreed } from '../handshake/negotiation.js';
+import { Negotiation, type ChosenExport } from '../handshake/negotiation.js';
 import type { Secured } from '../handshake/security.js';
 import { unixSendBufferBytes, type Limits } from '../limits.js';
 import { Session, type Batches } from '../transmission/session.js';
@@ -178,9 +178,9 @@ export class Connection implements Watched {
 
   private async shakeHands(): Promise<void> {
     try {
-      const agreed = await this.negotiation.run(this.channel);
-      if (agreed === undefined) this.end();
-      else if (!this.output.destroyed) this.transmit(agreed);
+      const chosen = await this.negotiation.run(this.channel);
+      if (chosen === undefined) this.end();
+      else if (!this.output.destroyed) this.transmit(chosen);
     } catch (error) {
       this.cut(error);
     } finally {
@@ -219,18 +219,18 @@ export class Connection implements Watched {
     return { transport: this.transport, client };
   }
 
-  private transmit(agreed: Agreed): void {
+  private transmit(chosen: ChosenExport): void {
     const { limits, logger } = this.context;
-    const blockSize = blockSizeOf(agreed.backend, limits.requestBytesMax);
+    const blockSize = blockSizeOf(chosen.entry.backend, limits.requestBytesMax);
     const agreement = {
-      backend: agreed.backend,
-      headers: agreed.headers,
-      contexts: agreed.contexts,
-      transmissionFlags: agreed.transmissionFlags,
+      backend: chosen.entry.backend,
+      headers: chosen.headers,
+      contexts: chosen.contexts,
+      transmissionFlags: chosen.transmissionFlags,
       minimumBytes: blockSize.minimum,
       requestBytesMax: blockSize.maximum,
     };
-    this.exportName = agreed.entry.name;
+    this.exportName = chosen.entry.name;
     this.session = new Session(agreement, this.transport, limits, this.batches, {
       readOn: () => {
         this.readOn();

@@ -11,8 +11,8 @@ import type { Limits } from '../limits.js';
 import { CommandFlag } from '../wire/constants.js';
 import { HeaderKind, readUint64 } from '../wire/reply.js';
 import type { Request } from '../wire/request.js';
+import type { Agreement } from './agreement.js';
 import { describe } from './descriptors.js';
-import type { Agreement } from './rules.js';
 
 type Contexts = Agreement['contexts'];
 

@@ -12,11 +12,11 @@ import { Command, CommandFlag } from '../wire/constants.js';
 import { commandName, errorName } from '../wire/names.js';
 import type { Request } from '../wire/request.js';
 import { shortened } from '../wire/strings.js';
+import type { Agreement } from './agreement.js';
 import { bytesIn, isBytesOf, isPromise, wrongLength, type Answer } from './answer.js';
 import { BlockStatus } from './block-status.js';
 import { errorNumberOf } from './errors.js';
 import type { ReplyWriter } from './reply.js';
-import type { Agreement } from './rules.js';
 import { Turn } from './turn.js';
 
 const withFua: WriteOptions = Object.freeze({ fua: true });

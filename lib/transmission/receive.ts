@@ -11,9 +11,10 @@ import { payloadBytesTolerated } from '../limits.js';
 import { Command, CommandFlag, ErrorNumber } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
+import type { Agreement } from './agreement.js';
 import type { Dispatcher } from './dispatch.js';
 import { refusals, shown, textOf, type Refusal } from './refusal.js';
-import { Rules, type Agreement } from './rules.js';
+import { Rules } from './rules.js';
 
 const State = { header: 0, payload: 1, skip: 2, ended: 3 } as const;
 type State = (typeof State)[keyof typeof State];

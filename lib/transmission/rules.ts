@@ -3,10 +3,11 @@
  * receive.ts, for every request before anything is done for it. Owns: a table
  * of the flags that each command may carry. Hot.
  */
-import type { Backend, MetaContext } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
 import { Command, CommandFlag, TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/reply.js';
 import type { Request } from '../wire/request.js';
+import type { Agreement } from './agreement.js';
 import { isFilterLength } from './block-status.js';
 import { refusals, type Bounds, type Refusal } from './refusal.js';
 import { clientsOf } from './sharing.js';
@@ -22,20 +23,6 @@ const notResizable = -4;
 
 const changing = [Command.write, Command.trim, Command.writeZeroes, Command.resize];
 const commandCount = Math.max(...Object.values(Command)) + 1;
-
-/** What a connection has agreed on. */
-export interface Agreement {
-  readonly backend: Backend;
-  readonly headers: HeaderKind;
-  /** The metadata contexts that the client has selected, and what it calls them. */
-  readonly contexts: readonly { readonly id: number; readonly context: MetaContext }[];
-  /** The transmission flags as they were sent to the client: what is not advertised is refused. */
-  readonly transmissionFlags: number;
-  /** Offsets and lengths must be multiples of it. */
-  readonly minimumBytes: number;
-  /** Longest payload. */
-  readonly requestBytesMax: number;
-}
 
 /** Flags that each command may carry: "Command flags" and "Request types". */
 function allowedFlags(agreement: Agreement): Int32Array {

@@ -7,10 +7,10 @@
 import type { Backend } from '../backend/backend.js';
 import type { Limits } from '../limits.js';
 import type { Transport } from '../transport/transport.js';
+import type { Agreement } from './agreement.js';
 import { Dispatcher } from './dispatch.js';
 import { Receiver } from './receive.js';
 import { ReplyWriter } from './reply.js';
-import type { Agreement } from './rules.js';
 import { enter, leave } from './sharing.js';
 
 export interface SessionEvents {

@@ -26,9 +26,8 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
   reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);
   reply.writeUInt16BE(flags, 8);
   negotiation.send(reply);
-  negotiation.agreed = {
+  negotiation.chosen = {
     entry,
-    backend: entry.backend,
     headers,
     contexts,
     transmissionFlags: flags,

@@ -17,9 +17,8 @@ export async function go(negotiation: Negotiation, data: Buffer): Promise<void> 
   if (entry === undefined) return;
   const { headers } = negotiation;
   const contexts = negotiation.contextsFor(readRequest(data).name, entry.backend);
-  negotiation.agreed = {
+  negotiation.chosen = {
     entry,
-    backend: entry.backend,
     headers,
     contexts,
     transmissionFlags: transmissionFlags(entry, headers, contexts.length > 0),
