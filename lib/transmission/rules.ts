@@ -12,13 +12,11 @@ import { isFilterLength } from './block-status.js';
 import { refusals, type Bounds, type Refusal } from './refusal.js';
 import { clientsOf } from './sharing.js';
 
-/** In place of flags: a command that was not advertised. */
-const unknown = -1;
-/** In place of flags: a command that a read-only export refuses. */
-const forbidden = -2;
-/** In place of flags: any command to a server that stops. */
-const tooLate = -3;
-/** In place of flags: NBD_CMD_RESIZE, "server configuration does not allow". */
+/** In place of flags: why a command is refused, whatever its flags. */
+const notOffered = -1;
+const readOnly = -2;
+const stopping = -3;
+/** NBD_CMD_RESIZE: "server configuration does not allow". */
 const notResizable = -4;
 
 const changing = [Command.write, Command.trim, Command.writeZeroes, Command.resize];
@@ -30,7 +28,7 @@ function allowedFlags(agreement: Agreement): Int32Array {
   const extended = agreement.headers === HeaderKind.extended;
   // "MUST accept all commands with this bit set (even by ignoring the bit)".
   const fua = has(TransmissionFlag.sendFua) ? CommandFlag.fua : 0;
-  const allowed = new Int32Array(commandCount).fill(unknown);
+  const allowed = new Int32Array(commandCount).fill(notOffered);
   allowed[Command.read] = fua | (has(TransmissionFlag.sendDf) ? CommandFlag.df : 0);
   if (has(TransmissionFlag.sendFlush)) allowed[Command.flush] = fua;
   if (has(TransmissionFlag.sendCache)) allowed[Command.cache] = fua;
@@ -48,7 +46,7 @@ function allowedFlags(agreement: Agreement): Int32Array {
   else if (agreement.backend.resize !== undefined) allowed[Command.resize] = notResizable;
   if (has(TransmissionFlag.readOnly)) {
     for (const command of changing) {
-      allowed[command] = forbidden;
+      allowed[command] = readOnly;
     }
   }
   return allowed;
@@ -56,9 +54,9 @@ function allowedFlags(agreement: Agreement): Int32Array {
 
 /** What an entry of the table says that is no flags. */
 function refusalOf(allowed: number): Refusal {
-  if (allowed === forbidden) return refusals.readOnly;
+  if (allowed === readOnly) return refusals.readOnly;
   if (allowed === notResizable) return refusals.notResizable;
-  return allowed === tooLate ? refusals.stopping : refusals.notOffered;
+  return allowed === stopping ? refusals.stopping : refusals.notOffered;
 }
 
 export class Rules implements Bounds {
@@ -86,7 +84,7 @@ export class Rules implements Bounds {
    * subsequently received requests SHOULD be NBD_ESHUTDOWN".
    */
   stop(): void {
-    this.allowed.fill(tooLate);
+    this.allowed.fill(stopping);
   }
 
   get size(): number {
@@ -129,7 +127,7 @@ export class Rules implements Bounds {
   }
 
   private allowedFor(type: number): number {
-    return type < commandCount ? (this.allowed[type] ?? unknown) : unknown;
+    return type < commandCount ? (this.allowed[type] ?? notOffered) : notOffered;
   }
 
   /**
