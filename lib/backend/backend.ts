@@ -1,5 +1,6 @@
-/** A value now or later. What can answer at once does so without a Promise. */
-export type MaybePromise<T> = T | Promise<T>;
+import type { MaybePromise } from './maybe-promise.js';
+
+export type { MaybePromise } from './maybe-promise.js';
 
 /** What a read returns: the bytes whole, or in pieces that follow each other. */
 export type Bytes = Uint8Array | readonly Uint8Array[];

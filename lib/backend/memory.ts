@@ -7,7 +7,8 @@
 import { totalmem } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../errors.js';
-import type { Backend, Bytes, Extent, MaybePromise, Slice, WriteZeroesOptions } from './backend.js';
+import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from './backend.js';
+import type { MaybePromise } from './maybe-promise.js';
 import { allocatePages } from './pages.js';
 import { SortedNumbers } from './sorted-numbers.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from './zeros.js';

@@ -5,8 +5,9 @@
 import { fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
 import { codeOf, messageOf, NbdError } from '../errors.js';
-import type { MaybePromise, TrimOptions, WriteOptions, WriteZeroesOptions } from './backend.js';
+import type { TrimOptions, WriteOptions, WriteZeroesOptions } from './backend.js';
 import { DataSync, writeFully } from './descriptor.js';
+import type { MaybePromise } from './maybe-promise.js';
 import { type FileNative, ReadableFile } from './readable-file.js';
 import { Space, type OpenFile } from './space.js';
 import { zeroPageBytes, zeroPiece } from './zeros.js';

@@ -1,4 +1,5 @@
 import type { Backend, Extent, MetaContext, StatusExtent } from '../backend/backend.js';
+import { isPromise } from '../backend/maybe-promise.js';
 import { AllocationFlag } from '../wire/constants.js';
 
 /**
@@ -11,7 +12,7 @@ export function allocation(backend: Backend): MetaContext {
     status(offset, length, options) {
       if (backend.extents === undefined) return [{ length: backend.size - offset, flags: 0 }];
       const extents = backend.extents(offset, length, options);
-      return 'then' in extents ? Promise.resolve(extents).then(statusOf) : statusOf(extents);
+      return isPromise(extents) ? Promise.resolve(extents).then(statusOf) : statusOf(extents);
     },
   };
 }

@@ -1,4 +1,5 @@
-import type { Backend, MaybePromise } from '../backend/backend.js';
+import type { Backend } from '../backend/backend.js';
+import type { MaybePromise } from '../backend/maybe-promise.js';
 import type { Client } from './client.js';
 
 /** A disk as clients see it. */

@@ -11,11 +11,6 @@ export function isBytesOf(answer: unknown, length: number): answer is Bytes {
   return bytesIn(answer) === length;
 }
 
-/** A promise is known by what it can do: it need not be of the language's own class. */
-export function isPromise(answer: unknown): answer is Promise<Answer> {
-  return typeof answer === 'object' && answer !== null && 'then' in answer;
-}
-
 /** Undefined for what is not `Bytes`. */
 export function bytesIn(answer: unknown): number | undefined {
   if (answer instanceof Uint8Array) return answer.byteLength;

@@ -5,7 +5,8 @@
  * contexts the client has selected. As hot as the command, which is asked once
  * for many megabytes.
  */
-import type { MaybePromise, StatusExtent } from '../backend/backend.js';
+import type { StatusExtent } from '../backend/backend.js';
+import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
 import { NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { CommandFlag } from '../wire/constants.js';
@@ -134,8 +135,4 @@ export function isFilterLength(length: number, contextCount: number): boolean {
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
   return new DataView(buffer, byteOffset, byteLength);
-}
-
-function isPromise<T extends object>(answer: T | Promise<T>): answer is Promise<T> {
-  return 'then' in answer;
 }

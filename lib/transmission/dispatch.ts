@@ -4,7 +4,8 @@
  * in progress. Hot: a backend that answers at once is answered from here without
  * a promise or a copy; one that needs time gets a copy of the request.
  */
-import type { Backend, MaybePromise, Slice, WriteOptions } from '../backend/backend.js';
+import type { Backend, Slice, WriteOptions } from '../backend/backend.js';
+import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
 import { PartialError } from '../backend/partial-error.js';
 import { messageOf } from '../errors.js';
 import type { Limits } from '../limits.js';
@@ -13,7 +14,7 @@ import { commandName, errorName } from '../wire/names.js';
 import type { Request } from '../wire/request.js';
 import { shortened } from '../wire/strings.js';
 import type { Agreement } from './agreement.js';
-import { bytesIn, isBytesOf, isPromise, wrongLength, type Answer } from './answer.js';
+import { bytesIn, isBytesOf, wrongLength, type Answer } from './answer.js';
 import { BlockStatus } from './block-status.js';
 import { errorNumberOf } from './errors.js';
 import type { ReplyWriter } from './reply.js';

@@ -1,4 +1,4 @@
-import type { MaybePromise } from '../../backend/backend.js';
+import type { MaybePromise } from '../../backend/maybe-promise.js';
 import { OptionType } from '../../wire/constants.js';
 import type { Negotiation } from '../negotiation.js';
 import { abort } from './abort.js';
