@@ -99,7 +99,7 @@ export class Dispatcher {
 
   /** The request is refused, or failed. */
   refuse(request: Request, error: number, text: string): void {
-    if (!this.replies.error(request, error, shortened(text))) this.congested = true;
+    this.sent(this.replies.error(request, error, shortened(text)));
   }
 
   /** The backend's `writeTarget` threw: the client notices nothing of it. */
@@ -146,7 +146,7 @@ export class Dispatcher {
     if (!backend.readSlice(request.offset, request.length, slice)) return false;
     const got = slice.memory.length - slice.start;
     if (!(slice.start >= 0 && got >= request.length)) throw wrongLength(got, request.length);
-    if (!this.replies.slice(request, slice)) this.congested = true;
+    this.sent(this.replies.slice(request, slice));
     return true;
   }
 
@@ -180,45 +180,43 @@ export class Dispatcher {
     if (this.closed) return;
     const { length } = request;
     if (request.type === Command.blockStatus && Array.isArray(answer)) {
-      if (!this.replies.status(request, answer)) this.congested = true;
+      this.sent(this.replies.status(request, answer));
       return;
     }
     if (request.type !== Command.read || length === 0) {
-      if (!this.replies.done(request)) this.congested = true;
+      this.sent(this.replies.done(request));
       return;
     }
     if (!isBytesOf(answer, length)) {
       this.fail(request, wrongLength(bytesIn(answer) ?? 0, length));
       return;
     }
-    if (!this.replies.data(request, answer)) this.congested = true;
+    this.sent(this.replies.data(request, answer));
   }
 
   private wait(request: Request, answer: Promise<Answer>): void {
     const bytes = this.payloadBytes(request);
     this.requestsInFlight++;
     this.bytesInFlight += bytes;
+    const conclude = (reply: () => void): void => {
+      try {
+        reply();
+      } catch (error) {
+        this.events.broken(error);
+      } finally {
+        this.settle(bytes);
+      }
+    };
     // What only looks like a promise may throw, or settle twice.
     Promise.resolve(answer).then(
-      (value) => {
-        try {
-          this.answer(request, value);
-        } catch (error) {
-          this.events.broken(error);
-        } finally {
-          this.settle(bytes);
-        }
-      },
-      (reason: unknown) => {
-        try {
-          this.fail(request, reason);
-        } catch (error) {
-          this.events.broken(error);
-        } finally {
-          this.settle(bytes);
-        }
-      },
+      (value) => conclude(() => this.answer(request, value)),
+      (reason: unknown) => conclude(() => this.fail(request, reason)),
     );
+  }
+
+  /** A reply was given to the transport, which took it whether it is `writable` or not. */
+  private sent(writable: boolean): void {
+    if (!writable) this.congested = true;
   }
 
   /** A request is in progress no more, with so many bytes of payload. */
@@ -254,7 +252,7 @@ export class Dispatcher {
     const { data } = error;
     const hasData = request.type === Command.read && isBytesOf(data, done);
     const failure = { number, text: shortened(text), at: error.failedAt };
-    if (!this.replies.partial(request, hasData ? data : undefined, failure)) this.congested = true;
+    this.sent(this.replies.partial(request, hasData ? data : undefined, failure));
   }
 }
 

@@ -56,14 +56,7 @@ export class ReplyWriter {
 
   /** The data of a read, whose pieces together are as long as was asked. */
   data(request: Request, bytes: Bytes): boolean {
-    if (this.mayFragment(request)) {
-      const pieces = bytes instanceof Uint8Array ? [bytes] : bytes;
-      this.content(request, pieces, request.length, ChunkFlag.done);
-    } else {
-      this.dataHeader(request, request.offset, request.length, ChunkFlag.done);
-      if (bytes instanceof Uint8Array) this.transport.append(bytes);
-      else for (const piece of bytes) this.transport.append(piece);
-    }
+    this.content(request, bytes, request.length, ChunkFlag.done);
     return this.transport.endMessage();
   }
 
@@ -109,12 +102,7 @@ export class ReplyWriter {
     if (this.kind === HeaderKind.simple) return this.simple(request, failure.number);
     const done = failure.at - request.offset;
     if (data !== undefined && done > 0) {
-      const pieces = data instanceof Uint8Array ? [data] : data;
-      if (this.mayFragment(request)) this.content(request, pieces, done, 0);
-      else {
-        this.dataHeader(request, request.offset, done, 0);
-        for (const piece of pieces) this.transport.append(piece);
-      }
+      this.content(request, data, done, 0);
     }
     const message = Buffer.from(failure.text);
     this.errorChunk(request, ChunkType.errorOffset, failure.number, message, errorOffsetBytes);
@@ -129,8 +117,20 @@ export class ReplyWriter {
     return this.kind !== HeaderKind.simple && (flags & CommandFlag.df) === 0;
   }
 
-  /** A chunk for every run of data and every hole among `pieces`, the last one with `lastFlags`. */
-  private content(
+  /** `length` bytes from the request's offset on, in chunks of which the last has `lastFlags`. */
+  private content(request: Request, bytes: Bytes, length: number, lastFlags: number): void {
+    if (this.mayFragment(request)) {
+      const pieces = bytes instanceof Uint8Array ? [bytes] : bytes;
+      this.fragments(request, pieces, length, lastFlags);
+      return;
+    }
+    this.dataHeader(request, request.offset, length, lastFlags);
+    if (bytes instanceof Uint8Array) this.transport.append(bytes);
+    else for (const piece of bytes) this.transport.append(piece);
+  }
+
+  /** A chunk for every run of data and every hole among `pieces`. */
+  private fragments(
     request: Request,
     pieces: readonly Uint8Array[],
     length: number,
