@@ -2,7 +2,7 @@
  * Waiting for the next request awake. Where client and server take turns on
  * two processors, each falls asleep in every round, and on many machines,
  * virtual ones above all, waking up takes longer than the request. Callers:
- * connection.ts, around what each read brought. Calls: setImmediate, so that the
+ * input.ts, around what each read brought. Calls: setImmediate, so that the
  * event loop looks for input without sleeping, and keep-awake.ts, so that the
  * client's processor does not sleep either. Owns: the decision.
  *

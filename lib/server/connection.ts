@@ -1,8 +1,8 @@
 /**
  * A client from its first byte to its last: handshake, then transmission.
  * Caller: server.ts. Calls: handshake/negotiation.ts, transmission/session.ts.
- * Owns: the streams, the transport, the handshake's timer. The method
- * `received` is hot, everything else is cold.
+ * Owns: the streams, the transport, the handshake's timer. All of it is cold:
+ * what every read goes through is input.ts.
  */
 import { Duplex, type Readable, type Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
@@ -20,17 +20,11 @@ import type { BusyPoll } from './busy-poll.js';
 import type { Catalog } from './catalog.js';
 import { ConnectionExports } from './connection-exports.js';
 import { FailureLog } from './failure-log.js';
+import { Input } from './input.js';
 import type { Logger } from './options.js';
 import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from './streams.js';
 import type { TlsAcceptor } from './tls.js';
-
-/**
- * All connections of a thread read into the same memory: what a read brought
- * is consumed or copied before the next one begins.
- */
-const receiveBuffer = new Uint8Array(256 * 1024);
-const receiveView = new DataView(receiveBuffer.buffer);
 
 /** What a connection needs of its server. */
 export interface ConnectionContext {
@@ -51,24 +45,21 @@ export class Connection implements Watched {
   readonly settled: Promise<void>;
   /** Settles when nothing of the user's is asked for it any more, either. */
   readonly placeFree: Promise<void>;
-  /** These three are others once TLS is in use. */
+  // These three are others once TLS is in use.
   transport: Transport;
-  private input: Readable;
-  private output: Writable;
+  private readable: Readable;
+  private writable: Writable;
   private readonly context: ConnectionContext;
   private readonly peer: string;
   private readonly client: Client;
   private readonly channel: Channel;
+  private readonly input: Input;
   private readonly handshakeTimer: NodeJS.Timeout;
   private readonly exports: ConnectionExports;
   private readonly negotiation: Negotiation;
   private session: Session | undefined;
-  /** The read in progress goes straight into a payload's place. */
-  private direct = false;
-  private paused = false;
   private stopping = false;
   private batches: Batches = 'read';
-  private receivingChunk = false;
   /** At the end, wait for the client's. */
   private lingers = false;
   private exportName = '';
@@ -81,15 +72,16 @@ export class Connection implements Watched {
     this.client = client;
     this.peer = peerName(client);
     this.channel = new Channel(context.limits.optionBytesMax, () => {
-      this.readOn();
+      this.input.readOn();
     });
+    this.input = new Input(this.channel, context.busyPoll);
     const streams = open({
-      buffer: () => this.nextBuffer(),
-      callback: (count) => this.received(count),
+      buffer: () => this.input.nextBuffer(),
+      callback: (count) => this.input.received(count),
     });
-    this.input = streams.input;
-    this.output = streams.output;
-    this.transport = attach(this.output, {
+    this.readable = streams.input;
+    this.writable = streams.output;
+    this.transport = attach(this.writable, {
       strategy: context.strategy,
       sendBufferBytes: unixSendBufferBytes,
     });
@@ -99,7 +91,7 @@ export class Connection implements Watched {
       mode: context.tls.mode,
       startTls: (acknowledge) => this.startTls(acknowledge),
     });
-    this.closed = this.listen(streams.readsInto);
+    this.closed = this.follow(streams.readsInto);
     this.answered = this.closed.then(() => this.release());
     this.settled = this.answered.then(() => this.exports.close());
     this.placeFree = this.settled.then(() => this.exports.answered());
@@ -120,7 +112,7 @@ export class Connection implements Watched {
   }
 
   get waitingBytes(): number {
-    return waitingBytes(this.output);
+    return waitingBytes(this.writable);
   }
 
   stalled(): void {
@@ -145,21 +137,21 @@ export class Connection implements Watched {
   }
 
   destroy(): void {
-    this.input.destroy();
-    this.output.destroy();
+    this.readable.destroy();
+    this.writable.destroy();
   }
 
   /** Settles when the streams in use are closed. */
-  private listen(readsInto: boolean): Promise<void> {
-    const { input, output } = this;
-    if (!readsInto) input.on('data', this.chunkArrived);
-    input.on('end', () => {
+  private follow(readsInto: boolean): Promise<void> {
+    const { readable, writable } = this;
+    this.input.readFrom(readable, readsInto);
+    readable.on('end', () => {
       this.inputEnded();
     });
-    output.on('drain', () => {
+    writable.on('drain', () => {
       this.session?.drained();
     });
-    const closings = [...new Set<Readable | Writable>([input, output])].map((stream) => {
+    const closings = [...new Set<Readable | Writable>([readable, writable])].map((stream) => {
       stream.on('error', (error) => {
         this.log('debug', error, 'connection failed');
       });
@@ -172,7 +164,7 @@ export class Connection implements Watched {
         else stream.once('close', gone);
       });
     });
-    input.resume();
+    readable.resume();
     return Promise.all(closings).then(() => undefined);
   }
 
@@ -180,7 +172,7 @@ export class Connection implements Watched {
     try {
       const chosen = await this.negotiation.run(this.channel);
       if (chosen === undefined) this.end();
-      else if (!this.output.destroyed) this.transmit(chosen);
+      else if (!this.writable.destroyed) this.transmit(chosen);
     } catch (error) {
       this.cut(error);
     } finally {
@@ -200,20 +192,19 @@ export class Connection implements Watched {
       );
     }
     // What comes from now on is for OpenSSL, which refuses what is not encrypted.
-    this.pause();
+    this.input.pause();
     acknowledge();
     await this.transport.sent();
-    this.input.off('data', this.chunkArrived);
-    const secured = await tls.accept(duplexOf(this.input, this.output), {
-      buffer: () => this.nextBuffer(),
-      callback: (count) => this.receivedRecord(count),
+    this.input.letGo();
+    const secured = await tls.accept(duplexOf(this.readable, this.writable), {
+      buffer: () => this.input.nextBuffer(),
+      callback: (count) => this.input.receivedRecord(count),
     });
     this.batches = 'tick';
-    this.input = secured.socket;
-    this.output = secured.socket;
+    this.readable = secured.socket;
+    this.writable = secured.socket;
     this.transport = attach(secured.socket, { strategy });
-    this.paused = false;
-    void this.listen(secured.readsInto);
+    void this.follow(secured.readsInto);
     const client = { ...this.client, tls: secured.tls };
     logger.debug({ peer: this.peer, ...secured.tls }, 'TLS is in use');
     return { transport: this.transport, client };
@@ -233,7 +224,7 @@ export class Connection implements Watched {
     this.exportName = chosen.entry.name;
     this.session = new Session(agreement, this.transport, limits, this.batches, {
       readOn: () => {
-        this.readOn();
+        this.input.readOn();
       },
       disconnected: () => {
         this.end();
@@ -246,64 +237,14 @@ export class Connection implements Watched {
       },
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
-    // "Data sent right behind GO": the client may not have waited for the answer.
-    const early = this.channel.rest();
-    if (early.byteLength > 0) this.chunkArrived(early);
-    else this.readOn();
+    // The client may have sent requests right behind NBD_OPT_GO, without waiting for the answer.
+    this.input.deliverTo(this.session, this.channel.rest());
     if (this.stopping) this.shutDown();
-    if (this.input.readableEnded) this.session.end();
-  }
-
-  private nextBuffer(): Uint8Array {
-    const target = this.session?.directTarget();
-    this.direct = target !== undefined;
-    return target ?? receiveBuffer;
-  }
-
-  /** A read brought `count` bytes. False stops reading. */
-  private received(count: number): boolean {
-    const { busyPoll } = this.context;
-    busyPoll.arrived();
-    const more = this.receivedRecord(count);
-    busyPoll.idle();
-    return more;
-  }
-
-  /** Likewise of TLS, which brings a record at a time. */
-  private receivedRecord(count: number): boolean {
-    const { session } = this;
-    let more: boolean;
-    if (session === undefined) more = this.channel.push(receiveBuffer.subarray(0, count));
-    else if (this.direct) more = session.received(count);
-    else more = session.receive(receiveBuffer, receiveView, 0, count);
-    this.paused = !more;
-    return more;
-  }
-
-  private readonly chunkArrived = (chunk: Buffer): void => {
-    if (this.receivingChunk) {
-      // The other end of a Duplex may answer while we write to it: that waits its turn.
-      this.pause();
-      this.input.unshift(chunk);
-      return;
-    }
-    this.receivingChunk = true;
-    const more = this.receivedChunk(chunk);
-    this.receivingChunk = false;
-    if (more) this.readOn();
-    else this.pause();
-  };
-
-  private receivedChunk({ buffer, byteOffset, byteLength }: Buffer): boolean {
-    // No Buffer: that one's `slice` does not copy.
-    const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    if (this.session === undefined) return this.channel.push(bytes);
-    const view = new DataView(buffer, byteOffset, byteLength);
-    return this.session.receive(bytes, view, 0, byteLength);
+    if (this.readable.readableEnded) this.session.end();
   }
 
   private inputEnded(): void {
-    if (this.output.writableFinished) this.destroy();
+    if (this.writable.writableFinished) this.destroy();
     else if (this.session !== undefined) this.session.end();
     else {
       this.channel.close(
@@ -312,30 +253,19 @@ export class Connection implements Watched {
     }
   }
 
-  private pause(): void {
-    this.paused = true;
-    this.input.pause();
-  }
-
-  private readOn(): void {
-    if (!this.paused || this.input.destroyed) return;
-    this.paused = false;
-    this.input.resume();
-  }
-
   /**
    * Close after the last reply. Where a client did not agree to that it may be
    * sending: closing a TCP socket with something unread resets the connection,
    * and the client would lose the replies that it has yet to read.
    */
   private end(): void {
-    const { input, output } = this;
-    if (output.writableEnded) return;
-    output.once('finish', () => {
-      if (!this.lingers || input.readableEnded) this.destroy();
+    const { readable, writable } = this;
+    if (writable.writableEnded) return;
+    writable.once('finish', () => {
+      if (!this.lingers || readable.readableEnded) this.destroy();
     });
     this.transport.end();
-    if (this.lingers) this.readOn();
+    if (this.lingers) this.input.readOn();
   }
 
   /** Close at once, because of the client. */
@@ -366,7 +296,7 @@ export function peerName({ kind, address, port }: Client): string {
 }
 
 /** Two pipes become one stream for TLS. */
-function duplexOf(input: Readable, output: Writable): Duplex {
-  if (output instanceof Duplex && Object.is(input, output)) return output;
-  return Duplex.from({ readable: input, writable: output });
+function duplexOf(readable: Readable, writable: Writable): Duplex {
+  if (writable instanceof Duplex && Object.is(readable, writable)) return writable;
+  return Duplex.from({ readable, writable });
 }
