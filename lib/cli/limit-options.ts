@@ -6,7 +6,10 @@ import { defaultLimits, type Limits } from '../limits.js';
 
 type Kind = 'bytes' | 'count' | 'time';
 
-/** Every limit has an option: its name without the unit, in a command line's spelling. */
+/**
+ * Every limit has an option: its name in a command line's spelling, without
+ * "Ms", since times are given with a unit.
+ */
 const limits: Readonly<Record<keyof Limits, readonly [kind: Kind, what: string]>> = {
   requestBytesMax: ['bytes', 'longest READ or WRITE payload'],
   requestsInFlightMax: ['count', 'requests of a connection in progress'],
@@ -26,7 +29,7 @@ const limits: Readonly<Record<keyof Limits, readonly [kind: Kind, what: string]>
 const parsers: Readonly<Record<Kind, (text: string) => number>> = {
   bytes: parseSize,
   count: Number,
-  time: (text) => (/^[0-9.]+ *(?:ms|s|m|h|d)$/.test(text) ? Math.round(parseTime(text)) : NaN),
+  time: (text) => (isTime(text) ? Math.round(ms(text)) : NaN),
 };
 
 const expected: Readonly<Record<Kind, string>> = {
@@ -78,7 +81,6 @@ function parser(kind: Kind): (text: string) => number {
   };
 }
 
-function parseTime(text: string): number {
-  // The pattern was checked, so it is one of the strings that `ms` takes.
-  return ms(text as ms.StringValue);
+function isTime(text: string): text is ms.StringValue {
+  return /^[0-9.]+ *(?:ms|s|m|h|d)$/.test(text);
 }
