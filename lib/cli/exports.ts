@@ -51,7 +51,9 @@ export async function openExports(
       exports.set(name, { backend, ...options });
     }
   } catch (error) {
-    await Promise.all(opened.map(async (backend) => backend.close?.()));
+    // Nothing was written to these, so what counts is why there is no server:
+    // a disk that cannot be closed, either, must not hide it.
+    await Promise.allSettled(opened.map(async (backend) => backend.close?.()));
     throw error;
   }
   return Object.fromEntries(exports);

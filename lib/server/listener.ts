@@ -70,6 +70,7 @@ async function boundPath(fd: number): Promise<string | undefined> {
 
 async function removeStaleSocket(path: string): Promise<void> {
   if (path.startsWith('\0')) return;
+  // Where nothing can be found out about the file, listening itself says why not.
   const stats = await stat(path).catch(() => undefined);
   if (stats?.isSocket() !== true) return;
   const alive = await new Promise<boolean>((resolve) => {
