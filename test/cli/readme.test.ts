@@ -101,6 +101,16 @@ test('the error codes are those of lib/ and benchmarks/', () => {
   );
 });
 
+test('the way of a request leads through methods that there are', () => {
+  const steps = rows('file');
+  assert.ok(steps.length > 5);
+  for (const [link = '', method = ''] of steps) {
+    const path = /^\[(.*)\]\(\1\)$/.exec(link)?.[1] ?? '';
+    const declaration = new RegExp(`^ {2}(?:[a-z]+ )*${method}\\(.* \\{$`, 'm');
+    assert.match(read(path), declaration, `${path} has no method ${method}`);
+  }
+});
+
 test('the example is the one that is compiled and run', () => {
   const blocks = [...readme.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code);
   assert.ok(blocks.includes(read('examples/key-value.ts')));
