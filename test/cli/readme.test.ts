@@ -1,7 +1,7 @@
-/** The README tells what is so: nothing is missing in its tables, and nothing is made up. */
+/** README and docs/ tell what is so: nothing is missing in their tables, and nothing is made up. */
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exitCode } from '../../lib/cli/exit-codes.js';
@@ -50,7 +50,9 @@ test('the options of bench are those of --help', async (t) => {
 });
 
 test('the words of bench are those that it knows, and those of --help', async (t) => {
-  const documented = firstCells('words').flatMap((cell) => cell.split(', '));
+  const documented = firstCells('words', read('docs/benchmark.md')).flatMap((cell) =>
+    cell.split(', '),
+  );
   assert.deepEqual(documented, [...words]);
   const { stdout } = await finish(t, ['bench', '--help']);
   const [, told = ''] = /^Words:\n((?: {2}.*\n)+)/m.exec(stdout) ?? [];
@@ -117,15 +119,20 @@ test('the example is the one that is compiled and run', () => {
 });
 
 test('the links lead somewhere', () => {
-  const links = [...readme.matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
-  assert.ok(links.length > 5);
-  for (const [, path = '', anchor] of links) {
-    const target = path === '' ? readme : /\.\w+$|LICENSE/.test(path) ? read(path) : undefined;
-    if (target === undefined) assert.ok(readdirSync(join(root, path)).length > 0);
-    if (anchor === undefined || target === undefined) continue;
-    const headings = [...target.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
-      heading.toLowerCase().replaceAll(' ', '-'),
-    );
-    assert.ok(headings.includes(anchor), anchor);
+  const documents = ['README.md', 'docs/benchmark.md', 'docs/protocol.md', 'docs/transport.md'];
+  let count = 0;
+  for (const document of documents) {
+    const links = [...read(document).matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)];
+    count += links.length;
+    for (const [, path = '', anchor] of links) {
+      const target = path === '' ? document : join(dirname(document), path);
+      assert.ok(existsSync(join(root, target)), `${document} leads to ${target}`);
+      if (anchor === undefined) continue;
+      const headings = [...read(target).matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+        heading.toLowerCase().replaceAll(' ', '-'),
+      );
+      assert.ok(headings.includes(anchor), `${document} leads to ${target}#${anchor}`);
+    }
   }
+  assert.ok(count > 10);
 });
