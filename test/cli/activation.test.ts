@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { inheritedDescriptors } from '../../lib/cli/activation.js';
+import { exitCode } from '../../lib/cli/exit-codes.js';
 import { openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd } from '../support/numbers.js';
 import { needs } from '../support/peers.js';
-import { programPath, RunningProgram } from '../support/program.js';
+import { finish, programPath, RunningProgram } from '../support/program.js';
 
 const clean = { status: 0, signal: null };
 
@@ -87,6 +88,14 @@ test('under systemd-socket-activate', async (t) => {
 
 describe('the variables', () => {
   const pid = String(process.pid);
+
+  test('end the program with status 1 where they make no sense', async (t) => {
+    const script = 'export LISTEN_PID=$$ LISTEN_FDS=none; exec "$@"';
+    const command = ['sh', '-c', script, 'sh', process.execPath, programPath] as const;
+    const { status, stderr } = await finish(t, ['serve', 'memory:1M'], { command });
+    assert.equal(status, exitCode.failure);
+    assert.match(stderr, /'none', not a number of sockets\. \(NBDCORK_BAD_ACTIVATION\)/);
+  });
 
   test('are taken away once read', () => {
     const environment = { LISTEN_PID: pid, LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b', HOME: '/' };
