@@ -5,9 +5,9 @@ import {
   extendedReplyBytes,
   simpleReplyBytes,
   structuredReplyBytes,
-  writeUint64,
 } from '../../lib/wire/reply.js';
 import { extendedRequestHeaderBytes, requestHeaderBytes } from '../../lib/wire/request.js';
+import { writeUint64 } from '../../lib/wire/uint64.js';
 import { diskBytes, extentBytes } from '../disk.js';
 import type { HeaderKind, Kind } from '../results.js';
 import type { Conversation } from './handshake.js';

@@ -6,10 +6,10 @@
 import { ChunkFlag, ChunkType, magic } from '../../lib/wire/constants.js';
 import {
   extendedReplyBytes,
-  readUint64,
   simpleReplyBytes,
   structuredReplyBytes,
 } from '../../lib/wire/reply.js';
+import { readUint64 } from '../../lib/wire/uint64.js';
 import type { HeaderKind } from '../results.js';
 
 const headerBytesOf = {

@@ -8,7 +8,7 @@ import type { Histogram } from 'hdr-histogram-js';
 import type { Transport } from '../../lib/transport/transport.js';
 import { Command, CommandFlag, magic } from '../../lib/wire/constants.js';
 import { extendedRequestHeaderBytes, requestHeaderBytes } from '../../lib/wire/request.js';
-import { writeUint64 } from '../../lib/wire/reply.js';
+import { writeUint64 } from '../../lib/wire/uint64.js';
 import { blockBytes, extentCount } from '../disk.js';
 import type { HeaderKind, Kind } from '../results.js';
 import { Replies } from './replies.js';

@@ -1,6 +1,6 @@
 import type { Backend, BlockSize } from '../backend/backend.js';
 import { TransmissionFlag } from '../wire/constants.js';
-import { HeaderKind } from '../wire/reply.js';
+import { HeaderKind } from '../wire/header-kind.js';
 import type { Export } from './exports.js';
 
 /**

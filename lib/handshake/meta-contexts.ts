@@ -7,7 +7,7 @@ import { NbdError } from '../errors.js';
 import { queriesMax } from '../limits.js';
 import { quoted } from '../quoted.js';
 import { OptionError, OptionReply } from '../wire/constants.js';
-import { HeaderKind } from '../wire/reply.js';
+import { HeaderKind } from '../wire/header-kind.js';
 import { allocation } from './allocation.js';
 import type { Export } from './exports.js';
 import { findExport } from './find-export.js';

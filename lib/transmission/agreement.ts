@@ -1,5 +1,5 @@
 import type { Backend, MetaContext } from '../backend/backend.js';
-import type { HeaderKind } from '../wire/reply.js';
+import type { HeaderKind } from '../wire/header-kind.js';
 
 /** What a connection has agreed on. */
 export interface Agreement {

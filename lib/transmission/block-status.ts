@@ -10,8 +10,9 @@ import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
 import { NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { CommandFlag } from '../wire/constants.js';
-import { HeaderKind, readUint64 } from '../wire/reply.js';
+import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
+import { readUint64 } from '../wire/uint64.js';
 import type { Agreement } from './agreement.js';
 import { describe } from './descriptors.js';
 

@@ -6,9 +6,8 @@
  */
 import type { StatusExtent } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
-import { writeUint64 } from '../wire/reply.js';
+import { twoTo32, writeUint64 } from '../wire/uint64.js';
 
-const twoTo32 = 2 ** 32;
 /** An extent of 32 bits is cut here: a multiple of every minimum block size there can be. */
 const narrowBytesMax = twoTo32 - 2 ** 16;
 /** Most replies have a few. */

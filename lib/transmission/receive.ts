@@ -9,7 +9,7 @@ import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
 import { payloadBytesTolerated } from '../limits.js';
 import { Command, CommandFlag, ErrorNumber } from '../wire/constants.js';
-import { HeaderKind } from '../wire/reply.js';
+import { HeaderKind } from '../wire/header-kind.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
 import type { Dispatcher } from './dispatch.js';

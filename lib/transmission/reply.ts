@@ -8,17 +8,17 @@ import type { Bytes, Slice } from '../backend/backend.js';
 import { isZeroPiece, zeroPage } from '../backend/zeros.js';
 import type { Transport } from '../transport/transport.js';
 import { ChunkFlag, ChunkType, CommandFlag } from '../wire/constants.js';
+import { HeaderKind } from '../wire/header-kind.js';
 import {
   extendedReplyBytes,
-  HeaderKind,
   simpleReplyBytes,
   structuredReplyBytes,
   writeExtendedReply,
   writeSimpleReply,
   writeStructuredReply,
-  writeUint64,
 } from '../wire/reply.js';
 import type { Request } from '../wire/request.js';
+import { writeUint64 } from '../wire/uint64.js';
 
 /** NBD_REPLY_TYPE_OFFSET_DATA begins with the 64-bit offset of its data. */
 const dataOffsetBytes = 8;

@@ -5,7 +5,7 @@
  */
 import type { Backend } from '../backend/backend.js';
 import { Command, CommandFlag, TransmissionFlag } from '../wire/constants.js';
-import { HeaderKind } from '../wire/reply.js';
+import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
 import { isFilterLength } from './block-status.js';

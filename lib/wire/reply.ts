@@ -7,10 +7,6 @@
 import { magic } from './constants.js';
 import type { Request } from './request.js';
 
-/** Which headers a connection speaks, as negotiated in the handshake. */
-export const HeaderKind = { simple: 0, structured: 1, extended: 2 } as const;
-export type HeaderKind = (typeof HeaderKind)[keyof typeof HeaderKind];
-
 export const simpleReplyBytes = 16;
 export const structuredReplyBytes = 20;
 export const extendedReplyBytes = 32;
@@ -62,15 +58,4 @@ export function writeExtendedReply(
   view.setInt32(at + 20, request.offsetLow);
   view.setInt32(at + 24, 0);
   view.setUint32(at + 28, length);
-}
-
-/** An unsigned 64-bit number; `value` is an integer of at most 2^53 − 1. */
-export function writeUint64(view: DataView, at: number, value: number): void {
-  view.setUint32(at, Math.floor(value / 2 ** 32));
-  view.setUint32(at + 4, value % 2 ** 32);
-}
-
-/** An unsigned 64-bit number: exact up to 2^53 − 1; past that only known to be larger. */
-export function readUint64(view: DataView, at: number): number {
-  return view.getUint32(at) * 2 ** 32 + view.getUint32(at + 4);
 }

@@ -4,11 +4,10 @@
  * Hot: no BigInt, no allocation. Spec: "Request message".
  */
 import { magic } from './constants.js';
+import { readUint64, twoTo32 } from './uint64.js';
 
 export const requestHeaderBytes = 28;
 export const extendedRequestHeaderBytes = 32;
-
-const twoTo32 = 2 ** 32;
 
 export class Request {
   flags = 0;
@@ -35,7 +34,7 @@ export class Request {
   readExtended(view: DataView, at: number): boolean {
     if (view.getUint32(at) !== magic.extendedRequest) return false;
     this.readCommon(view, at);
-    this.length = view.getUint32(at + 24) * twoTo32 + view.getUint32(at + 28);
+    this.length = readUint64(view, at + 24);
     return true;
   }
 

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { zeros, type Bytes } from '../../lib/index.js';
 import { ReplyWriter } from '../../lib/transmission/reply.js';
 import { attach } from '../../lib/transport/index.js';
-import { HeaderKind } from '../../lib/wire/reply.js';
+import { HeaderKind } from '../../lib/wire/header-kind.js';
 import { Request } from '../../lib/wire/request.js';
 import {
   ByteClient,

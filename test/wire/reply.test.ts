@@ -4,13 +4,11 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import {
   extendedReplyBytes,
-  readUint64,
   simpleReplyBytes,
   structuredReplyBytes,
   writeExtendedReply,
   writeSimpleReply,
   writeStructuredReply,
-  writeUint64,
 } from '../../lib/wire/reply.js';
 import { Request } from '../../lib/wire/request.js';
 import { requestBytes } from '../support/byte-client.js';
@@ -72,23 +70,5 @@ describe('the headers of replies', () => {
         assert.deepEqual(bytes, Buffer.concat([...ids, u64(offset), u64(length)]));
       }),
     );
-  });
-});
-
-describe('64-bit numbers', () => {
-  test('are written and read exactly up to 2^53 - 1', () => {
-    fc.assert(
-      fc.property(fc.bigInt({ min: 0n, max: 2n ** 53n - 1n }), (value) => {
-        const bytes = written(8, (view, at) => writeUint64(view, at, Number(value)));
-        assert.deepEqual(bytes, u64(value));
-        assert.equal(readUint64(new DataView(Uint8Array.from(bytes).buffer), 0), Number(value));
-      }),
-    );
-  });
-
-  test('past that are known to be larger', () => {
-    for (const value of [2n ** 53n, 2n ** 64n - 1n]) {
-      assert.ok(readUint64(new DataView(Uint8Array.from(u64(value)).buffer), 0) >= 2 ** 53);
-    }
   });
 });

@@ -1,5 +1,5 @@
 import { NbdError } from '../../errors.js';
-import { HeaderKind } from '../../wire/reply.js';
+import { HeaderKind } from '../../wire/header-kind.js';
 import { exportOrThrow } from '../find-export.js';
 import { transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';

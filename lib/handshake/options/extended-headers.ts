@@ -1,4 +1,4 @@
-import { HeaderKind } from '../../wire/reply.js';
+import { HeaderKind } from '../../wire/header-kind.js';
 import type { Negotiation } from '../negotiation.js';
 import { expectNoData } from '../option-data.js';
 

@@ -1,5 +1,5 @@
 import { OptionError } from '../../wire/constants.js';
-import { HeaderKind } from '../../wire/reply.js';
+import { HeaderKind } from '../../wire/header-kind.js';
 import type { Negotiation } from '../negotiation.js';
 import { expectNoData } from '../option-data.js';
 
