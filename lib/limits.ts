@@ -91,8 +91,8 @@ export function checkedLimits(given: Partial<Limits>): Limits {
 }
 
 /** Microseconds that a server may stay awake for nothing, unless told otherwise, and at most. */
-export const busyPollDefault = 100;
-export const busyPollMax = 1000;
+export const busyPollMicrosecondsDefault = 100;
+export const busyPollMicrosecondsMax = 1000;
 
 /** Connections that the kernel keeps for a server while it is busy. */
 export const listenBacklog = 1024;
@@ -108,6 +108,15 @@ export const turnMs = 5;
  * limit on how much can be cached at once" (NBD_CMD_CACHE).
  */
 export const cacheBytesMax = 64 * 2 ** 20;
+
+/** Pieces of data that one request looks for in a file: two system calls each, and the client asks on. */
+export const extentsSoughtMax = 1024;
+
+/** Chunks of a memory disk: their bookkeeping takes 200 MiB of JavaScript's heap, which must not run out. */
+export const chunksMaxDefault = 2 ** 20;
+
+/** Chunk memory that is zeroed in one go; then other clients get their turn. */
+export const sliceBytesMax = 2 ** 24;
 
 /** Failed requests of a connection that the log tells of, before it keeps silent about the rest. */
 export const failuresToldMax = 10;

@@ -2,11 +2,9 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { NbdError } from '../errors.js';
+import { extentsSoughtMax } from '../limits.js';
 import type { NativeAddon } from '../native/addon.js';
 import type { Extent } from './backend.js';
-
-/** Pieces of data that one request looks for: two system calls each, and the client asks on. */
-const piecesMax = 1024;
 
 /** What a file system without holes answers: then everything is data. */
 const { EINVAL, EOPNOTSUPP, ENXIO } = constants.errno;
@@ -30,7 +28,7 @@ export async function fileExtents(
     readonly one: boolean;
   },
 ): Promise<readonly Extent[]> {
-  const found = new Float64Array(2 * (one ? 1 : piecesMax));
+  const found = new Float64Array(2 * (one ? 1 : extentsSoughtMax));
   const count = await findData(fd, offset, offset + length, found);
   // Nothing: a hole was made meanwhile where there had been data.
   if (noHoles.has(count) || count === 0) return allData(length);

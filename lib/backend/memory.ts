@@ -7,6 +7,7 @@
 import { totalmem } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../errors.js';
+import { chunksMaxDefault, sliceBytesMax } from '../limits.js';
 import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from './backend.js';
 import type { MaybePromise } from './maybe-promise.js';
 import { allocatePages } from './pages.js';
@@ -23,12 +24,6 @@ const chunkBytesHuge = 2 ** 24;
 const hugePagesShareMax = 1 / 16;
 const chunkBytesMin = 2 ** 12;
 const chunkBytesMax = 2 ** 26;
-
-/** Their bookkeeping takes 200 MiB of JavaScript's heap, which must not run out. */
-const chunksMaxDefault = 2 ** 20;
-
-/** Chunk memory that is zeroed in one go; then other clients get their turn. */
-const sliceBytesMax = 2 ** 24;
 
 export interface MemoryOptions {
   /**

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { codeOf } from '../errors.js';
-import { busyPollDefault, busyPollMax } from '../limits.js';
+import { busyPollMicrosecondsDefault, busyPollMicrosecondsMax } from '../limits.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
@@ -95,7 +95,7 @@ export function serveCommand(): Command {
     )
     .option(
       '--busy-poll <microseconds>',
-      `stay awake so long for the next request, 0 for never (default: ${busyPollDefault})`,
+      `stay awake so long for the next request, 0 for never (default: ${busyPollMicrosecondsDefault})`,
       parseMicroseconds,
     )
     .addOption(
@@ -211,8 +211,8 @@ function stopSignal(logger: Logger): Promise<void> {
 
 function parseMicroseconds(text: string): number {
   const value = Number(text);
-  if (!(value >= 0 && value <= busyPollMax) || text.trim() === '') {
-    throw new InvalidArgumentError(`It must be a number from 0 to ${busyPollMax}.`);
+  if (!(value >= 0 && value <= busyPollMicrosecondsMax) || text.trim() === '') {
+    throw new InvalidArgumentError(`It must be a number from 0 to ${busyPollMicrosecondsMax}.`);
   }
   return value;
 }

@@ -2,7 +2,12 @@ import { createServer as createNetServer, type Server, type Socket } from 'node:
 import type { Duplex } from 'node:stream';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
-import { busyPollDefault, busyPollMax, checkedLimits, type Limits } from '../limits.js';
+import {
+  busyPollMicrosecondsDefault,
+  busyPollMicrosecondsMax,
+  checkedLimits,
+  type Limits,
+} from '../limits.js';
 import { knowsPeers, peerCredentials } from '../transport/peer.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
@@ -276,11 +281,11 @@ function checkTlsExports(catalog: Catalog, { mode }: TlsAcceptor): void {
   );
 }
 
-function checkedPoll(microseconds = busyPollDefault): number {
-  if (microseconds >= 0 && microseconds <= busyPollMax) return microseconds;
+function checkedPoll(microseconds = busyPollMicrosecondsDefault): number {
+  if (microseconds >= 0 && microseconds <= busyPollMicrosecondsMax) return microseconds;
   throw new NbdError(
     'NBDCORK_BAD_LIMIT',
-    `busyPollMicroseconds must be a number from 0 to ${busyPollMax}.`,
+    `busyPollMicroseconds must be a number from 0 to ${busyPollMicrosecondsMax}.`,
   );
 }
 
