@@ -11,16 +11,21 @@ export interface Slice {
   start: number;
 }
 
+/** What a client wants of a write (NBD_CMD_WRITE). */
 export interface WriteOptions {
-  /** Force unit access: the data must be on stable storage before the answer. */
+  /** Force unit access: the data must be on stable storage before the answer (NBD_CMD_FLAG_FUA). */
   readonly fua: boolean;
 }
 
+/** What a client wants of a trim (NBD_CMD_TRIM). */
 export interface TrimOptions {
+  /** As in `WriteOptions`, for what the trim has changed. */
   readonly fua: boolean;
 }
 
+/** What a client wants of zeroing (NBD_CMD_WRITE_ZEROES). */
 export interface WriteZeroesOptions {
+  /** As in `WriteOptions`, for the zeros. */
   readonly fua: boolean;
   /** The range must stay allocated (NBD_CMD_FLAG_NO_HOLE). */
   readonly noHole: boolean;
@@ -56,6 +61,7 @@ export interface Extent {
 
 /** The same for a context of the backend's own. */
 export interface StatusExtent {
+  /** Bytes, at least one, and a multiple of `blockSize.minimum`. */
   readonly length: number;
   /**
    * What the context defines: an integer below 2^32, or below 2^64 where the

@@ -21,14 +21,18 @@ export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotatio
  * A disk in a regular file or on a block device, of the size that it has now.
  * Flushing is fdatasync; trimming and zeroing make holes where they can.
  *
- * Throws `NBDCORK_NOT_FOUND`, `NBDCORK_NO_PERMISSION`, `NBDCORK_NOT_A_DISK`
- * (a directory, a pipe …), `NBDCORK_DISK_TOO_LARGE` and `NBDCORK_OPEN_FAILED`.
- *
- * `native` is what the addon does for files; `{}` does without it.
+ * @throws NbdError `NBDCORK_NOT_FOUND`, `NBDCORK_NO_PERMISSION`,
+ *   `NBDCORK_NOT_A_DISK` (a directory, a pipe …), `NBDCORK_DISK_TOO_LARGE` or
+ *   `NBDCORK_OPEN_FAILED`.
  */
-export async function openFile(
+export function openFile(path: string, options: OpenFileOptions = {}): Promise<FileBackend> {
+  return openFileWith(path, options);
+}
+
+/** The same with `native`, what the addon does for files; `{}` does without it. */
+export async function openFileWith(
   path: string,
-  options: OpenFileOptions = {},
+  options: OpenFileOptions,
   native: FileNative = addon ?? {},
 ): Promise<FileBackend> {
   const { readOnly = false } = options;

@@ -46,7 +46,7 @@ export interface MemoryOptions {
  * memory, so `size` may be anything up to 2^53 − 1. Where memory runs out, the
  * request that wanted it fails with ENOMEM.
  *
- * Throws `NBDCORK_BAD_SIZE` and `NBDCORK_BAD_CHUNK_SIZE`.
+ * @throws NbdError `NBDCORK_BAD_SIZE` or `NBDCORK_BAD_CHUNK_SIZE`.
  */
 export class MemoryBackend implements Backend {
   readonly multiConn = true;
@@ -175,7 +175,7 @@ export class MemoryBackend implements Backend {
     return undefined;
   }
 
-  /** Throws `NBDCORK_BAD_SIZE`. */
+  /** @throws NbdError `NBDCORK_BAD_SIZE`, or `ENOMEM` where the last chunk cannot grow. */
   resize(size: number): void {
     checkSize(size);
     if (size < this.sizeNow) this.drop(size, this.sizeNow - size);

@@ -8,8 +8,8 @@ const units = 'KMGTPE';
  * G, T, P and E count in steps of 1024, in either case, with or without `iB` or
  * `B` behind them.
  *
- * Throws `NBDCORK_BAD_SIZE` for anything else, for a part of a byte, and for
- * more than 2^53 − 1 bytes.
+ * @throws NbdError `NBDCORK_BAD_SIZE` for anything else, for a part of a byte,
+ *   and for more than 2^53 − 1 bytes.
  */
 export function parseSize(text: string): number {
   // No size is as long, and the arithmetic below is quadratic in the digits.

@@ -17,7 +17,7 @@ const filePrefix = 'file:';
  * of a regular file or block device. `file:PATH` is for a path that would
  * otherwise be taken for something else; it is not a URL.
  *
- * Throws `NBDCORK_BAD_SOURCE`, `NBDCORK_BAD_SIZE`, and what `openFile` throws.
+ * @throws NbdError `NBDCORK_BAD_SOURCE`, `NBDCORK_BAD_SIZE`, or what `openFile` throws.
  */
 export async function openSource(text: string, options: OpenSourceOptions = {}): Promise<Backend> {
   if (text.startsWith(memoryPrefix)) {

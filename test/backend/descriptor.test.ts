@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { describe, test, type TestContext } from 'node:test';
 import { DataSync, readFully, writeFully } from '../../lib/backend/descriptor.js';
-import { openFile } from '../../lib/backend/file.js';
+import { openFile, openFileWith } from '../../lib/backend/file.js';
 import { NbdError } from '../../lib/errors.js';
 import { assertSame, joined, pattern, requireWritable } from './support/bytes.js';
 import { makeFile } from './support/disks.js';
@@ -207,7 +207,7 @@ describe('closing', () => {
   });
 
   test('cuts long zeroing short', async (t) => {
-    const disk = requireWritable(await openFile(await makeFile(t, 4 * 2 ** 20), {}, {}));
+    const disk = requireWritable(await openFileWith(await makeFile(t, 4 * 2 ** 20), {}, {}));
     const zeroed = disk.writeZeroes(0, 4 * 2 ** 20, { fua: false, noHole: true, fast: false });
     const cut = assert.rejects(async () => zeroed, { name: 'NbdError', code: 'ESHUTDOWN' });
     await disk.close?.();
@@ -215,7 +215,7 @@ describe('closing', () => {
   });
 
   test('cuts caching short, and what waits for it', async (t) => {
-    const disk = await openFile(await makeFile(t, 4 * 2 ** 20), {}, {});
+    const disk = await openFileWith(await makeFile(t, 4 * 2 ** 20), {}, {});
     const refused = { name: 'NbdError', code: 'ESHUTDOWN' };
     const cut = [0, 1].map(() => assert.rejects(disk.cache(0, 4 * 2 ** 20), refused));
     await disk.close();
@@ -225,7 +225,7 @@ describe('closing', () => {
   test('what was cached is still the disk', async (t) => {
     const path = await makeFile(t, 0);
     fs.writeFileSync(path, pattern(600_000, 1));
-    const disk = await openFile(path, {}, {});
+    const disk = await openFileWith(path, {}, {});
     await Promise.all([disk.cache(0, 600_000), disk.cache(599_999, 1), disk.read(0, 10)]);
     assertSame(joined(await disk.read(0, 600_000)), pattern(600_000, 1));
     await disk.close();

@@ -4,7 +4,7 @@ import { open, truncate } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { describe, test, type TestContext } from 'node:test';
 import type { Backend, Extent } from '../../lib/backend/backend.js';
-import { openFile } from '../../lib/backend/file.js';
+import { openFile, openFileWith } from '../../lib/backend/file.js';
 import { MemoryBackend } from '../../lib/backend/memory.js';
 import type { FileNative } from '../../lib/backend/readable-file.js';
 import { openSource } from '../../lib/backend/source.js';
@@ -103,7 +103,7 @@ describe("a file's extents", () => {
     const data = Buffer.alloc(mebibyte, 1);
     for (const place of [1, 4]) await file.write(data, 0, data.length, place * mebibyte);
     await file.close();
-    const disk = await openFile(path, { readOnly: true }, native);
+    const disk = await openFileWith(path, { readOnly: true }, native);
     t.after(() => disk.close());
     return { disk, path };
   }

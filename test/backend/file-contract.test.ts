@@ -3,7 +3,7 @@ import { readSync } from 'node:fs';
 import { constants } from 'node:os';
 import type { TestContext } from 'node:test';
 import type { Backend } from '../../lib/backend/backend.js';
-import { openFile } from '../../lib/backend/file.js';
+import { openFileWith } from '../../lib/backend/file.js';
 import type { FileNative } from '../../lib/backend/readable-file.js';
 import { addon } from '../../lib/native/load.js';
 import { backendContract } from './support/contract.js';
@@ -15,13 +15,13 @@ const { EAGAIN, EINTR, EIO, EOPNOTSUPP } = constants.errno;
 
 function inFile(native?: FileNative) {
   return async (t: TestContext, size: number): Promise<Backend> =>
-    openFile(await makeFile(t, size), {}, native);
+    openFileWith(await makeFile(t, size), {}, native);
 }
 
 function onDevice(native?: FileNative) {
   return async (t: TestContext, size: number): Promise<Backend> => {
     const device = await makeBlockDevice(t, await makeFile(t, size));
-    return openFile(device, {}, native);
+    return openFileWith(device, {}, native);
   };
 }
 

@@ -4,7 +4,7 @@ import { open, truncate } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { describe, test, type TestContext } from 'node:test';
 import type { Backend } from '../../lib/backend/backend.js';
-import { openFile } from '../../lib/backend/file.js';
+import { openFileWith } from '../../lib/backend/file.js';
 import type { FileNative } from '../../lib/backend/readable-file.js';
 import { isZeroPiece } from '../../lib/backend/zeros.js';
 import { addon } from '../../lib/native/load.js';
@@ -22,7 +22,7 @@ describe('a read of a file', () => {
     const file = await open(path, 'r+');
     await file.write(pattern(mebibyte), 0, mebibyte, mebibyte);
     await file.close();
-    const disk = await openFile(path, { readOnly: true }, native);
+    const disk = await openFileWith(path, { readOnly: true }, native);
     t.after(() => disk.close());
     const content = Buffer.alloc(4 * mebibyte);
     content.set(pattern(mebibyte), mebibyte);

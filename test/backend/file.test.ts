@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { openFile } from '../../lib/backend/file.js';
+import { openFile, openFileWith } from '../../lib/backend/file.js';
 import type { FileNative } from '../../lib/backend/readable-file.js';
 import { fallocateMode } from '../../lib/native/addon.js';
 import { addon } from '../../lib/native/load.js';
@@ -147,7 +147,7 @@ describe('reading what is cached', () => {
   test('is done at once, without a promise', async (t) => {
     const content = pattern(100_000, 1);
     const { path, native, calls } = await watched(t, content, (read) => read());
-    const disk = await openFile(path, {}, native);
+    const disk = await openFileWith(path, {}, native);
     const bytes = disk.read(1000, 50_000);
     assert.ok(bytes instanceof Uint8Array);
     assertSame(bytes, content.subarray(1000, 51_000));
@@ -162,7 +162,7 @@ describe('reading what is cached', () => {
   test('and what is not is read on the pool', async (t) => {
     const content = pattern(100_000, 2);
     const { path, native, calls } = await watched(t, content, () => -EAGAIN);
-    const disk = await openFile(path, {}, native);
+    const disk = await openFileWith(path, {}, native);
     for (const expected of [1, 2]) {
       const answer = disk.read(5, 5000);
       assert.ok(answer instanceof Promise);
@@ -176,7 +176,7 @@ describe('reading what is cached', () => {
   test('is not tried again where the system cannot', async (t) => {
     const content = pattern(1000, 3);
     const { path, native, calls } = await watched(t, content, () => -EOPNOTSUPP);
-    const disk = await openFile(path, {}, native);
+    const disk = await openFileWith(path, {}, native);
     for (let i = 0; i < 3; i++) assertSame(joined(await disk.read(0, 1000)), content);
     assert.equal(disk.readSlice(0, 10, { memory: new Uint8Array(0), start: 0 }), false);
     assert.equal(calls(), 1);
@@ -186,7 +186,7 @@ describe('reading what is cached', () => {
   test('is not done for as much as would hold up other clients', async (t) => {
     const content = pattern(2 * mebibyte, 4);
     const { path, native, calls } = await watched(t, content, (read) => read());
-    const disk = await openFile(path, {}, native);
+    const disk = await openFileWith(path, {}, native);
     const answer = disk.read(0, 2 * mebibyte);
     assert.ok(answer instanceof Promise);
     assertSame(joined(await answer), content);
@@ -237,7 +237,7 @@ describe('a sparse file', () => {
     const path = await makeFile(t, 0);
     const content = pattern(3 * mebibyte, 1);
     await writeFile(path, content);
-    const disk = requireWritable(await openFile(path, {}, native));
+    const disk = requireWritable(await openFileWith(path, {}, native));
     const refused = { name: 'NbdError', code: 'ENOTSUP' };
     const fast = { fua: false, noHole: false, fast: true };
     await assert.rejects(async () => disk.writeZeroes(0, 3 * mebibyte, fast), refused);
