@@ -17,6 +17,11 @@ export interface Logger {
 /** Makes the backend of an export when it is needed. */
 export type OpenBackend = (client: Client) => MaybePromise<Backend>;
 
+/**
+ * A disk, and how clients may use it. One that is given by name is checked by
+ * `createServer`, which throws; one that is found or opened later is checked
+ * then, and refused to that client.
+ */
 export interface ExportOptions {
   /**
    * The disk, or what opens it: with its first client, to be flushed and closed

@@ -28,15 +28,21 @@ const clientsShare = 0.8;
 const requestsShare = 0.9;
 
 /**
- * An NBD server.
- *
- * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING`, `NBDCORK_BAD_TLS`
- *   or `NBDCORK_BAD_LIMIT` for options that make no sense.
+ * An NBD server, which listens once `listen()` is called.
+ * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING`, `NBDCORK_BAD_CONTEXT`,
+ *   `NBDCORK_BAD_TLS` or `NBDCORK_BAD_LIMIT` for options that make no sense.
  */
 export function createServer(options: ServerOptions): NbdServer {
   return new NbdServer(options);
 }
 
+/**
+ * Serves its exports to clients: those that connect where it listens, in as many
+ * places as wanted, and those that are handed to it on a stream. `createServer`
+ * makes one; `close()` ends it, and its backends with it. What goes wrong with a
+ * client or a backend is told to that client and to the logger, and makes only
+ * `close()` throw.
+ */
 export class NbdServer {
   private readonly catalog: Catalog;
   private readonly allow: Allow;
@@ -110,7 +116,8 @@ export class NbdServer {
 
   /**
    * Listen, in one more place with every call.
-   * @throws NbdError `NBDCORK_LISTEN` where that is not possible, with the cause.
+   * @throws NbdError `NBDCORK_LISTEN` where that is not possible, with the cause;
+   *   `NBDCORK_CLOSED` after `close()`.
    */
   async listen(where: ListenOptions = {}): Promise<this> {
     if (this.isClosing()) throw closed();
@@ -138,7 +145,11 @@ export class NbdServer {
     await this.accept(duplexStreams(stream), { kind: 'stream' }, () => stream.destroy())?.closed;
   }
 
-  /** Serve one client on standard input and output: a socket or two pipes. */
+  /**
+   * Serve one client on standard input and output: a socket or two pipes. Settles
+   * when it is gone.
+   * @throws NbdError `NBDCORK_BAD_STDIO` where they are neither.
+   */
   async serveStdio(): Promise<void> {
     await this.accept(
       stdioStreams(this.context.tls.mode !== 'off'),
