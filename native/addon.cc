@@ -20,6 +20,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("sendmsg", nbdcork::Sendmsg),
       Method("tcpInfo", nbdcork::TcpInfo),
       Method("peerCredentials", nbdcork::PeerCredentials),
+      Method("untakenBytes", nbdcork::UntakenBytes),
       Method("kindOf", nbdcork::KindOf),
       Method("preadNoWait", nbdcork::PreadNoWait),
       Method("fallocate", nbdcork::Fallocate),

@@ -1,6 +1,7 @@
 #include "socket.h"
 
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -247,6 +248,18 @@ napi_value PeerCredentials(napi_env env, napi_callback_info info) {
   numbers.data[1] = static_cast<double>(peer.uid);
   numbers.data[2] = static_cast<double>(peer.gid);
   return call.Return(0);
+}
+
+napi_value UntakenBytes(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  int fd;
+  if (!call.Descriptor(0, &fd)) return nullptr;
+  struct stat status;
+  if (::fstat(fd, &status) < 0) return call.Return(-errno);
+  // Of a pipe both ends see the same bytes; of a socket TIOCOUTQ is SIOCOUTQ.
+  const unsigned long question = S_ISFIFO(status.st_mode) ? FIONREAD : TIOCOUTQ;
+  int bytes = 0;
+  return call.Return(::ioctl(fd, question, &bytes) < 0 ? -errno : bytes);
 }
 
 napi_value KindOf(napi_env env, napi_callback_info info) {

@@ -13,6 +13,7 @@ napi_value Send(napi_env env, napi_callback_info info);
 napi_value Sendmsg(napi_env env, napi_callback_info info);
 napi_value TcpInfo(napi_env env, napi_callback_info info);
 napi_value PeerCredentials(napi_env env, napi_callback_info info);
+napi_value UntakenBytes(napi_env env, napi_callback_info info);
 napi_value KindOf(napi_env env, napi_callback_info info);
 
 }  // namespace nbdcork

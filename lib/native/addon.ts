@@ -46,6 +46,13 @@ export interface NativeAddon {
    */
   readonly peerCredentials: (fd: number, numbers: Float64Array) => number;
 
+  /**
+   * Bytes that were sent and that the peer has not taken: SIOCOUTQ of a socket
+   * (of TCP those not acknowledged, of a Unix socket with the kernel's
+   * bookkeeping), FIONREAD of a pipe. Or `-errno`.
+   */
+  readonly untakenBytes: (fd: number) => number;
+
   /** What a descriptor is: one of `descriptorKind`, or `-errno`. */
   readonly kindOf: (fd: number) => number;
 

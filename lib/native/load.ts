@@ -14,6 +14,7 @@ const functions: Record<keyof NativeAddon, true> = {
   sendmsg: true,
   tcpInfo: true,
   peerCredentials: true,
+  untakenBytes: true,
   kindOf: true,
   preadNoWait: true,
   fallocate: true,

@@ -15,6 +15,7 @@ import { unixSendBufferBytes, type Limits } from '../limits.js';
 import { Session, type Batches } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { waitingBytes } from '../transport/handle.js';
+import { untakenBytes } from '../transport/peer.js';
 import type { Transport } from '../transport/transport.js';
 import type { BusyPoll } from './busy-poll.js';
 import type { Catalog } from './catalog.js';
@@ -49,6 +50,8 @@ export class Connection implements Watched {
   transport: Transport;
   private readable: Readable;
   private writable: Writable;
+  /** What is written to where there is no TLS, and what OpenSSL writes to where there is. */
+  private readonly beneath: Writable;
   private readonly context: ConnectionContext;
   private readonly peer: string;
   private readonly client: Client;
@@ -81,6 +84,7 @@ export class Connection implements Watched {
     });
     this.readable = streams.input;
     this.writable = streams.output;
+    this.beneath = streams.output;
     this.transport = attach(this.writable, {
       strategy: context.strategy,
       sendBufferBytes: unixSendBufferBytes,
@@ -111,8 +115,14 @@ export class Connection implements Watched {
     return this.session === undefined;
   }
 
+  /**
+   * What waits here alone would not change for long while a slow client reads:
+   * the kernel takes more only when much of what it has is read, and OpenSSL
+   * a whole batch at a time.
+   */
   get waitingBytes(): number {
-    return waitingBytes(this.writable);
+    const waiting = waitingBytes(this.writable);
+    return waiting === 0 ? 0 : waiting + untakenBytes(this.beneath);
   }
 
   stalled(): void {
@@ -120,7 +130,7 @@ export class Connection implements Watched {
     this.cut(
       new NbdError(
         'NBDCORK_CLIENT_STALLED',
-        `The client has read nothing for ${sendTimeoutMs} ms of the replies that wait for it.`,
+        `The client has taken nothing for ${sendTimeoutMs} ms of the replies that wait for it.`,
       ),
     );
   }

@@ -5,9 +5,9 @@
 
 /** What is watched: a connection. */
 export interface Watched {
-  /** Bytes that wait for the client to read; 0 where none do. */
+  /** Bytes that wait for the client to take them; 0 where none do. */
   readonly waitingBytes: number;
-  /** Called once, when nothing was read for the whole time. */
+  /** Called once, when nothing was taken for the whole time. */
   stalled(): void;
 }
 

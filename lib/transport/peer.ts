@@ -1,4 +1,6 @@
+/** What the kernel knows of the other end of a connection. */
 import type { Socket } from 'node:net';
+import type { Writable } from 'node:stream';
 import { descriptorKind } from '../native/addon.js';
 import { addon } from '../native/load.js';
 import { descriptorOf } from './handle.js';
@@ -21,4 +23,13 @@ export function peerCredentials(socket: Socket): PeerCredentials | undefined {
   if (addon.peerCredentials(fd, numbers) < 0) return undefined;
   const [pid = 0, uid = 0, gid = 0] = numbers;
   return { pid, uid, gid };
+}
+
+/**
+ * Bytes that the kernel keeps for the peer, which it has not taken. 0 for what
+ * has no descriptor of its own, as a stream of TLS, and where the addon is missing.
+ */
+export function untakenBytes(stream: Writable): number {
+  const fd = descriptorOf(stream);
+  return fd === undefined ? 0 : Math.max(0, addon?.untakenBytes(fd) ?? 0);
 }

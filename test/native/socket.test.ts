@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { fstatSync, readdirSync } from 'node:fs';
+import { fstatSync, readdirSync, writeSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { codeOf } from '../../lib/errors.js';
 import { descriptorKind } from '../../lib/native/addon.js';
@@ -38,6 +38,26 @@ describe('SO_PEERCRED', { skip: withoutAddon }, () => {
     assert.throws(() => native().peerCredentials(file, new Float64Array(2)), {
       code: 'ERR_OUT_OF_RANGE',
     });
+  });
+});
+
+describe('untakenBytes', { skip: withoutAddon }, () => {
+  it('tells what the other end of a socket or a pipe has yet to read', async (t) => {
+    const { sender, receiver } = await openUnix(t);
+    const fd = fdOf(sender);
+    assert.equal(native().untakenBytes(fd), 0);
+    assert.equal(native().send(fd, new Uint8Array(1000), false), 1000);
+    assert.ok(native().untakenBytes(fd) >= 1000);
+    await readExactly(receiver, 1000);
+    assert.equal(native().untakenBytes(fd), 0);
+    const pipe = pipeFd(t);
+    writeSync(pipe, new Uint8Array(300));
+    assert.equal(native().untakenBytes(pipe), 300);
+  });
+
+  it('returns the errno of what is neither', (t) => {
+    assert.equal(native().untakenBytes(noFd), failure('EBADF'));
+    assert.equal(native().untakenBytes(temporaryFile(t).fd), failure('ENOTTY'));
   });
 });
 
