@@ -38,11 +38,10 @@ export interface AttachOptions {
  */
 export function attach(stream: Writable, options: AttachOptions = {}): Transport {
   const wanted = options.strategy ?? 'auto';
-  const name: string = wanted;
-  if (wanted !== 'auto' && !strategyNames.includes(wanted)) {
+  if (wanted !== 'auto' && !strategyNames.some((name) => name === wanted)) {
     throw new NbdError(
       'NBDCORK_BAD_STRATEGY',
-      `There is no strategy '${name}'. Choose auto, ${strategyNames.join(', ')}.`,
+      `There is no strategy '${wanted}'. Choose auto, ${strategyNames.join(', ')}.`,
     );
   }
   const fd = descriptorOf(stream);
@@ -57,14 +56,14 @@ export function attach(stream: Writable, options: AttachOptions = {}): Transport
   if (!(stream instanceof Socket) || fd === undefined || addon === undefined) {
     return wanted === 'cork' ? new PlainOutbox(stream) : new StreamOutbox(stream);
   }
-  const isSocket = kind === descriptorKind.tcp || kind === descriptorKind.unix;
+  const takesRawSends = kind === descriptorKind.tcp || kind === descriptorKind.unix;
   if (wanted === 'cork') {
     // Probed once: uncorking shows whether corking works.
     return addon.setCork(fd, false) === 0
       ? new CorkOutbox(stream, fd, addon)
       : new PlainOutbox(stream);
   }
-  if (!isSocket) return new StreamOutbox(stream);
+  if (!takesRawSends) return new StreamOutbox(stream);
   if (wanted === 'more') return new MoreOutbox(stream, fd, addon);
   if (wanted === 'vectored') return new VectoredOutbox(stream, fd, addon);
   return new BatchedOutbox(stream, fd, addon);
