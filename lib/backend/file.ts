@@ -47,7 +47,8 @@ export async function openFileWith(
     const disk = readOnly ? new ReadableFile(file, native) : new WritableFile(file, native);
     return blockDevice ? Object.assign(disk, { rotational: await isRotational(stats.rdev) }) : disk;
   } catch (error) {
-    await closeDescriptor(fd);
+    // Why it cannot be opened is worth more than why it cannot be closed.
+    await Promise.allSettled([closeDescriptor(fd)]);
     throw error;
   }
 }

@@ -21,7 +21,11 @@ type Transfer = (
 ) => void;
 
 /** Puts `replacement` in the place of fs[name] until the test ends. */
-function replace(t: TestContext, name: 'fdatasync' | 'read' | 'write', replacement: unknown): void {
+function replace(
+  t: TestContext,
+  name: 'close' | 'fdatasync' | 'read' | 'write',
+  replacement: unknown,
+): void {
   const original: unknown = Reflect.get(fs, name);
   Reflect.set(fs, name, replacement);
   syncBuiltinESMExports();
@@ -230,4 +234,21 @@ describe('closing', () => {
     assertSame(joined(await disk.read(0, 600_000)), pattern(600_000, 1));
     await disk.close();
   });
+});
+
+test('why a file cannot be opened is told even where it cannot be closed either', async (t) => {
+  const path = await makeFile(t, 1000);
+  const closed: number[] = [];
+  replace(t, 'close', (fd: number, callback: Callback) => {
+    fs.closeSync(fd);
+    closed.push(fd);
+    callback(systemError('EIO'));
+  });
+  const native = {
+    get preadNoWait(): never {
+      throw systemError('ENOMEM');
+    },
+  };
+  await assert.rejects(openFileWith(path, {}, native), { code: 'ENOMEM' });
+  assert.equal(closed.length, 1);
 });
