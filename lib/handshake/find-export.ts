@@ -4,15 +4,25 @@ import { OptionError } from '../wire/constants.js';
 import type { Export } from './exports.js';
 import type { Negotiation } from './negotiation.js';
 
-/** The export for NBD_OPT_INFO and NBD_OPT_GO; undefined where the client was told why not. */
+/** What an option is answered for an export that the client cannot have without TLS. */
+export type WithoutTls = 'tlsRequired' | 'unknown';
+
+/**
+ * The export for an option; undefined where the client was told why not.
+ * NBD_REP_ERR_TLS_REQD is for NBD_OPT_INFO and NBD_OPT_GO only: "the server
+ * MUST NOT send" it "in response to any option other than" these
+ * ("SELECTIVETLS mode").
+ */
 export async function findExport(
   negotiation: Negotiation,
   name: string,
+  withoutTls: WithoutTls,
 ): Promise<Export | undefined> {
   const entry = await negotiation.catalog.find(name, negotiation.client);
   if (entry !== undefined) return entry;
-  if (negotiation.client.tls === undefined && negotiation.tlsMode === 'on') {
-    // Both alike, so that "clients that have not initiated TLS cannot enumerate exports".
+  // What needs TLS and what there is not are alike either way, so that "clients
+  // that have not initiated TLS cannot enumerate exports".
+  if (withoutTls === 'tlsRequired' && negotiation.mayStartTls) {
     negotiation.refuse(
       OptionError.tlsRequired,
       `There is no export ${quoted(name)}, or it needs TLS: send NBD_OPT_STARTTLS first.`,

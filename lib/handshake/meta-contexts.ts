@@ -87,7 +87,7 @@ export async function readQueries(
     negotiation.refuse(OptionError.tooBig, `At most ${queriesMax} queries are answered at a time.`);
     return undefined;
   }
-  const entry = await findExport(negotiation, exportName);
+  const entry = await findExport(negotiation, exportName, 'unknown');
   if (entry === undefined) return undefined;
   if (refusesWide(negotiation, entry, queries)) return undefined;
   return { exportName, entry, queries };

@@ -80,6 +80,11 @@ export class Negotiation {
     return tls !== 'require' || this.client.tls !== undefined;
   }
 
+  /** The client has no TLS, and NBD_OPT_STARTTLS would give it. */
+  get mayStartTls(): boolean {
+    return this.tlsMode !== 'off' && this.client.tls === undefined;
+  }
+
   /** Acknowledge NBD_OPT_STARTTLS and go on with TLS, as if nothing had been said before. */
   async secure(): Promise<void> {
     const { transport, client } = await this.security.startTls(() => {

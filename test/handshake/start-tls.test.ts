@@ -7,6 +7,7 @@ import { goData, optionBytes, type ByteClient } from '../support/byte-client.js'
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, info, opt, rep, transmission, u32 } from '../support/numbers.js';
 import { places, serve, type Serving } from '../support/serving.js';
+import { contextData } from '../support/status.js';
 import { authority, certified, Log, preSharedKey, shakeHands, startTls } from '../support/tls.js';
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const;
@@ -216,6 +217,23 @@ describe('with TLS on, a client without', () => {
         assert.equal((await types(secured, type, goData(name))).at(-1), expected);
       });
     }
+  }
+
+  for (const [option, type] of [
+    ['LIST_META_CONTEXT', opt.listMetaContext],
+    ['SET_META_CONTEXT', opt.setMetaContext],
+  ] as const) {
+    test(`gets the ERR_UNKNOWN of what there is not to ${option} of what needs it`, async (t) => {
+      const client = await greeted(await serve(t, options('on')));
+      assert.deepEqual(await client.option(opt.structuredReply), acknowledged);
+      const told: string[] = [];
+      for (const name of ['secret', 'nothing']) {
+        const [reply, ...others] = await client.option(type, contextData(name, []));
+        assert.deepEqual([reply?.type, others], [rep.errUnknown, []]);
+        told.push(String(reply?.data).replaceAll(name, 'NAME'));
+      }
+      assert.equal(told[0], told[1], 'not even its text says which it is');
+    });
   }
 
   test('gets by extended headers what needs it, after TLS', async (t) => {

@@ -28,7 +28,7 @@ export async function go(negotiation: Negotiation, data: Buffer): Promise<void> 
 /** The export, where it was described and acknowledged. */
 async function describe(negotiation: Negotiation, data: Buffer): Promise<Export | undefined> {
   const { name, wanted } = readRequest(data);
-  const entry = await findExport(negotiation, name);
+  const entry = await findExport(negotiation, name, 'tlsRequired');
   if (entry === undefined) return undefined;
   await entry.backend.measure?.();
   sendExport(negotiation, name, entry);

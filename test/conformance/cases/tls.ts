@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { goData, optionBytes } from '../../support/byte-client.js';
 import { info, opt, rep } from '../../support/numbers.js';
+import { contextData } from '../../support/status.js';
 import { haggling, type Case } from '../case.js';
 import { exportName, NotOffered } from '../client.js';
 import { goesOn } from './requests.js';
@@ -91,4 +92,22 @@ export const tls: readonly Case[] = [
       await goesOn(client);
     }),
   },
+  ...Object.entries({
+    LIST_META_CONTEXT: opt.listMetaContext,
+    SET_META_CONTEXT: opt.setMetaContext,
+  }).map(([name, type]): Case => ({
+    section: 'SELECTIVETLS mode',
+    level: 'MUST',
+    title: `${name} before TLS is never ERR_TLS_REQD`,
+    disk: 'optionalTls',
+    check: haggling(async (client) => {
+      const agreed = await client.final(opt.structuredReply);
+      if (agreed !== rep.ack) throw new NotOffered('no structured replies, or none before TLS');
+      for (const asked of [exportName, 'nothing']) {
+        const final = await client.final(type, contextData(asked, []));
+        if (final === rep.errUnsup) throw new NotOffered('no metadata contexts');
+        assert.notEqual(final, rep.errTlsReqd);
+      }
+    }),
+  })),
 ];
