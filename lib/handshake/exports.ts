@@ -28,7 +28,8 @@ export interface ExportListing {
 
 /** Where the handshake finds exports. The empty name asks for the default one. */
 export interface ExportCatalog {
-  find(name: string, client: Client): MaybePromise<Export | undefined>;
+  /** `mayStartTls`: the client has no TLS yet, and could have it. */
+  find(name: string, client: Client, mayStartTls: boolean): MaybePromise<Export | undefined>;
   list(client: Client): MaybePromise<readonly ExportListing[]>;
   /** Give back what was opened for the client, which begins anew. */
   forget(): MaybePromise<void>;

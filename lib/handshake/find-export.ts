@@ -18,11 +18,12 @@ export async function findExport(
   name: string,
   withoutTls: WithoutTls,
 ): Promise<Export | undefined> {
-  const entry = await negotiation.catalog.find(name, negotiation.client);
+  const { catalog, client, mayStartTls } = negotiation;
+  const entry = await catalog.find(name, client, mayStartTls);
   if (entry !== undefined) return entry;
   // What needs TLS and what there is not are alike either way, so that "clients
   // that have not initiated TLS cannot enumerate exports".
-  if (withoutTls === 'tlsRequired' && negotiation.mayStartTls) {
+  if (withoutTls === 'tlsRequired' && mayStartTls) {
     negotiation.refuse(
       OptionError.tlsRequired,
       `There is no export ${quoted(name)}, or it needs TLS: send NBD_OPT_STARTTLS first.`,
@@ -48,9 +49,10 @@ export async function exportOrThrow(negotiation: Negotiation, name: string): Pro
   return entry;
 }
 
-async function find({ catalog, client }: Negotiation, name: string): Promise<Export | undefined> {
+async function find(negotiation: Negotiation, name: string): Promise<Export | undefined> {
+  const { catalog, client, mayStartTls } = negotiation;
   try {
-    return await catalog.find(name, client);
+    return await catalog.find(name, client, mayStartTls);
   } catch (cause) {
     if (codeOf(cause) === 'NBDCORK_CLIENT_LEFT') throw cause;
     throw new NbdError('NBDCORK_EXPORT_REFUSED', messageOf(cause), cause);

@@ -76,20 +76,27 @@ export class Catalog {
    * Undefined where there is none, or none without TLS.
    * @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`.
    */
-  async find(asked: string, client: Client): Promise<Found | undefined> {
+  async find(asked: string, client: Client, mayStartTls: boolean): Promise<Found | undefined> {
     const { defaultExport, allow } = this.options;
     const name = asked === '' && !this.fixed.has('') ? (defaultExport ?? '') : asked;
-    if (!(await allow(client, name))) {
-      throw new NbdError(
-        'NBDCORK_EXPORT_DENIED',
-        `The export ${quoted(name)} is not for this client.`,
-      );
-    }
+    if (mayStartTls && this.isForTlsOrUnknown(name)) return undefined;
+    if (!(await allow(client, name))) throw denied(name, mayStartTls);
     const entry = this.fixed.get(name) ?? (await this.make(name, client));
     if (entry === undefined || (entry.tls === 'require' && client.tls === undefined)) {
       return undefined;
     }
     return { name, ...entry };
+  }
+
+  /**
+   * Who could start TLS is told to, whatever the access rules say of it without:
+   * "MUST reply with NBD_REP_ERR_TLS_REQD if that export is TLS-only"
+   * ("SELECTIVETLS mode"). So is who asks for what there is not, which hides the
+   * names. What has to be found is found only for whom the rules let in: where
+   * they do not, both are denied.
+   */
+  private isForTlsOrUnknown(name: string): boolean {
+    return this.finder === undefined && (!this.fixed.has(name) || this.requiresTls(name));
   }
 
   async list(client: Client): Promise<readonly ExportListing[]> {
@@ -235,6 +242,14 @@ function isFinder(exports: Exports): exports is ExportFinder {
 
 function badExport(message: string): NbdError {
   return new NbdError('NBDCORK_BAD_EXPORT', message);
+}
+
+function denied(name: string, mayStartTls: boolean): NbdError {
+  const hint = mayStartTls ? ' without TLS; NBD_OPT_STARTTLS may help' : '';
+  return new NbdError(
+    'NBDCORK_EXPORT_DENIED',
+    `The export ${quoted(name)} is not for this client${hint}.`,
+  );
 }
 
 function isObject(value: unknown): boolean {

@@ -22,8 +22,8 @@ export class ConnectionExports implements ExportCatalog {
     this.catalog = catalog;
   }
 
-  find(asked: string, client: Client): Promise<Export | undefined> {
-    return this.ask(() => this.open(asked, client));
+  find(asked: string, client: Client, mayStartTls: boolean): Promise<Export | undefined> {
+    return this.ask(() => this.open(asked, client, mayStartTls));
   }
 
   list(client: Client): Promise<readonly ExportListing[]> {
@@ -56,8 +56,12 @@ export class ConnectionExports implements ExportCatalog {
     return answer;
   }
 
-  private async open(asked: string, client: Client): Promise<Export | undefined> {
-    const found = await this.catalog.find(asked, client);
+  private async open(
+    asked: string,
+    client: Client,
+    mayStartTls: boolean,
+  ): Promise<Export | undefined> {
+    const found = await this.catalog.find(asked, client, mayStartTls);
     if (found === undefined) return undefined;
     const { name, backend, perConnection } = found;
     const opened =

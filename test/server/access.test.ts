@@ -6,14 +6,15 @@ import {
   parseAccessRule,
   type Allow,
   type Client,
+  type ExportFinder,
   type TlsOptions,
 } from '../../lib/index.js';
 import { checkTlsRules } from '../../lib/server/access.js';
-import { goData } from '../support/byte-client.js';
+import { goData, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { opt, rep } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
-import { Log } from '../support/tls.js';
+import { Log, preSharedKey, startTls } from '../support/tls.js';
 import { withoutAddon } from '../transport/support/strategies.js';
 
 const tls = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' };
@@ -224,6 +225,75 @@ describe('a server', () => {
     await old.greet();
     old.send(Buffer.concat([Buffer.from('IHAVEOPT\0\0\0\x01\0\0\0\x06closed', 'latin1')]));
     assert.equal((await old.closed).length, 0);
+  });
+
+  describe('with TLS on, of a client without', () => {
+    const preSharedKeys = new Map([['alice', Buffer.alloc(32, 'a')]]);
+    const exports = {
+      pub: disk,
+      keyed: disk,
+      secret: { backend: disk, tls: 'require' },
+    } as const;
+    const rules = allow('+secret=psk:alice', '+keyed=psk:alice', '+pub=any');
+
+    /** What INFO and GO are answered, and in which words. */
+    async function answers(client: ByteClient, name: string): Promise<unknown[]> {
+      const told: unknown[] = [];
+      for (const option of [opt.info, opt.go]) {
+        const [reply] = await client.option(option, goData(name));
+        told.push(reply?.type, String(reply?.data).replaceAll(name, 'NAME'));
+      }
+      return told;
+    }
+
+    test('does not decide about what needs TLS, nor tells it from what there is not', async (t) => {
+      const { connect } = await serve(t, { exports, allow: rules, tls: { preSharedKeys } });
+      const client = await connect();
+      await client.greet();
+      const told = await answers(client, 'secret');
+      assert.equal(told[0], rep.errTlsReqd);
+      assert.equal(told[2], rep.errTlsReqd);
+      assert.deepEqual(await answers(client, 'nothing'), told);
+      const psk = preSharedKey('alice', Buffer.alloc(32, 'a'), 'TLSv1.3');
+      const secured = await startTls(client, psk);
+      assert.equal((await secured.option(opt.go, goData('secret'))).at(-1)?.type, rep.ack);
+    });
+
+    test('denies what is for others, and says that TLS may help', async (t) => {
+      const { connect } = await serve(t, { exports, allow: rules, tls: { preSharedKeys } });
+      const client = await connect();
+      await client.greet();
+      const [type, text] = await answers(client, 'keyed');
+      assert.equal(type, rep.errPolicy);
+      assert.match(String(text), /NBD_OPT_STARTTLS may help/);
+    });
+
+    test('who cannot start it denies what needs it and what there is not alike', async (t) => {
+      const { connect } = await serve(t, { exports, allow: rules, tls: { preSharedKeys } });
+      const client = await connect();
+      await client.greet(0);
+      const told = await answers(client, 'secret');
+      assert.equal(told[0], rep.errPolicy);
+      assert.doesNotMatch(String(told[1]), /TLS/);
+      assert.deepEqual(await answers(client, 'nothing'), told);
+    });
+
+    test('denies unfound what is found by name, and all alike', async (t) => {
+      const sought: string[] = [];
+      const finder: ExportFinder = {
+        find: (name) => {
+          sought.push(name);
+          return name === 'nothing' ? undefined : exports.secret;
+        },
+      };
+      const { connect } = await serve(t, { exports: finder, allow: rules, tls: { preSharedKeys } });
+      const client = await connect();
+      await client.greet();
+      const told = await answers(client, 'secret');
+      assert.equal(told[0], rep.errPolicy);
+      assert.deepEqual(await answers(client, 'nothing'), told);
+      assert.deepEqual(sought, []);
+    });
   });
 
   test('waits for a rule that takes time, and refuses where a rule fails', async (t) => {
