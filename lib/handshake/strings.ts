@@ -20,9 +20,14 @@ export function readString(bytes: Uint8Array): string {
   }
 }
 
-/** For exports that we offer: the same rules. */
-export function checkString(what: string, text: string): void {
-  if (Buffer.byteLength(text) > stringBytesMax || text.includes('\0') || !text.isWellFormed()) {
+/** For exports that we offer: the same rules. They come from programs that need not be typed. */
+export function checkString(what: string, text: unknown): void {
+  if (
+    typeof text !== 'string' ||
+    Buffer.byteLength(text) > stringBytesMax ||
+    text.includes('\0') ||
+    !text.isWellFormed()
+  ) {
     throw new NbdError(
       'NBDCORK_BAD_STRING',
       `The ${what} must be text without NUL of at most ${stringBytesMax} bytes in UTF-8.`,

@@ -4,7 +4,7 @@ import type { Client } from '../handshake/client.js';
 import type { ExportListing } from '../handshake/exports.js';
 import { quoted } from '../quoted.js';
 import type { Allow } from './access.js';
-import { checkBackend, checkOptions, optionsOf } from './check-export.js';
+import { checkBackend, checkListing, checkOptions, optionsOf } from './check-export.js';
 import { closeBackend } from './closing.js';
 import type { ExportFinder, ExportOptions, Exports, Logger, OpenBackend } from './options.js';
 
@@ -85,7 +85,7 @@ export class Catalog {
     if (entry === undefined || (entry.tls === 'require' && client.tls === undefined)) {
       return undefined;
     }
-    return { name, ...entry };
+    return { ...entry, name };
   }
 
   /**
@@ -103,12 +103,26 @@ export class Catalog {
     const entries =
       this.finder === undefined
         ? [...this.fixed].map(([name, entry]) => ({ ...entry, name }))
-        : ((await this.finder.list?.(client)) ?? []);
+        : ((await this.finder.list?.(client)) ?? []).filter((entry) => this.isListable(entry));
     const listed: ExportListing[] = [];
     for (const entry of entries) {
       if (await this.options.allow(client, entry.name)) listed.push(entry);
     }
     return listed;
+  }
+
+  /** Of what a finder lists: the log tells of what no client could be told. */
+  private isListable(entry: ExportListing): boolean {
+    try {
+      checkListing(entry);
+      return true;
+    } catch (error) {
+      this.options.logger.error(
+        { listing: entry, err: error },
+        `an export cannot be listed: ${messageOf(error)}`,
+      );
+      return false;
+    }
   }
 
   /**

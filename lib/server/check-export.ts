@@ -1,5 +1,6 @@
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
+import type { ExportListing } from '../handshake/exports.js';
 import { checkContexts } from '../handshake/meta-contexts.js';
 import { checkString } from '../handshake/strings.js';
 import { quoted } from '../quoted.js';
@@ -10,10 +11,16 @@ export function optionsOf(value: Backend | ExportOptions): ExportOptions {
   return 'read' in value ? { backend: value } : value;
 }
 
+/** @throws NbdError `NBDCORK_BAD_STRING` for what cannot be told to clients. */
+export function checkListing({ name, description = '' }: ExportListing): void {
+  checkString('name of an export', name);
+  checkString('description of an export', description);
+}
+
 /** @throws NbdError `NBDCORK_BAD_STRING` or `NBDCORK_BAD_EXPORT`. */
 export function checkOptions(name: string, options: ExportOptions): void {
-  checkString('name of an export', name);
-  checkString('description of an export', options.description ?? '');
+  const { description } = options;
+  checkListing({ name, ...(description !== undefined && { description }) });
   if (options.perConnection === true && typeof options.backend !== 'function') {
     throw badExport(name, 'has one backend for all: to be perConnection it needs a function');
   }

@@ -42,4 +42,10 @@ describe('strings for clients', () => {
       assert.throws(() => checkString('name', text), bad);
     });
   }
+
+  for (const value of [undefined, null, 5, Buffer.from('name')]) {
+    test(`${typeof value} is no text`, () => {
+      assert.throws(() => checkString('name', value), bad);
+    });
+  }
 });

@@ -2,11 +2,18 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { describe, test } from 'node:test';
-import { createServer, type Backend, type Client, type ExportFinder } from '../../lib/index.js';
+import {
+  createServer,
+  type Backend,
+  type Client,
+  type ExportFinder,
+  type ExportListing,
+} from '../../lib/index.js';
 import { goData, optionBytes, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, info, opt, rep } from '../support/numbers.js';
 import { serve, until } from '../support/serving.js';
+import { Log } from '../support/tls.js';
 
 const content = pattern(8192);
 const errUnknown = 0x80000006;
@@ -289,6 +296,52 @@ describe('exports that are found', () => {
       [rep.ack],
     );
     assert.equal(await go(client, 'good'), rep.ack);
+  });
+
+  test('are listed without those that the protocol cannot tell, which the log has', async (t) => {
+    const logger = new Log();
+    const nameless = { name: '' };
+    Reflect.deleteProperty(nameless, 'name');
+    const listings: readonly ExportListing[] = [
+      { name: 'a\0b' },
+      { name: 'first', description: 'good' },
+      { name: 'x'.repeat(5000) },
+      nameless,
+      { name: 'told', description: 'bad\0' },
+      { name: 'second' },
+    ];
+    const exports: ExportFinder = { find: () => undefined, list: () => listings };
+    const { connect } = await serve(t, { exports, logger });
+    const client = await connect();
+    await client.greet();
+    const replies = await client.option(opt.list);
+    assert.deepEqual(
+      replies.map(({ data }) => data.toString('utf8', 4)),
+      ['firstgood', 'second', ''],
+    );
+    assert.equal(replies.at(-1)?.type, rep.ack);
+    assert.equal(logger.shown.length, 4);
+    for (const { level, message } of logger.shown) {
+      assert.equal(level, 'error');
+      assert.match(
+        message,
+        /^an export cannot be listed: The (name|description) of an export must be text/,
+      );
+    }
+  });
+
+  test('have the name by which they were found, whatever else they are called', async (t) => {
+    const exports: ExportFinder = {
+      find: () => {
+        const found = { backend: new BufferDisk(content), name: 'other\0' };
+        return found;
+      },
+    };
+    const { connect } = await serve(t, { exports });
+    const client = await connect();
+    await client.greet();
+    const replies = await client.option(opt.info, goData('asked', [info.name]));
+    assert.ok(replies.some(({ data }) => data.toString('latin1') === '\0\x01asked'));
   });
 
   test('are no more than openExportsMax at a time', async (t) => {
