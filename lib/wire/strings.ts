@@ -5,8 +5,12 @@ const unitBytesMax = 3;
 
 const encoder = new TextEncoder();
 
-/** As much of a text for people as a string of the protocol has room for, in whole characters. */
-export function shortened(text: string): string {
+/**
+ * As much of a text for people as a string of the protocol has room for, in
+ * whole characters, with spaces for what it "MUST NOT contain" ("Conventions").
+ */
+export function shortened(words: string): string {
+  const text = words.replaceAll('\0', ' ');
   if (text.length * unitBytesMax <= stringBytesMax) return text;
   const { read } = encoder.encodeInto(text, new Uint8Array(stringBytesMax));
   return text.slice(0, read);

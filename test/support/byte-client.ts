@@ -140,7 +140,7 @@ export class ByteClient {
       const reply = { type, data: await this.take(header.readUInt32BE(16)) };
       replies.push(reply);
       if (type === rep.ack) assert.equal(reply.data.length, 0);
-      if (type >= 0x80000000) assert.ok(reply.data.length <= 4096, 'the text is too long');
+      if (type >= 0x80000000) checkText(reply.data);
       if (type === rep.ack || type >= 0x80000000) return replies;
     }
   }
@@ -330,6 +330,13 @@ function errorOf(payload: Buffer, behind: number): { error: number; message: str
   assert.notEqual(error, 0);
   const length = payload.readUInt16BE(4);
   assert.equal(length, payload.length - 6 - behind);
-  assert.ok(length <= 4096, 'the text is too long');
-  return { error, message: payload.toString('utf8', 6, 6 + length) };
+  const text = payload.subarray(6, 6 + length);
+  checkText(text);
+  return { error, message: text.toString() };
+}
+
+/** "Conventions", of strings. */
+function checkText(text: Buffer): void {
+  assert.ok(text.length <= 4096, 'the text is too long');
+  assert.ok(!text.includes(0), 'the text has NUL in it');
 }

@@ -26,6 +26,7 @@ const failures: Record<string, [unknown, number]> = {
   'an error with a number for a code': [Object.assign(new Error('28'), { code: 28 }), err.EIO],
   'an error without a code': [new TypeError('undefined is not a function'), err.EIO],
   'an error whose words are too long': [new Error('é'.repeat(100_000)), err.EIO],
+  'an error with NUL in its words': [new Error('\0no\0'), err.EIO],
   'an error without words': [new Error(''), err.EIO],
   'a string': ['no', err.EIO],
   'an object with a code': [{ code: 'ENOMEM' }, err.ENOMEM],

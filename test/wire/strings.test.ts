@@ -9,6 +9,11 @@ describe('a text for people', () => {
     });
   }
 
+  test('has a space for each NUL', () => {
+    assert.equal(shortened('\0a\0\0b'), ' a  b');
+    assert.equal(shortened('\0'.repeat(5000)), ' '.repeat(4096));
+  });
+
   for (const [text, unitCount] of [
     ['x'.repeat(5000), 4096],
     ['€'.repeat(5000), 1365],
