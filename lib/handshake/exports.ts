@@ -30,6 +30,8 @@ export interface ExportListing {
 export interface ExportCatalog {
   /** `mayStartTls`: the client has no TLS yet, and could have it. */
   find(name: string, client: Client, mayStartTls: boolean): MaybePromise<Export | undefined>;
+  /** Have the size of the export be that of this moment. */
+  measure(entry: Export): MaybePromise<void>;
   list(client: Client): MaybePromise<readonly ExportListing[]>;
   /** Give back what was opened for the client, which begins anew. */
   forget(): MaybePromise<void>;

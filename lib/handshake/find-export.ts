@@ -35,7 +35,7 @@ export async function findExport(
 }
 
 /**
- * The same for NBD_OPT_EXPORT_NAME, which has no error reply.
+ * The same for NBD_OPT_EXPORT_NAME, which has no error reply, and measured.
  * @throws NbdError `NBDCORK_EXPORT_REFUSED`.
  */
 export async function exportOrThrow(negotiation: Negotiation, name: string): Promise<Export> {
@@ -52,7 +52,9 @@ export async function exportOrThrow(negotiation: Negotiation, name: string): Pro
 async function find(negotiation: Negotiation, name: string): Promise<Export | undefined> {
   const { catalog, client, mayStartTls } = negotiation;
   try {
-    return await catalog.find(name, client, mayStartTls);
+    const entry = await catalog.find(name, client, mayStartTls);
+    if (entry !== undefined) await catalog.measure(entry);
+    return entry;
   } catch (cause) {
     if (codeOf(cause) === 'NBDCORK_CLIENT_LEFT') throw cause;
     throw new NbdError('NBDCORK_EXPORT_REFUSED', messageOf(cause), cause);

@@ -28,6 +28,8 @@ const errorReplies: ReadonlyMap<string, number> = new Map([
   ['NBDCORK_BAD_STRING', OptionError.invalid],
   ['NBDCORK_EXPORT_DENIED', OptionError.policy],
   ['NBDCORK_EXPORT_UNAVAILABLE', OptionError.unknown],
+  // No error is for this: "server-side policy" is the closest.
+  ['NBDCORK_LIST_UNAVAILABLE', OptionError.policy],
 ]);
 
 /** The result: what the transmission phase is to be. */

@@ -11,7 +11,8 @@ import type { TlsOptions } from './tls-options.js';
 /**
  * Decides whether `client` may use the export of that name. Without a name it
  * is asked of a client that has just connected: false closes the connection,
- * true lets it go on to ask for an export.
+ * true lets it go on to ask for an export. Where it throws, that is false, and
+ * an error in the log.
  */
 export type Allow = (client: Client, exportName?: string) => boolean | Promise<boolean>;
 

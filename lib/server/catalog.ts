@@ -77,10 +77,10 @@ export class Catalog {
    * @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`.
    */
   async find(asked: string, client: Client, mayStartTls: boolean): Promise<Found | undefined> {
-    const { defaultExport, allow } = this.options;
+    const { defaultExport } = this.options;
     const name = asked === '' && !this.fixed.has('') ? (defaultExport ?? '') : asked;
     if (mayStartTls && this.isForTlsOrUnknown(name)) return undefined;
-    if (!(await allow(client, name))) throw denied(name, mayStartTls);
+    if (!(await this.isAllowed(client, name))) throw denied(name, mayStartTls);
     const entry = this.fixed.get(name) ?? (await this.make(name, client));
     if (entry === undefined || (entry.tls === 'require' && client.tls === undefined)) {
       return undefined;
@@ -99,7 +99,34 @@ export class Catalog {
     return this.finder === undefined && (!this.fixed.has(name) || this.requiresTls(name));
   }
 
+  /** A rule that fails lets nobody in. */
+  private async isAllowed(client: Client, name: string): Promise<boolean> {
+    try {
+      return await this.options.allow(client, name);
+    } catch (error) {
+      this.options.logger.error(
+        { export: name, err: error },
+        `an access rule failed: ${messageOf(error)}`,
+      );
+      return false;
+    }
+  }
+
+  /** @throws NbdError `NBDCORK_LIST_UNAVAILABLE`. */
   async list(client: Client): Promise<readonly ExportListing[]> {
+    try {
+      return await this.listFor(client);
+    } catch (error) {
+      this.options.logger.error({ err: error }, `exports cannot be listed: ${messageOf(error)}`);
+      throw new NbdError(
+        'NBDCORK_LIST_UNAVAILABLE',
+        "The exports cannot be listed now. The server's log says why.",
+        error,
+      );
+    }
+  }
+
+  private async listFor(client: Client): Promise<readonly ExportListing[]> {
     const entries =
       this.finder === undefined
         ? [...this.fixed].map(([name, entry]) => ({ ...entry, name }))
@@ -155,6 +182,16 @@ export class Catalog {
       if (isObject(backend)) await this.closeOne(backend);
       throw error;
     }
+  }
+
+  /**
+   * What a backend has to look for anew may be wrong by now, as when it was opened.
+   * @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`.
+   */
+  async measure(name: string, backend: Backend): Promise<void> {
+    if (backend.measure === undefined) return;
+    await this.attempt(name, () => backend.measure?.());
+    await this.check(name, backend);
   }
 
   /** Flush and close the backends that clients share. Failures are logged. */

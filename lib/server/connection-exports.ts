@@ -26,6 +26,10 @@ export class ConnectionExports implements ExportCatalog {
     return this.ask(() => this.open(asked, client, mayStartTls));
   }
 
+  measure({ name, backend }: Export): Promise<void> {
+    return this.ask(() => this.catalog.measure(name, backend));
+  }
+
   list(client: Client): Promise<readonly ExportListing[]> {
     return this.ask(() => this.catalog.list(client));
   }

@@ -53,7 +53,10 @@ export interface ExportFinder {
    * What it throws refuses that client only.
    */
   find(name: string, client: Client): MaybePromise<Backend | ExportOptions | undefined>;
-  /** What clients see that ask for a list; nothing where absent. What no client can be told is left out. */
+  /**
+   * What clients see that ask for a list; nothing where absent. What no client
+   * can be told is left out. What it throws refuses that client's question only.
+   */
   list?(client: Client): MaybePromise<readonly ExportListing[]>;
 }
 

@@ -19,7 +19,6 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
   }
   const name = readName(data);
   const entry = await exportOrThrow(negotiation, name);
-  await entry.backend.measure?.();
   const contexts = negotiation.contextsFor(name, entry.backend);
   const flags = transmissionFlags(entry, headers, contexts.length > 0);
   const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));

@@ -30,7 +30,7 @@ async function describe(negotiation: Negotiation, data: Buffer): Promise<Export 
   const { name, wanted } = readRequest(data);
   const entry = await findExport(negotiation, name, 'tlsRequired');
   if (entry === undefined) return undefined;
-  await entry.backend.measure?.();
+  await negotiation.catalog.measure(entry);
   sendExport(negotiation, name, entry);
   const { minimum } = sendBlockSize(negotiation, entry);
   if (wanted.has(InfoType.name)) {
