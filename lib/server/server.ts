@@ -159,10 +159,11 @@ export class NbdServer {
   }
 
   /**
-   * Stop: no new clients, requests in progress are answered and further ones
-   * refused, then the backends are flushed and closed. What takes longer than
-   * `shutdownTimeoutMs` in all is given up. Calling it again waits for the same
-   * end.
+   * Stop: no new clients, requests in progress are answered. As long as some
+   * are, further ones and options are refused; with the last answer all clients
+   * are disconnected, and the backends flushed and closed. What takes longer
+   * than `shutdownTimeoutMs` in all is given up. Calling it again waits for the
+   * same end.
    * @throws NbdError `NBDCORK_SHUTDOWN_TIMEOUT` where a backend was given up.
    */
   close(): Promise<void> {
