@@ -27,7 +27,7 @@ export class ConnectionExports implements ExportCatalog {
   }
 
   measure({ name, backend }: Export): Promise<void> {
-    return this.ask(() => this.catalog.measure(name, backend));
+    return this.ask(() => this.catalog.backends.measure(name, backend));
   }
 
   list(client: Client): Promise<readonly ExportListing[]> {
@@ -71,7 +71,7 @@ export class ConnectionExports implements ExportCatalog {
     const opened =
       perConnection === true && typeof backend === 'function'
         ? await (this.opening = this.openOwn(name, backend, client))
-        : await this.catalog.shared(found, client);
+        : await this.catalog.backends.shared(found, client);
     return { ...found, backend: opened };
   }
 
@@ -81,7 +81,7 @@ export class ConnectionExports implements ExportCatalog {
     // The client left while the export was being found.
     if (this.isClosed()) throw clientLeft();
     await this.release();
-    const backend = await this.catalog.open(name, open, client);
+    const backend = await this.catalog.backends.open(name, open, client);
     this.own = { name, backend };
     // The client left while its backend was being opened.
     if (this.isClosed()) {
@@ -99,7 +99,7 @@ export class ConnectionExports implements ExportCatalog {
   private async release(): Promise<void> {
     const { own } = this;
     this.own = undefined;
-    if (own !== undefined) await this.catalog.closeOne(own.backend);
+    if (own !== undefined) await this.catalog.backends.closeOne(own.backend);
   }
 }
 

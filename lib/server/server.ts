@@ -254,7 +254,7 @@ export class NbdServer {
     const own = requestsAnswered ? unsettled.map(({ settled }) => settled) : [];
     const backendsClosed = await endsBefore(
       backendsLate,
-      Promise.all([this.catalog.close(), ...own]),
+      Promise.all([this.catalog.backends.close(), ...own]),
     );
     clock.clear();
     if (requestsAnswered && backendsClosed) return;
