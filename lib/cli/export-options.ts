@@ -2,6 +2,7 @@ import { InvalidArgumentError, Option, type Command } from 'commander';
 import { messageOf, NbdError } from '../errors.js';
 import {
   allowByRules,
+  checkRuleExports,
   checkTlsRules,
   parseAccessRule,
   type AccessRule,
@@ -50,15 +51,18 @@ export function addExportOptions(command: Command): Command {
 
 /**
  * Undefined where no rule was given. What rules cannot tell here is logged.
- * @throws NbdError `NBDCORK_BAD_RULE` for a rule that is worth nothing with this TLS.
+ * @throws NbdError `NBDCORK_BAD_RULE` for a rule that is worth nothing with these
+ *   names of exports, or with this TLS.
  */
 export function allowFrom(
   options: RuleFlags,
+  names: readonly string[],
   tls: TlsOptions | undefined,
   logger: Logger,
 ): Allow | undefined {
   const rules = options.allow ?? options.deny;
   if (rules === undefined) return undefined;
+  checkRuleExports(rules, names);
   checkTlsRules(rules, tls);
   if (!knowsPeers && rules.some(({ kind }) => kind === 'user' || kind === 'group')) {
     logger.warn(

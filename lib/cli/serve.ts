@@ -120,7 +120,8 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
   const tls = await openTls(options);
-  const allow = allowFrom(options, tls, logger);
+  const names = sources.map((source) => parseNamedSource(source).name);
+  const allow = allowFrom(options, names, tls, logger);
   const exports = withTlsExports(await openExports(sources, options), options);
   const server = createServer({
     exports,
@@ -136,7 +137,6 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
     // libnbd starts a server with a listening socket of its own, whatever the server is told.
     if (options.stdio === true && inherited.length === 0) await serveStdio(server, logger);
     else {
-      const names = sources.map((source) => parseNamedSource(source).name);
       const parameters = tlsParameters(options, tls);
       await serveListening(server, logger, { options, inherited, parameters }, names);
     }

@@ -6,6 +6,7 @@
 import { BlockList, isIP } from 'node:net';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
+import { quoted } from '../quoted.js';
 import type { TlsOptions } from './tls-options.js';
 
 /**
@@ -66,6 +67,20 @@ export function allowByRules(
     }
     return allowsOthers;
   };
+}
+
+/**
+ * Rules about one export are about one of `names`: a name that is mistyped
+ * would keep nobody out. Clients that ask for no name are asked about by the
+ * name of the default export.
+ * @throws NbdError `NBDCORK_BAD_RULE` for a rule about an export that is not served.
+ */
+export function checkRuleExports(rules: readonly AccessRule[], names: readonly string[]): void {
+  for (const { exportName, text } of rules) {
+    if (exportName === undefined || names.includes(exportName)) continue;
+    const served = names.map(quoted).join(', ');
+    throw badRule(text, `There is no export ${quoted(exportName)}: the exports are ${served}.`);
+  }
 }
 
 /**

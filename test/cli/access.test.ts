@@ -30,6 +30,20 @@ describe('without the addon', () => {
   });
 });
 
+describe('rules about an export that is not served end with 2', () => {
+  for (const args of [
+    ['--deny', 'secrt=any', 'secret=memory:1M'],
+    ['--deny', 'any', '--allow', 'secrt=any', 'secret=memory:1M'],
+    ['--default-export', 'a', '--deny', '=any', 'a=memory:1M'],
+  ]) {
+    test(args.join(' '), async (t) => {
+      const { status, stderr } = await finish(t, ['serve', '--port', '0', ...args]);
+      assert.equal(status, 2);
+      assert.match(stderr, /There is no export ".*": the exports are "\w+"\. \(NBDCORK_BAD_RULE\)/);
+    });
+  }
+});
+
 describe('rules that need TLS', () => {
   for (const rule of ['--allow', '--deny'].flatMap((flag) => [
     `${flag}=certificate:CN=backup`,

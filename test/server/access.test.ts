@@ -9,7 +9,7 @@ import {
   type ExportFinder,
   type TlsOptions,
 } from '../../lib/index.js';
-import { checkTlsRules } from '../../lib/server/access.js';
+import { checkRuleExports, checkTlsRules } from '../../lib/server/access.js';
 import { goData, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { opt, rep } from '../support/numbers.js';
@@ -113,6 +113,27 @@ describe('rules', () => {
     assert.equal(allow('+psk:alice')(clients.stream), true);
     assert.equal(allow('+user:1000')(clients.stream), false);
   });
+});
+
+describe('rules about one export', () => {
+  const check = (text: string, ...names: string[]): void => {
+    checkRuleExports([parseAccessRule('any', true), parseAccessRule(text, false)], names);
+  };
+
+  test('are good for one that is served, and for the default export', () => {
+    check('disk=any', 'a', 'disk');
+    check('=any', '', 'a');
+    check('constructor=any', 'constructor');
+  });
+
+  for (const text of ['dsik=any', '=any', 'constructor=any', 'Disk=any']) {
+    test(`${text} is refused where there is none of that name`, () => {
+      assert.throws(() => check(text, 'a', 'disk'), {
+        code: 'NBDCORK_BAD_RULE',
+        message: /no export ".*": the exports are "a", "disk"\./,
+      });
+    });
+  }
 });
 
 describe('rules that need TLS', () => {
