@@ -73,7 +73,7 @@ const limitsMax: Readonly<Record<string, number>> = {
 export function checkedLimits(given: Partial<Limits>): Limits {
   const limits = { ...defaultLimits, ...given };
   for (const [name, value] of Object.entries(limits)) {
-    if (!(name in defaultLimits)) {
+    if (!Object.hasOwn(defaultLimits, name)) {
       throw new NbdError(
         'NBDCORK_BAD_LIMIT',
         `There is no limit ${name}. Choose ${Object.keys(defaultLimits).join(', ')}.`,

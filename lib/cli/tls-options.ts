@@ -69,15 +69,17 @@ export function withTlsExports(
   exports: Readonly<Record<string, ExportOptions>>,
   { tlsExport: names = [] }: TlsFlags,
 ): Record<string, ExportOptions> {
-  const marked = { ...exports };
-  for (const name of names) {
-    const entry = marked[name];
-    if (entry === undefined) {
-      throw new NbdError('NBDCORK_BAD_TLS', `--tls-export: there is no export '${name}'.`);
-    }
-    marked[name] = { ...entry, tls: 'require' };
+  // Not by a look-up: every object has a `constructor`, too.
+  const missing = names.find((name) => !Object.hasOwn(exports, name));
+  if (missing !== undefined) {
+    throw new NbdError('NBDCORK_BAD_TLS', `--tls-export: there is no export '${missing}'.`);
   }
-  return marked;
+  return Object.fromEntries(
+    Object.entries(exports).map(([name, entry]): [string, ExportOptions] => [
+      name,
+      names.includes(name) ? { ...entry, tls: 'require' } : entry,
+    ]),
+  );
 }
 
 /** For the command of `--run`, which finds our files where we do. */

@@ -132,6 +132,28 @@ describe('names', () => {
     assert.deepEqual(await server.stop(), { status: 0, signal: null });
   });
 
+  test('of what every object has are names like others', async (t) => {
+    const names = ['__proto__', 'constructor', 'toString', 'find', 'hasOwnProperty'];
+    const { server, uri } = await serve(t, [
+      ...['--port', '0', '--default-export', '__proto__'],
+      ...names.flatMap((name) => ['--description', `${name}=of ${name}`]),
+      ...names.flatMap((name) => ['--allow', `${name}=any`]),
+      ...names.map((name) => `${name}=memory:1M`),
+    ]);
+    const client = await connectTo(t, uri);
+    await client.greet();
+    const listed = await client.option(opt.list);
+    assert.deepEqual(
+      listed.slice(0, -1).map(({ data }) => data.toString('utf8', 4)),
+      names.map((name) => `${name}of ${name}`),
+    );
+    for (const name of ['valueOf', 'isPrototypeOf']) {
+      const [refusal] = await client.option(opt.go, goData(name));
+      assert.equal(refusal?.type, rep.errPolicy, 'no rule allows it');
+    }
+    for (const each of await server.uris(names.length)) await openExport(t, each);
+  });
+
   test('clients can list them, and a name that is none is refused', async (t) => {
     const { uri } = await serve(t, ['--port', '0', 'a=memory:1M', 'grüße=memory:2M']);
     const client = await connectTo(t, uri);

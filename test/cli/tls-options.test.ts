@@ -1,0 +1,30 @@
+/** The options of serve about TLS: what is marked, and what makes no sense. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { withTlsExports } from '../../lib/cli/tls-options.js';
+import { BufferDisk, pattern } from '../support/disks.js';
+
+describe('--tls-export', () => {
+  const backend = new BufferDisk(pattern(4096));
+  const names = ['a', '__proto__', 'constructor'];
+  const exports = Object.fromEntries(names.map((name) => [name, { backend }]));
+
+  for (const name of names) {
+    test(`marks ${name}, and no other`, () => {
+      const marked = withTlsExports(exports, { tlsExport: [name] });
+      assert.deepEqual(
+        Object.entries(marked).map(([each, { tls }]) => [each, tls]),
+        names.map((each) => [each, each === name ? 'require' : undefined]),
+      );
+    });
+  }
+
+  for (const name of ['b', '', 'toString', 'hasOwnProperty']) {
+    test(`${name} is refused where there is no such export`, () => {
+      assert.throws(() => withTlsExports(exports, { tlsExport: [name] }), {
+        code: 'NBDCORK_BAD_TLS',
+        message: `--tls-export: there is no export '${name}'.`,
+      });
+    });
+  }
+});
