@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
 import type { ExportListing } from '../handshake/exports.js';
@@ -6,9 +7,14 @@ import { checkString } from '../handshake/strings.js';
 import { quoted } from '../quoted.js';
 import type { ExportOptions } from './options.js';
 
-/** Known by what a backend must have: a filter may well have a `backend` too. */
+const shape = 'give a backend, which has a size and a read(), or { backend } with its options';
+
+/**
+ * Known by what a backend must have: a filter may well have a `backend` too.
+ * What is neither a backend nor options is for `checkOptions` to refuse.
+ */
 export function optionsOf(value: Backend | ExportOptions): ExportOptions {
-  return 'read' in value ? { backend: value } : value;
+  return isObject(value) && 'read' in value ? { backend: value } : value;
 }
 
 /** @throws NbdError `NBDCORK_BAD_STRING` for what cannot be told to clients. */
@@ -17,17 +23,46 @@ export function checkListing({ name, description = '' }: ExportListing): void {
   checkString('description of an export', description);
 }
 
-/** @throws NbdError `NBDCORK_BAD_STRING` or `NBDCORK_BAD_EXPORT`. */
+/**
+ * What a type says, JavaScript may never have seen: what is mistyped here could
+ * leave a disk open to those whom it is not for.
+ * @throws NbdError `NBDCORK_BAD_STRING` or `NBDCORK_BAD_EXPORT`.
+ */
 export function checkOptions(name: string, options: ExportOptions): void {
-  const { description } = options;
+  if (!isObject(options)) {
+    throw badExport(name, `is ${shown(options)}; ${shape}`);
+  }
+  const { backend, description, tls }: Partial<Record<keyof ExportOptions, unknown>> = options;
+  if (!isObject(backend) && typeof backend !== 'function') {
+    throw badExport(name, `has no backend; ${shape}`);
+  }
+  if (description !== undefined && typeof description !== 'string') {
+    throw badExport(name, 'has a description that is no text');
+  }
   checkListing({ name, ...(description !== undefined && { description }) });
-  if (options.perConnection === true && typeof options.backend !== 'function') {
+  checkSwitches(name, options);
+  if (tls !== undefined && tls !== 'require') {
+    throw badExport(name, `has a tls of ${shown(tls)}; it must be 'require', or not there`);
+  }
+  if (options.perConnection === true && typeof backend !== 'function') {
     throw badExport(name, 'has one backend for all: to be perConnection it needs a function');
+  }
+}
+
+function checkSwitches(name: string, options: ExportOptions): void {
+  for (const key of ['readOnly', 'resizable', 'perConnection'] as const) {
+    const value: unknown = options[key];
+    if (value === undefined || typeof value === 'boolean') continue;
+    throw badExport(name, `has a ${key} of ${shown(value)}; it must be true or false`);
   }
 }
 
 /** @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_CONTEXT` for what makes no sense. */
 export function checkBackend(name: string, backend: Backend): void {
+  if (!isObject(backend)) {
+    throw badExport(name, `has a backend that is ${shown(backend)}; ${shape}`);
+  }
+  if (!canRead(backend)) throw badExport(name, `has a backend without read(); ${shape}`);
   const { size, blockSize, contexts = [] } = backend;
   checkContexts(name, contexts);
   if (!Number.isSafeInteger(size) || size < 0) {
@@ -45,6 +80,18 @@ export function checkBackend(name: string, backend: Backend): void {
   if (!Number.isInteger(maximum) || maximum < preferred || maximum >= 2 ** 32) {
     throw badExport(name, 'needs a maximum payload of at least the preferred block size');
   }
+}
+
+function canRead(backend: { readonly read: unknown }): boolean {
+  return typeof backend.read === 'function';
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null;
+}
+
+function shown(value: unknown): string {
+  return inspect(value, { depth: 0, breakLength: Infinity });
 }
 
 function isPowerOfTwo(value: number): boolean {

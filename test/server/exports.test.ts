@@ -16,6 +16,7 @@ import { serve, until } from '../support/serving.js';
 import { Log } from '../support/tls.js';
 
 const content = pattern(8192);
+const disk: Backend = new BufferDisk(content);
 const errUnknown = 0x80000006;
 const read = { type: cmd.read, length: 512 };
 
@@ -86,6 +87,23 @@ describe('a backend that is given as a function', () => {
     await client.greet();
     assert.equal(await go(client, ''), errUnknown);
   });
+
+  for (const [backend, words] of [
+    [undefined, /has a backend that is undefined; give a backend/],
+    [null, /has a backend that is null; give a backend/],
+    [{ size: 512 }, /has a backend without read\(\); give a backend/],
+  ] as const) {
+    test(`is refused with words for it where it is ${JSON.stringify(backend)}`, async (t) => {
+      const logger = new Log();
+      const given = { backend: disk };
+      Object.assign(given, { backend: () => backend });
+      const { connect } = await serve(t, { exports: { '': given }, logger });
+      const client = await connect();
+      await client.greet();
+      assert.equal(await go(client, ''), errUnknown);
+      assert.match(logger.shown.map(({ message }) => message).join('\n'), words);
+    });
+  }
 
   for (const [what, entry] of Object.entries({
     'for all clients': {},

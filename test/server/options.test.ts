@@ -70,6 +70,41 @@ describe('exports that are refused', () => {
     await createServer({ exports: { '': backend } }).close();
   });
 
+  const read = (): Uint8Array => new Uint8Array(1);
+  const shapeless: Record<string, [unknown, RegExp]> = {
+    undefined: [undefined, /"a" is undefined; give a backend/],
+    null: [null, /"a" is null; give a backend/],
+    'a number': [5, /"a" is 5; give a backend/],
+    'a function': [() => disk, /"a" is \[Function.*; give a backend/],
+    'an object without anything': [{}, /"a" has no backend; give/],
+    'a backend that is null': [{ backend: null }, /"a" has no backend; give/],
+    'a backend that is a name': [{ backend: 'disk.img' }, /"a" has no backend; give/],
+    'a backend without read()': [{ backend: { size: 1 } }, /without read\(\); give/],
+    'a read that is no function': [{ size: 1, read: true }, /without read\(\); give/],
+    'options without a size': [{ backend: { read } }, /size of undefined/],
+    'tls that is on': [{ backend: disk, tls: 'on' }, /tls of 'on'; it must be 'require'/],
+    'tls that is true': [{ backend: disk, tls: true }, /tls of true; it must be 'require'/],
+    'tls in capitals': [{ backend: disk, tls: 'REQUIRE' }, /tls of 'REQUIRE'/],
+    'readOnly in words': [
+      { backend: disk, readOnly: 'yes' },
+      /readOnly of 'yes'; .* true or false/,
+    ],
+    'readOnly as a number': [{ backend: disk, readOnly: 1 }, /readOnly of 1/],
+    'resizable in words': [{ backend: disk, resizable: 'no' }, /resizable of 'no'/],
+    'perConnection in words': [
+      { backend: () => disk, perConnection: 'true' },
+      /perConnection of 'true'/,
+    ],
+    'a description that is a number': [{ backend: disk, description: 5 }, /description .* no text/],
+  };
+  for (const [what, [value, words]] of Object.entries(shapeless)) {
+    test(`one that is or has ${what}`, () => {
+      const exports: Record<string, Backend> = {};
+      Object.assign(exports, { a: value });
+      refused(() => createServer({ exports }), 'NBDCORK_BAD_EXPORT', words);
+    });
+  }
+
   for (const name of ['a\0', 'x'.repeat(4097), '\ud800']) {
     test(`one with the name ${JSON.stringify(name.slice(0, 5))}`, () => {
       refused(() => createServer({ exports: { [name]: disk } }), 'NBDCORK_BAD_STRING', /name/);
