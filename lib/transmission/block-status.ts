@@ -9,6 +9,7 @@ import type { StatusExtent } from '../backend/backend.js';
 import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
 import { NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
+import { quoted } from '../quoted.js';
 import { CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
@@ -74,27 +75,33 @@ export class BlockStatus {
     contexts: Contexts,
     payloads: Uint8Array[],
   ): MaybePromise<readonly Uint8Array[]> {
-    for (const [index, { id, context }] of contexts.entries()) {
+    for (const [index, selected] of contexts.entries()) {
+      const { context } = selected;
       const one = (query.flags & CommandFlag.reqOne) !== 0;
-      const wide = context.wide === true;
       const extents = context.status(query.offset, query.length, { one });
       if (isPromise(extents)) {
         return Promise.resolve(extents).then((later) => {
-          payloads.push(this.payload(id, later, query, wide));
+          payloads.push(this.payload(selected, later, query));
           return this.collect(query, contexts.slice(index + 1), payloads);
         });
       }
-      payloads.push(this.payload(id, extents, query, wide));
+      payloads.push(this.payload(selected, extents, query));
     }
     return payloads;
   }
 
   private payload(
-    id: number,
+    { id, context }: Contexts[number],
     extents: Iterable<StatusExtent>,
     query: Query,
-    wide: boolean,
   ): Uint8Array {
+    if (!isIterable(extents)) {
+      throw new NbdError(
+        'EIO',
+        `The metadata context ${quoted(context.name)} answered with something that is no extents. ` +
+          'Its status() must return an array of them, or something else that can be iterated.',
+      );
+    }
     const { backend, minimumBytes } = this.agreement;
     const end = backend.size - (backend.size % minimumBytes);
     const available = end - query.offset;
@@ -103,7 +110,7 @@ export class BlockStatus {
     }
     return describe(id, extents, {
       extended: this.extended,
-      wide,
+      wide: context.wide === true,
       one: (query.flags & CommandFlag.reqOne) !== 0,
       length: Math.min(query.length, available),
       available,
@@ -132,6 +139,11 @@ export class BlockStatus {
 export function isFilterLength(length: number, contextCount: number): boolean {
   const ids = (length - filterLengthBytes) / filterIdBytes;
   return Number.isInteger(ids) && ids >= 1 && ids <= contextCount;
+}
+
+/** A context may be JavaScript that never saw a type. */
+function isIterable(extents: unknown): boolean {
+  return typeof extents === 'object' && extents !== null && Symbol.iterator in extents;
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

@@ -1,0 +1,44 @@
+/** Contexts that answer NBD_CMD_BLOCK_STATUS with what no type would let them. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import type { Backend, MetaContext } from '../../lib/index.js';
+import { pattern } from '../support/disks.js';
+import { cmd, err } from '../support/numbers.js';
+import { serve } from '../support/serving.js';
+
+const content = pattern(8192);
+
+function diskOf(context: MetaContext): Backend {
+  return {
+    size: content.length,
+    read: (offset, length) => content.subarray(offset, offset + length),
+    contexts: [context],
+  };
+}
+
+describe('a context that answers with what is no extents is named to the client', () => {
+  for (const [what, answer] of Object.entries({
+    nothing: undefined,
+    null: null,
+    'a number': 5,
+    'a text': 'extents',
+    'an object': {},
+    'an extent alone': { length: 512, flags: 0 },
+  })) {
+    for (const [when, status] of [
+      ['at once', () => answer],
+      ['later', () => Promise.resolve(answer)],
+    ] as const) {
+      test(`${what}, ${when}`, async (t) => {
+        const context: MetaContext = { name: 'x-test:it', status: () => [] };
+        Object.assign(context, { status });
+        const client = await (await serve(t, { exports: { '': diskOf(context) } })).connect();
+        await client.open('structured', '', ['x-test:it']);
+        const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
+        assert.equal(error, err.EIO);
+        assert.match(message, /context "x-test:it" answered with something that is no extents/);
+        assert.equal((await client.call({ type: cmd.read, length: 512 })).error, 0);
+      });
+    }
+  }
+});
