@@ -24,9 +24,24 @@ export function bytesIn(answer: unknown): number | undefined {
   return sum;
 }
 
-export function wrongLength(got: number, length: number): NbdError {
+/** `got` is undefined for what is no bytes at all. */
+export function wrongLength(got: number | undefined, length: number): NbdError {
+  const answer = got === undefined ? 'something that is no bytes' : `${got}`;
+  const why =
+    got === undefined
+      ? 'Its read() must return a Uint8Array, or an array of them that holds no other arrays.'
+      : 'Its read() must return all of them.';
   return new NbdError(
     'EIO',
-    `The backend answered a read of ${length} bytes with ${got}. Its read() must return all of them.`,
+    `The backend answered a read of ${length} bytes with ${answer}. ${why}`,
+  );
+}
+
+/** The `data` of a PartialError that is none of its request. */
+export function wrongData(got: number | undefined, length: number): NbdError {
+  const data = got === undefined ? 'something that is no bytes' : `${got} bytes`;
+  return new NbdError(
+    'EIO',
+    `The data of a PartialError is ${data}, where ${length} were read before failedAt: none of it is sent.`,
   );
 }

@@ -14,7 +14,7 @@ import { commandName, errorName } from '../wire/names.js';
 import type { Request } from '../wire/request.js';
 import { shortened } from '../wire/strings.js';
 import type { Agreement } from './agreement.js';
-import { bytesIn, isBytesOf, wrongLength, type Answer } from './answer.js';
+import { bytesIn, isBytesOf, wrongData, wrongLength, type Answer } from './answer.js';
 import { BlockStatus } from './block-status.js';
 import { errorNumberOf } from './errors.js';
 import type { ReplyWriter } from './reply.js';
@@ -188,7 +188,7 @@ export class Dispatcher {
       return;
     }
     if (!isBytesOf(answer, length)) {
-      this.fail(request, wrongLength(bytesIn(answer) ?? 0, length));
+      this.fail(request, wrongLength(bytesIn(answer), length));
       return;
     }
     this.sent(this.replies.data(request, answer));
@@ -250,7 +250,11 @@ export class Dispatcher {
   private failPartly(request: Request, error: PartialError, number: number, text: string): void {
     const done = error.failedAt - request.offset;
     const { data } = error;
-    const hasData = request.type === Command.read && isBytesOf(data, done);
+    const isRead = request.type === Command.read;
+    const hasData = isRead && isBytesOf(data, done);
+    if (isRead && data !== undefined && !hasData) {
+      this.events.failed(wrongData(bytesIn(data), done), commandName(request.type));
+    }
     const failure = { number, text: shortened(text), at: error.failedAt };
     this.sent(this.replies.partial(request, hasData ? data : undefined, failure));
   }

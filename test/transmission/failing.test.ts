@@ -1,11 +1,12 @@
 /** Backends that fail, in every way that code can fail. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { NbdError, type Backend } from '../../lib/index.js';
+import { NbdError, PartialError, zeros, type Backend } from '../../lib/index.js';
 import { headerKinds, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, err } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
+import { Log } from '../support/tls.js';
 
 const content = pattern(10_000);
 const coded = (code: string): Error => Object.assign(new Error(`it was ${code}`), { code });
@@ -159,6 +160,52 @@ describe('a read of another length', () => {
         }
       });
     }
+  }
+
+  test('says what came: too few bytes, or none at all', async (t) => {
+    const rest = content.subarray(0, 1024);
+    let answer: unknown;
+    const backend: Backend = { size: content.length, read: () => rest };
+    Object.assign(backend, { read: () => answer });
+    const client = await (await serve(t, { exports: { '': backend } })).open('structured');
+    for (const [given, words] of [
+      [rest, /2048 bytes with 1024\. Its read\(\) must return all/],
+      [[zeros(1024), rest], /2048 bytes with something that is no bytes\. .*no other arrays/],
+      [undefined, /2048 bytes with something that is no bytes\./],
+    ] as const) {
+      answer = given;
+      const { error, message } = await client.call({ type: cmd.read, length: 2048 });
+      assert.equal(error, err.EIO);
+      assert.match(message, words);
+    }
+    answer = [...zeros(1024), rest];
+    const { data } = await client.call({ type: cmd.read, length: 2048 });
+    assert.deepEqual(data, Buffer.concat([Buffer.alloc(1024), rest]));
+  });
+
+  for (const [what, data, words] of [
+    [
+      'no bytes',
+      [zeros(512), content.subarray(0, 512)],
+      /is something that is no bytes, where 1024/,
+    ],
+    ['too few', content.subarray(0, 512), /is 512 bytes, where 1024/],
+  ] as const) {
+    test(`before a failure, of ${what}, is told in the log`, async (t) => {
+      const progress = { failedAt: 1024 };
+      Object.assign(progress, { data });
+      const read = (): never => raise(new PartialError('EIO', 'It is scratched.', progress));
+      const logger = new Log();
+      const backend: Backend = { size: content.length, read };
+      const client = await (
+        await serve(t, { exports: { '': backend }, logger })
+      ).open('structured');
+      assert.equal((await client.call({ type: cmd.read, length: 2048 })).error, err.EIO);
+      const lines = logger.shown.map(({ message }) => message);
+      assert.equal(lines.length, 2);
+      assert.match(lines[0] ?? '', /READ failed: It is scratched/);
+      assert.match(lines[1] ?? '', words);
+    });
   }
 
   test('by readSlice is EIO as well, and no byte of it is sent', async (t) => {
