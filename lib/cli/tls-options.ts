@@ -48,6 +48,10 @@ export function addTlsOptions(command: Command): Command {
  */
 export async function openTls(flags: TlsFlags): Promise<TlsOptions | undefined> {
   const { tls: mode, tlsCertificates, tlsPsk, tlsVerifyPeer, tlsExport } = flags;
+  if (mode === 'off' && (tlsVerifyPeer === true || tlsExport !== undefined)) {
+    const flag = tlsVerifyPeer === true ? '--tls-verify-peer' : '--tls-export';
+    throw new NbdError('NBDCORK_BAD_TLS', `${flag} needs TLS, which --tls off turns off.`);
+  }
   if (tlsCertificates === undefined && tlsPsk === undefined) {
     const asked = (mode ?? 'off') !== 'off' || tlsVerifyPeer === true || tlsExport !== undefined;
     if (!asked) return undefined;

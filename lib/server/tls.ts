@@ -9,7 +9,7 @@ import type { Duplex } from 'node:stream';
 import { TLSSocket, type SecureContext } from 'node:tls';
 import { NbdError } from '../errors.js';
 import type { ClientTls } from '../handshake/client.js';
-import type { TlsMode } from '../handshake/security.js';
+import { tlsModes, type TlsMode } from '../handshake/security.js';
 import { readIntoFromNow, verifyErrorOf, type ReadInto } from '../transport/handle.js';
 import { secureContext } from './tls-context.js';
 import { reasonOf, verifyReason } from './tls-failure.js';
@@ -41,6 +41,7 @@ export class TlsAcceptor {
   /** @throws NbdError `NBDCORK_BAD_TLS` for options that make no sense. */
   constructor(options: TlsOptions | undefined) {
     const mode = options?.mode ?? (options === undefined ? 'off' : 'on');
+    checkMode(mode, options?.verifyPeer === true);
     this.context = options === undefined || mode === 'off' ? undefined : secureContext(options);
     this.mode = mode;
     this.verifyPeer = options?.verifyPeer === true;
@@ -125,6 +126,20 @@ export class TlsAcceptor {
       }),
       ...(usesKey && identity !== undefined && { pskIdentity: identity }),
     };
+  }
+}
+
+/** A mode that is mistyped, or off in spite of what is asked for, would let clients in without TLS. */
+function checkMode(mode: string, verifyPeer: boolean): void {
+  const modes: readonly string[] = tlsModes;
+  if (!modes.includes(mode)) {
+    throw new NbdError(
+      'NBDCORK_BAD_TLS',
+      `There is no TLS mode '${mode}'. Choose ${modes.join(', ')}.`,
+    );
+  }
+  if (mode === 'off' && verifyPeer) {
+    throw new NbdError('NBDCORK_BAD_TLS', 'verifyPeer needs TLS, which the mode turns off.');
   }
 }
 

@@ -1,7 +1,7 @@
 /** The options of serve about TLS: what is marked, and what makes no sense. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { withTlsExports } from '../../lib/cli/tls-options.js';
+import { openTls, withTlsExports, type TlsFlags } from '../../lib/cli/tls-options.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 
 describe('--tls-export', () => {
@@ -26,5 +26,23 @@ describe('--tls-export', () => {
         message: `--tls-export: there is no export '${name}'.`,
       });
     });
+  }
+});
+
+describe('--tls off contradicts', () => {
+  const files = { tlsCertificates: '/nowhere', tlsPsk: '/nowhere.psk' };
+  const contradictions: readonly [string, TlsFlags][] = [
+    ['--tls-verify-peer', { tlsVerifyPeer: true }],
+    ['--tls-export', { tlsExport: ['a'] }],
+  ];
+  for (const [flag, flags] of contradictions) {
+    for (const given of [{}, files]) {
+      test(`${flag}, with ${Object.keys(given).join(', ') || 'no files'}`, async () => {
+        await assert.rejects(openTls({ tls: 'off', ...flags, ...given }), {
+          code: 'NBDCORK_BAD_TLS',
+          message: `${flag} needs TLS, which --tls off turns off.`,
+        });
+      });
+    }
   }
 });

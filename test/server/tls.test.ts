@@ -170,6 +170,7 @@ describe('options that make no sense are refused:', () => {
       key: server.key,
       verifyPeer: true,
     },
+    'clients to verify, where TLS is off': { ...certificates, mode: 'off' },
     'no pre-shared key': { preSharedKeys: new Map() },
     'an empty pre-shared key': { preSharedKeys: new Map([['a', Buffer.alloc(0)]]) },
     'a pre-shared key that is too long': { preSharedKeys: new Map([['a', Buffer.alloc(65)]]) },
@@ -177,6 +178,11 @@ describe('options that make no sense are refused:', () => {
       preSharedKeys: new Map([['a'.repeat(129), Buffer.alloc(9)]]),
     },
   };
+  for (const mode of ['required', 'ON', '', 'constructor']) {
+    const tls: TlsOptions = { ...certificates };
+    Object.assign(tls, { mode });
+    wrong[`the mode '${mode}'`] = tls;
+  }
   for (const [what, tls] of Object.entries(wrong)) {
     test(what, () => {
       assert.throws(() => createServer({ exports: { '': disk }, tls }), {
