@@ -37,16 +37,26 @@ export function addExportOptions(command: Command): Command {
     });
   return command
     .option('-r, --read-only', 'refuse every write')
-    .option('--read-only-export <name>', 'refuse every write to this export', append)
+    .option(
+      '--read-only-export <name>',
+      'refuse every write to this export; may be repeated',
+      append,
+    )
     .option('--resizable', 'let clients change the size of memory and of files')
     .option(
       '--description <name=text>',
-      'what clients see that list exports, instead of its source',
+      'what clients see that list exports, instead of its source; may be repeated',
       describe,
     )
     .option('--default-export <name>', 'the export of clients that ask for none')
-    .addOption(rule('allow', 'let these clients in, and no others', true))
-    .addOption(rule('deny', 'keep these clients out; the first rule that matches decides', false));
+    .addOption(rule('allow', 'let these clients in, and no others; may be repeated', true))
+    .addOption(
+      rule(
+        'deny',
+        'keep these clients out; may be repeated, and of all rules the first that matches decides',
+        false,
+      ),
+    );
 }
 
 /**
