@@ -61,6 +61,7 @@ export class MemoryBackend implements Backend {
   private readonly indexes = new SortedNumbers();
   private readonly hugePages: boolean;
   private allocated = 0;
+  private closed = false;
   private sizeNow: number;
   /** The last slice that WRITE_ZEROES has asked for. */
   private provisioning: Promise<void> = Promise.resolve();
@@ -170,6 +171,7 @@ export class MemoryBackend implements Backend {
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions): MaybePromise<void> {
     // Never slower than a write, so `fast` asks for nothing.
     if (!options.noHole) this.drop(offset, length);
+    else if (length > totalmem()) throw tooMuch(length);
     else if (length <= sliceBytesMax) this.provision(offset, length);
     else return this.provisionSlices(offset, length);
     return undefined;
@@ -201,6 +203,7 @@ export class MemoryBackend implements Backend {
   }
 
   close(): void {
+    this.closed = true;
     this.chunks.clear();
     this.indexes.clear();
     this.allocated = 0;
@@ -339,6 +342,7 @@ export class MemoryBackend implements Backend {
     for (let done = 0; done < length; done += sliceBytesMax) {
       const slice = async (): Promise<void> => {
         await setImmediate();
+        if (this.closed) throw new NbdError('ESHUTDOWN', 'The memory disk is closed.');
         // The disk may have shrunk meanwhile.
         const end = Math.min(offset + length, this.sizeNow);
         this.provision(offset + done, Math.min(sliceBytesMax, end - (offset + done)));
@@ -354,6 +358,14 @@ function checkSize(size: number): void {
   throw new NbdError(
     'NBDCORK_BAD_SIZE',
     `A memory disk cannot have ${size} bytes. Give a whole number from 0 to 2^53 - 1.`,
+  );
+}
+
+/** "The area MUST be fully provisioned" is no promise to make of what can never be in memory. */
+function tooMuch(length: number): NbdError {
+  return new NbdError(
+    'ENOSPC',
+    `This machine has no memory for ${length} bytes that are to be no hole. Zero less at a time.`,
   );
 }
 

@@ -160,7 +160,6 @@ export class Catalog {
       return entry;
     });
   }
-
 }
 
 function isFinder(exports: Exports): exports is ExportFinder {

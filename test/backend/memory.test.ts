@@ -199,6 +199,20 @@ describe('memory has bounds', () => {
     );
   });
 
+  test('zeros that must not be a hole and are more than all memory are refused at once', () => {
+    const disk = new MemoryBackend(2 ** 50);
+    assert.throws(() => disk.writeZeroes(0, 2 ** 50, noHoles), { code: 'ENOSPC' });
+    assert.equal(disk.allocatedBytes, 0);
+  });
+
+  test('a disk that is closed makes no more chunks', async () => {
+    const disk = new MemoryBackend(256 * mebibyte, { chunkBytes: mebibyte });
+    const zeroed = disk.writeZeroes(0, 256 * mebibyte, noHoles);
+    disk.close();
+    await assert.rejects(async () => zeroed, { code: 'ESHUTDOWN' });
+    assert.equal(disk.allocatedBytes, 0);
+  });
+
   const limited = process.platform === 'linux' ? false : 'sh has no ulimit -v here';
   test('memory that runs out fails the request, not the process', { skip: limited }, () => {
     const url = new URL('../../lib/backend/memory.js', import.meta.url).href;
