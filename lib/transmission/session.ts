@@ -1,6 +1,6 @@
 /**
  * One connection in the transmission phase, in reading order: receive.ts,
- * rules.ts, dispatch.ts, reply.ts, transport. Caller: server/connection.ts,
+ * rules.ts, dispatch.ts, reply.ts, transport. Caller: server/input.ts,
  * with what each read brought. Owns: the requests that had to wait because
  * enough is in progress (the backlog), and with it when to read on.
  */
