@@ -11,7 +11,7 @@ type Kind = 'bytes' | 'count' | 'time';
  * "Ms", since times are given with a unit.
  */
 const limits: Readonly<Record<keyof Limits, readonly [kind: Kind, what: string]>> = {
-  requestBytesMax: ['bytes', 'longest READ or WRITE payload'],
+  requestBytesMax: ['bytes', 'longest READ or WRITE payload; less than 4096 counts as 4096'],
   requestsInFlightMax: ['count', 'requests of a connection in progress'],
   bytesInFlightMax: ['bytes', 'their payloads'],
   connectionsMax: ['count', 'connections at a time'],

@@ -5,10 +5,11 @@ import { describe, test } from 'node:test';
 import { Command } from 'commander';
 import { addLimitOptions, limitFlag, limitsFrom } from '../../lib/cli/limit-options.js';
 import { defaultLimits } from '../../lib/limits.js';
+import { goData } from '../support/byte-client.js';
 import { connectTo, openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
-import { cmd, err, opt } from '../support/numbers.js';
-import { finish, RunningProgram } from '../support/program.js';
+import { cmd, err, info, opt } from '../support/numbers.js';
+import { finish, RunningProgram, serve } from '../support/program.js';
 
 function parse(...args: string[]): object {
   const command = addLimitOptions(new Command())
@@ -80,6 +81,20 @@ describe('nbdcork serve', () => {
       assert.ok(stderr.length > 0);
     });
   }
+
+  test('says in --help from where on --request-bytes-max counts, and so it is', async (t) => {
+    const { stdout } = await finish(t, ['serve', '--help']);
+    const words = stdout.replace(/\s+/g, ' ');
+    const [, told] =
+      /--request-bytes-max <size> [^-]*less than (\d+) counts as \1 /.exec(words) ?? [];
+    assert.ok(told !== undefined);
+    const { uri } = await serve(t, ['--port', '0', '--request-bytes-max', '1000', 'memory:1M']);
+    const client = await connectTo(t, uri);
+    await client.greet();
+    const replies = await client.option(opt.info, goData(''));
+    const sizes = replies.find(({ data }) => data.readUInt16BE() === info.blockSize)?.data;
+    assert.equal(sizes?.readUInt32BE(10), Number(told));
+  });
 
   test('keeps to limits, rules, descriptions and read-only exports', async (t) => {
     const path = join(await temporaryFolder(t), 'nbd.sock');
