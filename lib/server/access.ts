@@ -4,7 +4,7 @@
  * anything, and not otherwise.
  */
 import { BlockList, isIP } from 'node:net';
-import { messageOf, NbdError } from '../errors.js';
+import { NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { quoted } from '../quoted.js';
 import type { TlsOptions } from './tls-options.js';
@@ -159,23 +159,50 @@ function addressMatcher(value: string, text: string): Matcher {
   const [first = '', last, ...behind] = value.split('-');
   const [network = '', bits, ...further] = value.split('/');
   if (behind.length + further.length > 0) throw badRule(text, syntax);
-  try {
-    if (last !== undefined) list.addRange(first, last, familyOf(first));
-    else if (bits === undefined) list.addAddress(value, familyOf(value));
-    else if (/^[0-9]+$/.test(bits)) list.addSubnet(network, Number(bits), familyOf(network));
-    else throw badRule(text, syntax);
-  } catch (cause) {
-    throw cause instanceof NbdError ? cause : badRule(text, messageOf(cause), cause);
-  }
+  if (last !== undefined) addRange(list, first, last, text);
+  else if (bits !== undefined) addSubnet(list, network, bits, text);
+  else list.addAddress(value, familyOf(value, text));
   return ({ address }) => {
     // The zone of a link-local address is not part of it: fe80::1%eth0.
     const plain = address?.replace(/%.*$/, '');
-    return plain !== undefined && isIP(plain) !== 0 && list.check(plain, familyOf(plain));
+    if (plain === undefined || isIP(plain) === 0) return false;
+    return list.check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4');
   };
 }
 
-function familyOf(address: string): 'ipv4' | 'ipv6' {
-  return isIP(address) === 6 ? 'ipv6' : 'ipv4';
+function addRange(list: BlockList, first: string, last: string, text: string): void {
+  const family = familyOf(first, text);
+  if (familyOf(last, text) !== family) {
+    throw badRule(text, 'Both ends of a range must be of IPv4, or both of IPv6.');
+  }
+  try {
+    list.addRange(first, last, family);
+  } catch (cause) {
+    throw badRule(
+      text,
+      `A range must begin with its lowest address: is it ${last}-${first}?`,
+      cause,
+    );
+  }
+}
+
+function addSubnet(list: BlockList, network: string, bits: string, text: string): void {
+  const family = familyOf(network, text);
+  const bitsMax = family === 'ipv4' ? 32 : 128;
+  if (!/^[0-9]+$/.test(bits) || Number(bits) > bitsMax) {
+    throw badRule(
+      text,
+      `Behind the '/' of ${network} must be a number of bits from 0 to ${bitsMax}.`,
+    );
+  }
+  list.addSubnet(network, Number(bits), family);
+}
+
+/** @throws NbdError `NBDCORK_BAD_RULE` for what is no address. */
+function familyOf(address: string, text: string): 'ipv4' | 'ipv6' {
+  const version = isIP(address);
+  if (version === 0) throw badRule(text, `'${address}' is no IP address. ${syntax}`);
+  return version === 6 ? 'ipv6' : 'ipv4';
 }
 
 function badRule(text: string, why: string, cause?: unknown): NbdError {

@@ -90,6 +90,28 @@ describe('a rule', () => {
   }
 });
 
+describe('an address that makes no sense is refused in our words:', () => {
+  for (const [value, why] of [
+    ['10.0.0.9-10.0.0.1', /must begin with its lowest address: is it 10\.0\.0\.1-10\.0\.0\.9\?$/],
+    ['::9-::1', /must begin with its lowest address: is it ::1-::9\?$/],
+    ['10.0.0.1-::1', /Both ends of a range must be of IPv4, or both of IPv6\.$/],
+    ['10.0.0.1-', /'' is no IP address\. Write any/],
+    ['-10.0.0.1', /'' is no IP address\. Write any/],
+    ['10.0.0.0/33', /bits from 0 to 32\.$/],
+    ['10.0.0.0/', /bits from 0 to 32\.$/],
+    ['::/129', /bits from 0 to 128\.$/],
+    ['example.com/8', /'example\.com' is no IP address/],
+    ['', /'' is no IP address/],
+  ] as const) {
+    test(value, () => {
+      assert.throws(() => parseAccessRule(`address:${value}`, true), {
+        code: 'NBDCORK_BAD_RULE',
+        message: why,
+      });
+    });
+  }
+});
+
 test('a comma inside a name does not make two of it', () => {
   const forged = { ...tls, certificateSubject: 'CN=mallory,O=A\\,CN=backup' };
   assert.equal(allow('+certificate:CN=backup')({ kind: 'tcp', tls: forged }, ''), false);
