@@ -165,7 +165,7 @@ function parse(data: Buffer): { exportName: string; queries: string[] } {
 }
 
 function readQuery(bytes: Buffer): string {
-  const query = readString(bytes);
+  const query = readString(bytes, 'query');
   if (query.indexOf(':') > 0) return query;
   throw badOption('a query must begin with a namespace and a colon.');
 }

@@ -5,18 +5,18 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * A string of the protocol, as the section "Conventions" defines it: UTF-8
- * without NUL, at most 4096 bytes.
+ * without NUL, at most 4096 bytes. `what` it is, for the client to know.
  * @throws NbdError `NBDCORK_BAD_STRING`.
  */
-export function readString(bytes: Uint8Array): string {
+export function readString(bytes: Uint8Array, what = 'name'): string {
   if (bytes.byteLength > stringBytesMax) {
-    throw badString(`is longer than ${stringBytesMax} bytes`);
+    throw badString(what, `is longer than ${stringBytesMax} bytes`);
   }
-  if (bytes.includes(0)) throw badString('contains NUL');
+  if (bytes.includes(0)) throw badString(what, 'contains NUL');
   try {
     return decoder.decode(bytes);
   } catch (cause) {
-    throw badString('is not UTF-8', cause);
+    throw badString(what, 'is not UTF-8', cause);
   }
 }
 
@@ -35,6 +35,6 @@ export function checkString(what: string, text: unknown): void {
   }
 }
 
-function badString(why: string, cause?: unknown): NbdError {
-  return new NbdError('NBDCORK_BAD_STRING', `The name ${why}.`, cause);
+function badString(what: string, why: string, cause?: unknown): NbdError {
+  return new NbdError('NBDCORK_BAD_STRING', `The ${what} ${why}.`, cause);
 }

@@ -171,6 +171,19 @@ for (const [name, option] of [
       });
     }
 
+    test('and says whether a query or the name of the export is bad', async (t) => {
+      const client = await haggling(t);
+      for (const [what, words] of [
+        ['a query with NUL', 'The query contains NUL.'],
+        ['a query that is not UTF-8', 'The query is not UTF-8.'],
+        ['a query that is too long', 'The query is longer than 4096 bytes.'],
+        ['a name with NUL', 'The name contains NUL.'],
+      ] as const) {
+        const [reply] = await client.option(option, malformed[what] ?? Buffer.alloc(0));
+        assert.equal(reply?.data.toString(), `${name}: ${words}`);
+      }
+    });
+
     test('an export that is not there', async (t) => {
       const client = await haggling(t);
       const told = await ask(client, option, contextData('none', ['base:allocation']));
