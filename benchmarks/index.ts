@@ -25,15 +25,16 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   let results: Results;
   try {
     results = await bench({ ...options, progress: bar.show });
+    if (results.interrupted) bar.stop();
+    else bar.complete();
   } catch (error) {
+    bar.stop();
     await removeFolders(made).catch(() => {
       process.stderr.write(`${folder} was made for the report, and stays.\n`);
     });
     if (!options.signal.aborted) throw error;
     process.stderr.write('Stopped before there was something to report.\n');
     return 'interrupted';
-  } finally {
-    bar.stop();
   }
   process.stderr.write(skippedLines(results));
   if (results.trials.length > 0) {

@@ -27,8 +27,16 @@ export class ProgressBar {
     this.started = true;
   };
 
+  /** Everything was done: where nobody watches, the last line says so. */
+  complete(): void {
+    if (this.started) this.bar.update(1, { left: clock(0), what: 'done' });
+    this.stop();
+  }
+
+  /** Clears the line, and with it what was written behind it: before anything else is told. */
   stop(): void {
     if (this.started) this.bar.stop();
+    this.started = false;
   }
 }
 
