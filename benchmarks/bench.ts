@@ -1,6 +1,6 @@
 /** A run of the benchmark, from the words of its command line to the report. */
 import { randomBytes } from 'node:crypto';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -47,7 +47,7 @@ const loadPath = fileURLToPath(new URL('./load/main.js', import.meta.url));
  */
 export async function bench(options: BenchOptions): Promise<Results> {
   const startedAt = new Date();
-  const selection = new Selection(options.words, options.all);
+  const selection = new Selection(options.words, options.all, options.limit !== undefined);
   if (selection.namesLimit && options.limit === undefined) {
     throw new NbdError('NBDCORK_BAD_SELECTION', "'limit' needs --limit PATH, the server it means.");
   }
@@ -99,6 +99,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
 function checkProgram(path: string): void {
   try {
     accessSync(path, constants.X_OK);
+    if (!statSync(path).isFile()) throw new Error(`${path} is no file`);
   } catch (cause) {
     throw new NbdError(
       'NBDCORK_BENCH',
@@ -140,6 +141,7 @@ async function measure(
       timing,
       progress: options.progress,
       signal,
+      isNamed: (contender) => selection.names(contender),
       take: (workload, contender) => {
         const far = workload.link === 'veth' ? veth : undefined;
         return takeSample(start(workload, contender), workload, timing, {

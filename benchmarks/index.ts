@@ -6,7 +6,7 @@ import { gainNote, mishapNote } from './report/notes.js';
 import type { Results } from './results.js';
 import { microTable, ProgressBar, skippedLines, trialsTable } from './terminal.js';
 
-/** `failed`: some of our own strategies; what is left is reported. */
+/** `failed`: some of our own strategies, or of what was named; what is left is reported. */
 export type Outcome = 'complete' | 'interrupted' | 'failed';
 
 export interface RunOptions extends Omit<BenchOptions, 'progress'> {
@@ -51,6 +51,8 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   }
   const failed = results.skipped.filter((skipped) => skipped.failed).length;
   if (failed === 0) return 'complete';
-  process.stderr.write(`${failed} of our own trials failed: see what was not measured.\n`);
+  process.stderr.write(
+    `${failed} ${failed === 1 ? 'trial' : 'trials'} failed: see what was not measured.\n`,
+  );
   return 'failed';
 }

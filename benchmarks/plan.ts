@@ -1,5 +1,6 @@
 /** Which samples are taken, in which order, and how long that may last. */
 import { strategies, type Contender, type Strategy, type Workload } from './results.js';
+import { runsMin } from '../lib/cli/runs.js';
 import { shuffled } from './statistics.js';
 import { differs } from './workloads.js';
 
@@ -26,8 +27,6 @@ export interface Step {
 
 /** Starting and stopping a server, connecting, filling the disk: about what that takes. */
 const overheadSeconds = 0.25;
-/** One is thrown away, and fewer than three others say next to nothing. */
-const runsMin = 4;
 
 /** Until then V8 compiles what the server does again and again. */
 const warmUpSeconds = 0.2;

@@ -119,7 +119,7 @@ export interface MicroTrial {
 export interface Skipped {
   readonly what: string;
   readonly why: string;
-  /** One of our own strategies, which should have been measured. */
+  /** One of our own strategies, or a server that was named: it should have been measured. */
   readonly failed?: true;
 }
 

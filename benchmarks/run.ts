@@ -26,6 +26,8 @@ export interface RunOptions {
   readonly progress: (progress: Progress) => void;
   /** Aborted, no further sample is begun. */
   readonly signal: AbortSignal;
+  /** Whether a server of others was asked for, so that it fails as ours do. */
+  readonly isNamed?: (contender: Contender) => boolean;
   /** Numbers from 0 to 1, by which the order is chosen. */
   readonly random?: () => number;
 }
@@ -96,12 +98,13 @@ export async function runPlan(rows: readonly Row[], options: RunOptions): Promis
   // The round that was cut short is not whole.
   const counted = number - (signal.aborted ? 2 : 1);
   if (counted < roundsMin) signal.throwIfAborted();
-  return { ...collect(rows, table), rounds: counted, interrupted: signal.aborted };
+  return { ...collect(rows, table, options.isNamed), rounds: counted, interrupted: signal.aborted };
 }
 
 function collect(
   rows: readonly Row[],
   table: readonly (readonly Series[])[],
+  isNamed: RunOptions['isNamed'],
 ): Pick<Measured, 'trials' | 'comparisons' | 'skipped'> {
   const trials: Trial[] = [];
   const comparisons: Comparison[] = [];
@@ -116,7 +119,7 @@ function collect(
       if (series === undefined) return;
       if (series.failure !== undefined) {
         const what = `${nameOfContender(contender)}: ${nameOf(workload)}`;
-        const failed = contender.type === 'strategy';
+        const failed = contender.type === 'strategy' || isNamed?.(contender) === true;
         skipped.push({ what, why: series.failure, ...(failed && { failed }) });
         return;
       }

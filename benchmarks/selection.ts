@@ -38,10 +38,15 @@ export const words: readonly string[] = [...vocabulary.values()].flat();
 export class Selection {
   private readonly chosen = new Map<Dimension, string[]>();
   private readonly all: boolean;
+  private readonly hasLimit: boolean;
 
-  /** @throws NbdError `NBDCORK_BAD_SELECTION` for a word that there is not. */
-  constructor(given: readonly string[], all: boolean) {
+  /**
+   * `hasLimit`: a server that is the limit was given, which is a wish in itself.
+   * @throws NbdError `NBDCORK_BAD_SELECTION` for a word that there is not.
+   */
+  constructor(given: readonly string[], all: boolean, hasLimit = false) {
     this.all = all;
+    this.hasLimit = hasLimit;
     for (const word of given) {
       const [dimension] = [...vocabulary].find(([, known]) => known.includes(word)) ?? [];
       if (dimension === undefined) {
@@ -52,6 +57,7 @@ export class Selection {
       }
       this.chosen.set(dimension, [...(this.chosen.get(dimension) ?? []), word]);
     }
+    if (hasLimit) this.chosen.get('contender')?.push('limit');
   }
 
   /** Nothing is said of what is to be asked, only perhaps of whom. */
@@ -69,10 +75,17 @@ export class Selection {
 
   wantsContender(contender: Contender, { link, depth }: Workload): boolean {
     const wanted = this.chosen.get('contender');
-    const name = contender.type === 'strategy' ? contender.strategy : contender.name;
+    const name = contenderName(contender);
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
     if (contender.type === 'strategy' || !this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');
+  }
+
+  /** Whether somebody asked for this one, so that doing without it is a failure. */
+  names(contender: Contender): boolean {
+    const name = contenderName(contender);
+    if (name === 'limit' && this.hasLimit) return true;
+    return this.chosen.get('contender')?.includes(name) ?? false;
   }
 
   /** Whether a strategy was left out by the words. */
@@ -113,4 +126,8 @@ export class Selection {
       (headers === usualHeaders(kind) || this.chosen.has('headers'))
     );
   }
+}
+
+function contenderName(contender: Contender): string {
+  return contender.type === 'strategy' ? contender.strategy : contender.name;
 }

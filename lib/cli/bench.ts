@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { runsMin } from './runs.js';
 import { reportFailure } from './failure.js';
 import { onStopSignal, statusOf } from './signals.js';
 import { exitCode } from './exit-codes.js';
@@ -36,7 +37,7 @@ export function benchCommand(): Command {
     .option('-a, --all', 'measure everything that the words do not exclude')
     .option(
       '--runs <count>',
-      'runs of each, the first thrown away (default: 10, or what fits)',
+      `runs of each, at least ${runsMin}, the first thrown away (default: 10, or what fits)`,
       parseRuns,
     )
     .option('--seconds <seconds>', 'how long a run is (default: 0.15)', parseSeconds)
@@ -79,8 +80,10 @@ async function run(words: readonly string[], flags: BenchFlags): Promise<void> {
 
 function parseRuns(text: string): number {
   const runs = Number(text);
-  if (Number.isInteger(runs) && runs >= 2) return runs;
-  throw new InvalidArgumentError('It must be an integer from 2 on.');
+  if (Number.isInteger(runs) && runs >= runsMin) return runs;
+  throw new InvalidArgumentError(
+    `It must be an integer from ${runsMin} on: the first is thrown away, and fewer than three others say nothing.`,
+  );
 }
 
 function parseSeconds(text: string): number {

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../support/folder.js';
 import { needs, unavailable } from '../support/peers.js';
 import { finish, RunningProgram } from '../support/program.js';
 
-const short = ['--runs', '3', '--seconds', '0.03'];
+const short = ['--runs', '4', '--seconds', '0.03'];
 const withoutNative = process.env['NBDCORK_NO_NATIVE'] === '1';
 
 async function bench(t: TestContext, ...args: string[]) {
@@ -64,7 +64,7 @@ describe('a run', () => {
       ],
     );
     for (const { samples, latencyMicroseconds, latencyCurve } of trials) {
-      assert.equal(samples.length, 2, 'three runs, of which the first is thrown away');
+      assert.equal(samples.length, 3, 'four runs, of which the first is thrown away');
       for (const sample of samples) {
         assert.ok(isFigure(sample.requestsPerSecond));
         assert.ok(isFigure(sample.systemCallsPerRequest));
@@ -178,7 +178,7 @@ describe('a run', () => {
 });
 
 describe('what makes no sense', () => {
-  for (const args of [['tpc'], ['--runs', '1'], ['--seconds', '0'], ['--load', 'dd']]) {
+  for (const args of [['tpc'], ['--runs', '3'], ['--seconds', '0'], ['--load', 'dd']]) {
     test(args.join(' '), async (t) => {
       const { status, stderr } = await finish(t, ['bench', ...args]);
       assert.equal(status, 2);
@@ -214,6 +214,21 @@ test('the word limit needs the option', async (t) => {
   const { status, stderr } = await finish(t, ['bench', 'limit']);
   assert.equal(status, 2);
   assert.match(stderr, /--limit PATH.*NBDCORK_BAD_SELECTION/);
+});
+
+test('a limit that is no program is refused before anything is measured', async (t) => {
+  const folder = await temporaryFolder(t);
+  const { status, stderr } = await finish(t, ['bench', 'unix', '--limit', folder, '-o', folder]);
+  assert.equal(status, 1);
+  assert.match(stderr, /^nbdcork: The server of --limit cannot be run: .* is no file/);
+});
+
+test('a limit that fails makes the run fail', async (t) => {
+  const folder = await temporaryFolder(t);
+  const words = ['unix', 'read-512', 'depth=1', 'plain', '--limit', '/bin/true'];
+  const { status, stderr } = await finish(t, ['bench', ...words, ...short, '-o', folder]);
+  assert.equal(status, 1);
+  assert.match(stderr, /not measured: limit: .* The server ended with 0: .*\n1 trial failed/s);
 });
 
 for (const [signal, number] of [

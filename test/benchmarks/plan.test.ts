@@ -91,6 +91,17 @@ describe('words', () => {
     assert.deepEqual(selection.workloads, select().workloads);
   });
 
+  test('of contenders do not leave out the limit that was given', () => {
+    const limit = peer('limit');
+    const selection = new Selection(['tcp', 'cork'], false, true);
+    const [row] = selection.workloads;
+    assert.ok(row !== undefined);
+    assert.ok(selection.wantsContender(limit, row) && selection.names(limit));
+    assert.ok(!select('tcp', 'cork').wantsContender(limit, row));
+    assert.ok(new Selection([], false, true).names(limit));
+    assert.ok(!select().names(strategy('cork')));
+  });
+
   test('micro alone measures nothing else', () => {
     assert.deepEqual(select('micro').workloads, []);
     assert.ok(select('micro').wantsMicro);

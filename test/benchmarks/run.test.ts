@@ -43,6 +43,21 @@ describe('a sample that fails', () => {
     ]);
     assert.equal(measured.rounds, 9);
   });
+
+  test('is a failure of a server of others that was asked for', async () => {
+    const { skipped } = await run(
+      [ours('plain'), peer('nbdkit'), peer('limit')],
+      (name) => {
+        if (name === 'plain') return 100;
+        throw new Error(`no ${name}`);
+      },
+      { isNamed: (contender) => nameOfContender(contender) === 'limit' },
+    );
+    assert.deepEqual(
+      skipped.map(({ failed }) => failed),
+      [undefined, true],
+    );
+  });
 });
 
 test('strategies that belong together are compared, and peers with ours', async () => {
