@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, NbdError } from '../lib/errors.js';
 import { Asked } from './ask.js';
 import { findContenders } from './contenders/index.js';
+import { whyNothing } from './exclusions.js';
 import { findProgram } from './contenders/programs.js';
 import { latencyPercentiles } from './latency.js';
 import type { LoadAnswers, LoadQuestion } from './load/messages.js';
@@ -54,7 +55,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
   if (options.limit !== undefined) checkProgram(options.limit);
   const found = options.load === 'fio' ? forFio(selection.workloads) : selection.workloads;
   if (found.length === 0 && !selection.wantsMicro) {
-    throw new NbdError('NBDCORK_BAD_SELECTION', 'Nothing is there to measure: give fewer words.');
+    throw nothingToMeasure(whyNothing(selection.hasOnly, options.load));
   }
   const skipped: Skipped[] = [];
   const fio = options.load === 'fio' ? findFio() : undefined;
@@ -93,6 +94,14 @@ export async function bench(options: BenchOptions): Promise<Results> {
     micro: alone.micro,
     skipped: [...skipped, ...measured.skipped, ...alone.skipped],
   };
+}
+
+function nothingToMeasure(reasons: readonly string[]): NbdError {
+  const why = reasons.length === 0 ? 'these words exclude each other' : reasons.join('; ');
+  return new NbdError(
+    'NBDCORK_BAD_SELECTION',
+    `Nothing is there to measure: ${why}. Give fewer words, or others.`,
+  );
 }
 
 /** Found out before anything is measured, not hours later. */

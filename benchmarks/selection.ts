@@ -18,7 +18,8 @@ import {
   usualWorkloads,
 } from './workloads.js';
 
-type Dimension = 'link' | 'kind' | 'depth' | 'connections' | 'headers' | 'contender' | 'micro';
+export type Dimension =
+  'link' | 'kind' | 'depth' | 'connections' | 'headers' | 'contender' | 'micro';
 
 /** Words of one line are alternatives; what matches has one of each line that has words. */
 const vocabulary: ReadonlyMap<Dimension, readonly string[]> = new Map<Dimension, readonly string[]>(
@@ -86,6 +87,14 @@ export class Selection {
     const name = contenderName(contender);
     if (name === 'limit' && this.hasLimit) return true;
     return this.chosen.get('contender')?.includes(name) ?? false;
+  }
+
+  /** Whether words of a dimension were given, and all of them are among these. */
+  readonly hasOnly = (dimension: Dimension, ...words: readonly string[]): boolean =>
+    this.chosen.get(dimension)?.every((word) => words.includes(word)) ?? false;
+
+  get namesContenders(): boolean {
+    return this.chosen.has('contender');
   }
 
   /** Whether a strategy was left out by the words. */

@@ -210,6 +210,26 @@ describe('a folder that the report cannot go into is refused before anything is 
   }
 });
 
+describe('words that exclude each other are refused with the reason', () => {
+  for (const [args, reason] of [
+    [['pipe', 'connections=8'], 'a pipe is one connection'],
+    [['simple', 'extents'], 'BLOCK_STATUS has no simple reply'],
+    [['extended', 'read-64k'], 'structured and extended headers are'],
+    [['extended', 'depth=1'], '64 requests at a time'],
+    [['--load', 'fio', 'extents'], 'fio cannot ask BLOCK_STATUS'],
+    [['--load', 'fio', 'tcp-tls'], 'without TLS'],
+    [['--load', 'fio', 'structured'], 'fio chooses the headers'],
+  ] as const) {
+    test(args.join(' '), async (t) => {
+      const folder = await temporaryFolder(t);
+      const { status, stderr } = await finish(t, ['bench', ...args, '-o', folder]);
+      assert.equal(status, 2);
+      assert.match(stderr, /Nothing is there to measure: .*\(NBDCORK_BAD_SELECTION\)\n$/);
+      assert.ok(stderr.includes(reason), stderr);
+    });
+  }
+});
+
 test('the word limit needs the option', async (t) => {
   const { status, stderr } = await finish(t, ['bench', 'limit']);
   assert.equal(status, 2);
