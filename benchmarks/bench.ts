@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, NbdError } from '../lib/errors.js';
 import { Asked } from './ask.js';
-import { findContenders } from './contenders/index.js';
+import { findContenders, type Contenders } from './contenders/index.js';
 import { whyNothing } from './exclusions.js';
 import { findProgram } from './contenders/programs.js';
 import { latencyPercentiles } from './latency.js';
@@ -16,7 +16,7 @@ import { commit, describeMachine, packageVersion } from './machine.js';
 import { runMicro, type MicroMeasured } from './micro/index.js';
 import { fullTiming, usualTiming, type Timing } from './plan.js';
 import type { PreSharedKey } from './place.js';
-import type { Results, Skipped, Workload } from './results.js';
+import type { Results, Skipped } from './results.js';
 import { runPlan, type Measured, type Progress } from './run.js';
 import { takeSample } from './sample.js';
 import { Selection } from './selection.js';
@@ -62,11 +62,16 @@ export async function bench(options: BenchOptions): Promise<Results> {
   const timing = timingOf(options);
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
   const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
+  const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
   let measured: Measured;
   let alone: MicroMeasured = { micro: [], skipped: [] };
   try {
-    const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
-    measured = await measure(workloads, selection, { ...options, folder, veth, fio, timing });
+    const contenders = findContenders(workloads, selection, options.limit);
+    skipped.push(...contenders.skipped);
+    if (found.length > 0 && !isLeft(contenders, selection)) {
+      throw nothingToMeasure(skipped.map(({ what, why }) => `${what}: ${why}`));
+    }
+    measured = await measure(contenders, selection, { ...options, folder, veth, fio, timing });
     if (selection.wantsMicro && !measured.interrupted) {
       alone = await runMicro({ ...options, folder });
     }
@@ -104,6 +109,12 @@ function nothingToMeasure(reasons: readonly string[]): NbdError {
   );
 }
 
+/** Whether there is something to measure; where contenders were named, one of them. */
+function isLeft({ rows }: Contenders, selection: Selection): boolean {
+  if (!selection.namesContenders) return rows.length > 0 || selection.wantsMicro;
+  return rows.some(({ contenders }) => contenders.some((one) => selection.names(one)));
+}
+
 /** Found out before anything is measured, not hours later. */
 function checkProgram(path: string): void {
   try {
@@ -133,20 +144,19 @@ function findFio(): string {
 }
 
 async function measure(
-  workloads: readonly Workload[],
+  { rows, start }: Contenders,
   selection: Selection,
   options: MeasureOptions,
 ): Promise<Measured> {
-  if (workloads.length === 0) {
+  if (rows.length === 0) {
     return { trials: [], comparisons: [], skipped: [], rounds: 0, interrupted: false };
   }
-  const { folder, veth, limit, fio, timing, signal } = options;
-  const { rows, skipped, start } = findContenders(workloads, selection, limit);
+  const { folder, veth, fio, timing, signal } = options;
   const preSharedKey = await writeKey(folder);
   // What it was asked fails with it, so the server of the sample is stopped as well.
   const load = new Asked<LoadQuestion, LoadAnswers>(loadPath, { signal });
   try {
-    const measured = await runPlan(rows, {
+    return await runPlan(rows, {
       timing,
       progress: options.progress,
       signal,
@@ -164,7 +174,6 @@ async function measure(
         });
       },
     });
-    return { ...measured, skipped: [...skipped, ...measured.skipped] };
   } finally {
     await load.stop();
   }

@@ -41,12 +41,12 @@ export const usualTiming: Timing = { ...fullTiming, secondsMax: 160 };
 
 export function ourContenders({ link }: Workload, hasAddon: boolean): Contender[] {
   return strategies
-    .filter((strategy) => differs(link, strategy) && (hasAddon || worksWithoutAddon(strategy)))
+    .filter((strategy) => differs(link, strategy) && (hasAddon || !needsAddon(strategy)))
     .map((strategy) => ({ type: 'strategy', strategy }));
 }
 
-function worksWithoutAddon(strategy: Strategy): boolean {
-  return strategy === 'plain' || strategy === 'stream';
+export function needsAddon(strategy: Strategy): boolean {
+  return strategy !== 'plain' && strategy !== 'stream';
 }
 
 /**

@@ -1,6 +1,6 @@
 /** Who is asked in each workload, and how to start them. */
 import { addon } from '../../lib/native/load.js';
-import { ourContenders, type Row } from '../plan.js';
+import { needsAddon, ourContenders, type Row } from '../plan.js';
 import { strategies, type Contender, type Skipped, type Workload } from '../results.js';
 import type { Selection } from '../selection.js';
 import type { Start } from '../sample.js';
@@ -25,6 +25,8 @@ export function findContenders(
   const paths = new Map<string, string>();
   const skipped: Skipped[] = [];
   for (const name of peerNames) {
+    const peer: Contender = { type: 'peer', name, version: '' };
+    if (!workloads.some((workload) => selection.wantsContender(peer, workload))) continue;
     const path = findProgram(name);
     if (path === undefined) skipped.push({ what: name, why: 'it is not installed' });
     else paths.set(name, path);
@@ -78,9 +80,13 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
       ? []
       : [{ what: `${names.join(', ')} on ${link}`, why: whyMissing[link] }];
   });
-  if (addon !== undefined) return missing;
-  return [
-    ...missing,
-    { what: 'cork, more, vectored, batched', why: 'the addon does not load, so they are stream' },
-  ];
+  const withoutAddon = strategies.filter(
+    (strategy) =>
+      needsAddon(strategy) &&
+      selection.wantsStrategy(strategy) &&
+      links.some((link) => differs(link, strategy)),
+  );
+  if (addon !== undefined || withoutAddon.length === 0) return missing;
+  const why = `the addon does not load, so ${withoutAddon.length === 1 ? 'it is' : 'they are'} stream`;
+  return [...missing, { what: withoutAddon.join(', '), why }];
 }

@@ -5,6 +5,8 @@ import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import type { Results } from '../../benchmarks/results.js';
+import { makeVeth } from '../../benchmarks/veth.js';
+import { messageOf } from '../../lib/errors.js';
 import { temporaryFolder } from '../support/folder.js';
 import { needs, unavailable } from '../support/peers.js';
 import { finish, RunningProgram } from '../support/program.js';
@@ -112,13 +114,14 @@ describe('a run', () => {
     { skip: withoutNative },
     async (t) => {
       if (!needs(t, 'ip', 'ethtool')) return;
-      const words = ['veth', 'read-512', 'read-4k', 'depth=1', 'plain', 'cork', 'more', 'vectored'];
-      const { results } = await bench(t, ...words, ...short);
-      const veth = results.skipped.find(({ what }) => what === 'veth');
-      if (veth !== undefined) {
-        unavailable(t, veth.why);
+      try {
+        makeVeth().remove();
+      } catch (error) {
+        unavailable(t, messageOf(error));
         return;
       }
+      const words = ['veth', 'read-512', 'read-4k', 'depth=1', 'plain', 'cork', 'more', 'vectored'];
+      const { results } = await bench(t, ...words, ...short);
       assert.deepEqual(segmentsOf(results), {
         // The header alone and three for 4096 bytes; three for 4112 bytes.
         'read-4k': { plain: 4, cork: 3, more: 3, vectored: 3 },
@@ -228,6 +231,33 @@ describe('words that exclude each other are refused with the reason', () => {
       assert.ok(stderr.includes(reason), stderr);
     });
   }
+});
+
+describe('what was named and cannot be measured is refused with the reason', () => {
+  const refused = async (t: TestContext, words: string[], env: NodeJS.ProcessEnv = {}) => {
+    const folder = await temporaryFolder(t);
+    const args = ['bench', ...words, ...short, '-o', folder];
+    const { status, stdout, stderr } = await finish(t, args, { env });
+    assert.deepEqual([status, stdout], [2, '']);
+    assert.match(stderr, /NBDCORK_BAD_SELECTION/);
+    return stderr;
+  };
+
+  test('by the link', async (t) => {
+    assert.match(await refused(t, ['pipe', 'cork']), /cork on pipe: a pipe is no socket/);
+  });
+
+  test('without the addon', async (t) => {
+    const words = ['tcp', 'read-4k', 'depth=64', 'batched'];
+    const told = await refused(t, words, { NBDCORK_NO_NATIVE: '1' });
+    assert.match(told, /measure: batched: the addon does not load, so it is stream\. /);
+  });
+
+  test('without the other server', async (t) => {
+    // Neither is on PATH nor where servers usually are.
+    const told = await refused(t, ['unix', 'nbdkit'], { PATH: '/nowhere' });
+    assert.match(told, /measure: nbdkit: it is not installed\. /);
+  });
 });
 
 test('the word limit needs the option', async (t) => {
