@@ -1,6 +1,9 @@
 /** What each call of the addon costs, the kernel's part included. */
+import { existsSync } from 'node:fs';
 import { open, writeFile, type FileHandle } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
+import { getSystemErrorName } from 'node:util';
 import { NbdError } from '../../lib/errors.js';
 import { fallocateMode, type NativeAddon } from '../../lib/native/addon.js';
 import type { MicroSubject } from './measure.js';
@@ -10,9 +13,18 @@ import type { Pair } from './sockets.js';
 const fileBytes = 2 ** 20;
 const pageBytes = 4096;
 
-function checked(result: number): void {
+/** What the addon returns in place of failing is an errno, negative. */
+export function checked(result: number): void {
   if (result >= 0) return;
-  throw new NbdError('NBDCORK_BENCH', `A call of the addon failed with ${result}.`);
+  throw new NbdError('NBDCORK_BENCH', `The call failed with ${getSystemErrorName(result)}.`);
+}
+
+/** Without them the kernel knows no such advice, which its EINVAL does not tell. */
+function checkedAdvice(result: number): void {
+  if (result === -constants.errno.EINVAL && !existsSync('/sys/kernel/mm/transparent_hugepage')) {
+    throw new NbdError('NBDCORK_BENCH', 'This kernel has no transparent huge pages (EINVAL).');
+  }
+  checked(result);
 }
 
 /** Calls that take nothing but a descriptor, and those that send one piece. */
@@ -40,7 +52,12 @@ function socketSubjects(addon: NativeAddon, tcp: Pair, unix: Pair): MicroSubject
     { name: 'setSendBuffer', repeat: each(() => addon.setSendBuffer(unix.fd, bytesMax * 4)) },
     { name: 'getSendBuffer', repeat: each(() => addon.getSendBuffer(unix.fd)) },
     { name: 'peerCredentials', repeat: each(() => addon.peerCredentials(unix.fd, numbers)) },
-    { name: 'adviseHugePages', repeat: each(() => addon.adviseHugePages(large)) },
+    {
+      name: 'adviseHugePages',
+      repeat: (count) => {
+        for (let index = 0; index < count; index++) checkedAdvice(addon.adviseHugePages(large));
+      },
+    },
     { name: 'offsetIn', repeat: each(() => addon.offsetIn(piece, pageBytes)) },
     { name: 'send', ...sends, repeat: each(() => addon.send(tcp.fd, piece, false)) },
     { name: 'send with MSG_MORE', ...sends, repeat: each(() => addon.send(tcp.fd, piece, true)) },

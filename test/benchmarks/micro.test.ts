@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MicroSeries } from '../../benchmarks/micro/measure.js';
-import { nativeSubjects } from '../../benchmarks/micro/native.js';
+import { checked, nativeSubjects } from '../../benchmarks/micro/native.js';
 import { runMicro } from '../../benchmarks/micro/index.js';
 import { tcpPair, unixPair } from '../../benchmarks/micro/sockets.js';
 import { addon } from '../../lib/native/load.js';
@@ -44,6 +44,11 @@ describe('single calls', () => {
     await series.measure();
     assert.equal(series.failure, 'not here');
     assert.equal(series.trial, null);
+  });
+
+  test('name the error of a call', () => {
+    assert.throws(() => checked(-22), { message: 'The call failed with EINVAL.' });
+    checked(0);
   });
 
   test(
