@@ -1,5 +1,6 @@
 /** The benchmark as `nbdcork bench` and `npm run bench` have it. */
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { bench, type BenchOptions } from './bench.js';
 import { makeFolder, removeFolders } from './folder.js';
 import { gainNote, mishapNote } from './report/notes.js';
@@ -21,6 +22,7 @@ export interface RunOptions extends Omit<BenchOptions, 'progress'> {
 export async function runBenchmark({ output, ...options }: RunOptions): Promise<Outcome> {
   const folder = resolve(output);
   const made = await makeFolder(folder);
+  const replaces = existsSync(join(folder, 'results.json'));
   const bar = new ProgressBar();
   let results: Results;
   try {
@@ -44,7 +46,9 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   // Drawing takes modules that measuring should not have to load.
   const { writeReport } = await import('./report/index.js');
   await writeReport(results, folder);
-  process.stdout.write(`The report is in ${folder}.\n`);
+  process.stdout.write(
+    `The report is in ${folder}${replaces ? ', in place of an earlier one' : ''}.\n`,
+  );
   if (results.interrupted) {
     process.stderr.write('Stopped before all runs were done: this is what there was.\n');
     return 'interrupted';

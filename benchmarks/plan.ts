@@ -1,6 +1,6 @@
 /** Which samples are taken, in which order, and how long that may last. */
-import { strategies, type Contender, type Strategy, type Workload } from './results.js';
 import { runsMin } from '../lib/cli/runs.js';
+import { strategies, type Contender, type Strategy, type Workload } from './results.js';
 import { shuffled } from './statistics.js';
 import { differs } from './workloads.js';
 

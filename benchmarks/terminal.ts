@@ -46,45 +46,72 @@ function clock(seconds: number): string {
   return minutes === 0 ? `${whole} s` : `${minutes} min ${whole % 60} s`;
 }
 
-const columns = [
-  ...['', 'by', 'requests/s', 'gain over plain (99 % interval)', '', 'calls', 'segments'],
-  ...['server µs', 'client µs', 'p50 µs', 'p99 µs'],
+interface Column {
+  readonly title: string;
+  readonly align: 'l' | 'r';
+  readonly textOf: (trial: Trial) => string;
+  /** Left out where no trial has it, as without a socket of TCP, or with fio. */
+  readonly isOptional?: true;
+}
+
+function average(key: keyof Sample, digits: number) {
+  return ({ averages }: Trial): string => averages[key]?.toFixed(digits) ?? '';
+}
+
+const columns: readonly Column[] = [
+  { title: 'by', align: 'l', textOf: ({ contender }) => nameOfContender(contender) },
+  { title: 'requests/s', align: 'r', textOf: average('requestsPerSecond', 0) },
+  {
+    title: 'gain over plain (99 % interval)',
+    align: 'r',
+    textOf: ({ gain }) => (gain === null ? '' : rangeOf(gain)),
+  },
+  { title: '', align: 'l', textOf: ({ gain }) => gain?.verdict ?? '' },
+  {
+    title: 'calls',
+    align: 'r',
+    textOf: average('systemCallsPerRequest', 2),
+    isOptional: true,
+  },
+  {
+    title: 'segments',
+    align: 'r',
+    textOf: average('segmentsPerReply', 2),
+    isOptional: true,
+  },
+  { title: 'server µs', align: 'r', textOf: average('serverMicrosecondsPerRequest', 2) },
+  { title: 'client µs', align: 'r', textOf: average('clientMicrosecondsPerRequest', 2) },
+  {
+    title: 'p50 µs',
+    align: 'r',
+    textOf: ({ latencyMicroseconds }) => latencyMicroseconds?.p50.toFixed(0) ?? '',
+  },
+  {
+    title: 'p99 µs',
+    align: 'r',
+    textOf: ({ latencyMicroseconds }) => latencyMicroseconds?.p99.toFixed(0) ?? '',
+  },
 ];
 
 /** The trials as a Markdown table, each figure the average of its runs, by request where that applies. */
-export function trialsTable(results: Results): string {
+export function trialsTable({ trials }: Results): string {
+  const shown = columns.filter(
+    ({ isOptional, textOf }) => isOptional !== true || trials.some((trial) => textOf(trial) !== ''),
+  );
   let last = '';
-  const rows = results.trials.map((trial) => {
+  const rows = trials.map((trial) => {
     const name = nameOf(trial.workload);
-    const cells = [name === last ? '' : name, ...cellsOf(trial)];
+    const cells = [name === last ? '' : name, ...shown.map(({ textOf }) => textOf(trial))];
     last = name;
     return cells;
   });
-  return markdownTable([columns, ...rows], {
-    align: columns.map((_, index) => (index < 2 || index === 4 ? 'l' : 'r')),
+  return markdownTable([['', ...shown.map(({ title }) => title)], ...rows], {
+    align: ['l', ...shown.map(({ align }) => align)],
   });
 }
 
-function cellsOf({ contender, averages, latencyMicroseconds, gain }: Trial): string[] {
-  const average = (key: keyof Sample, digits: number): string =>
-    averages[key]?.toFixed(digits) ?? '';
-  return [
-    nameOfContender(contender),
-    average('requestsPerSecond', 0),
-    ...gainCells(gain),
-    average('systemCallsPerRequest', 2),
-    average('segmentsPerReply', 2),
-    average('serverMicrosecondsPerRequest', 2),
-    average('clientMicrosecondsPerRequest', 2),
-    latencyMicroseconds?.p50.toFixed(0) ?? '',
-    latencyMicroseconds?.p99.toFixed(0) ?? '',
-  ];
-}
-
-function gainCells(gain: Gain | null): [string, string] {
-  if (gain === null) return ['', ''];
-  const { average, low, high, verdict } = gain;
-  return [`${percent(average)} (${percent(low)} to ${percent(high)})`, verdict];
+function rangeOf({ average: middle, low, high }: Gain): string {
+  return `${percent(middle)} (${percent(low)} to ${percent(high)})`;
 }
 
 function percent(value: number): string {

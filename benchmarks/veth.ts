@@ -68,6 +68,9 @@ function run(command: string, ...args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
   if (status === 0) return;
   const why = error === undefined ? stderr.trim() : messageOf(error);
-  const hint = process.getuid?.() === 0 ? '' : ' Network namespaces need root.';
-  throw new NbdError('NBDCORK_BENCH', `${command} ${args.join(' ')}: ${why}${hint}`);
+  const told = `${command} ${args.join(' ')}: ${why}`;
+  throw new NbdError(
+    'NBDCORK_BENCH',
+    process.getuid?.() === 0 ? told : `Network namespaces need root (${told})`,
+  );
 }

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
-import { runsMin } from './runs.js';
 import { reportFailure } from './failure.js';
+import { runsMin } from './runs.js';
 import { onStopSignal, statusOf } from './signals.js';
 import { exitCode } from './exit-codes.js';
 
@@ -49,7 +49,12 @@ export function benchCommand(): Command {
     .addOption(
       new Option('--load <load>', 'who asks').choices(['nbdcork', 'fio']).default('nbdcork'),
     )
-    .option('-o, --output <folder>', 'where the report goes', 'bench-report')
+    .option(
+      '-o, --output <folder>',
+      'where the report goes, in place of an earlier one',
+      parseFolder,
+      'bench-report',
+    )
     .addHelpText('after', examples)
     .exitOverride()
     .action(async (words: string[], flags: BenchFlags) => {
@@ -84,6 +89,12 @@ function parseRuns(text: string): number {
   throw new InvalidArgumentError(
     `It must be an integer from ${runsMin} on: the first is thrown away, and fewer than three others say nothing.`,
   );
+}
+
+/** No name would be the current folder, which nobody means. */
+function parseFolder(text: string): string {
+  if (text !== '') return text;
+  throw new InvalidArgumentError('It must not be empty.');
 }
 
 function parseSeconds(text: string): number {

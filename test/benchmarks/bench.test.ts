@@ -172,6 +172,11 @@ describe('a run', () => {
     const { results, stderr } = await bench(t, 'pipe', 'read-512', 'depth=1', ...short);
     const pipe = results.skipped.find(({ what }) => what.endsWith('on pipe'));
     assert.match(pipe?.why ?? '', /no socket/);
+    // Nobody asked for another server.
+    assert.deepEqual(
+      results.skipped.filter(({ what }) => what === 'limit'),
+      [],
+    );
     assert.match(stderr, /not measured: .* on pipe: /);
     const all = await bench(t, '--all', 'pipe', 'read-512', 'depth=1', ...short);
     const whats = all.results.skipped.map(({ what }) => what);
@@ -181,7 +186,7 @@ describe('a run', () => {
 });
 
 describe('what makes no sense', () => {
-  for (const args of [['tpc'], ['--runs', '3'], ['--seconds', '0'], ['--load', 'dd']]) {
+  for (const args of [['tpc'], ['--runs', '3'], ['--seconds', '0'], ['--load', 'dd'], ['-o', '']]) {
     test(args.join(' '), async (t) => {
       const { status, stderr } = await finish(t, ['bench', ...args]);
       assert.equal(status, 2);
