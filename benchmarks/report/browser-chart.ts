@@ -36,6 +36,10 @@ export function datasetsOf(
       backgroundColor: own,
       borderColor: own,
       borderWidth: lines ? 2 : 0,
+      // Bars of what is missing leave no gap between the others.
+      skipNull: true,
+      maxBarThickness: 26,
+      ...(picture.valueScale === 'ratio' && { base: 1 }),
       errorBarColor: lines ? own : text,
       errorBarWhiskerColor: lines ? own : text,
       errorBarLineWidth: 1.25,
@@ -79,12 +83,51 @@ export function axisOf({ categories, categoryTitle, spread }: Picture, colour: C
   };
 }
 
-export function configOf(picture: Picture, colour: Colour, ofSeries: Colour): Config {
-  const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
+/** The ends of a logarithmic axis of bars, and what is written between them. */
+export function logarithmicAxisOf({ series, valueScale }: Picture) {
+  const points = series.flatMap((one) => one.points.filter((point) => point !== null));
+  const ends = points.flatMap(({ low, value, high }) => [low, value, high]);
+  if (valueScale === 'ratio') ends.push(1);
+  const known = ends.filter((end) => Number.isFinite(end) && end > 0);
+  const [lowest, highest] = [Math.min(...known), Math.max(...known)];
+  const within = (steps: readonly number[], from: number, to: number): number[] => {
+    const first = Math.floor(Math.log10(from));
+    const decades = Array.from(
+      { length: Math.ceil(Math.log10(to)) - first + 1 },
+      (_, index) => first + index,
+    );
+    const all = decades.flatMap((decade) =>
+      // By its digits, so that 0.3 is not 0.30000000000000004.
+      steps.map((step) => Number(`${step}e${decade}`)),
+    );
+    return all.filter((tick) => tick >= from && tick <= to);
+  };
+  const fine = [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8];
+  // The lowest bar is one too, so it starts below its end.
+  const min = within(fine, lowest / 3, lowest * 0.95).at(-1) ?? lowest / 2;
+  const max = within(fine, highest * 1.02, highest * 3)[0] ?? highest * 2;
+  const coarse = within([1, 2, 5], min, max);
+  return { min, max, ticks: coarse.length < 4 ? within(fine, min, max) : coarse };
+}
+
+/** The axis of the values. */
+export function valueAxisOf(picture: Picture, colour: Colour) {
   const text = colour('--text');
   const faint = colour('--line');
-  const value = {
-    type: picture.valueScale,
+  const ratio = picture.valueScale === 'ratio';
+  const exact =
+    picture.form === 'bars' && picture.valueScale !== 'linear'
+      ? logarithmicAxisOf(picture)
+      : undefined;
+  return {
+    type: picture.valueScale === 'linear' ? ('linear' as const) : ('logarithmic' as const),
+    ...(exact !== undefined && {
+      min: exact.min,
+      max: exact.max,
+      afterBuildTicks: (scale: { ticks: { value: number }[] }) => {
+        scale.ticks = exact.ticks.map((tick) => ({ value: tick }));
+      },
+    }),
     beginAtZero: picture.valueScale === 'linear',
     // Room for the ends of the error bars.
     grace: '4%',
@@ -92,14 +135,26 @@ export function configOf(picture: Picture, colour: Colour, ofSeries: Colour): Co
     ticks: {
       color: text,
       callback: (tick: number | string) => {
+        if (exact !== undefined)
+          return `${ratio ? '×' : ''}${Number(tick).toLocaleString('en-US')}`;
         const digit = Number(tick) / 10 ** Math.floor(Math.log10(Number(tick)));
         const labelled = picture.valueScale === 'linear' || [1, 2, 5].includes(Math.round(digit));
         return labelled ? Number(tick).toLocaleString('en-US') : '';
       },
     },
-    grid: { color: faint },
+    grid: {
+      // Where bars of a ratio start is what they are compared with.
+      color: ({ tick }: { tick?: { value: number } }) =>
+        ratio && tick?.value === 1 ? text : faint,
+    },
     border: { display: false },
   };
+}
+
+export function configOf(picture: Picture, colour: Colour, ofSeries: Colour): Config {
+  const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });
+  const text = colour('--text');
+  const value = valueAxisOf(picture, colour);
   const flat = picture.form === 'rows';
   const lines = picture.form === 'lines';
   const category = axisOf(picture, colour);
@@ -124,7 +179,7 @@ export function configOf(picture: Picture, colour: Colour, ofSeries: Colour): Co
           backgroundColor: colour('--card'),
           titleColor: text,
           bodyColor: text,
-          borderColor: faint,
+          borderColor: colour('--line'),
           borderWidth: 1,
           boxPadding: 4,
           callbacks: {

@@ -6,7 +6,14 @@
  */
 import type { Chart as ChartClass } from 'chart.js';
 import type * as ErrorBars from 'chartjs-chart-error-bars';
-import { axisOf, configOf, datasetsOf, type Colour } from './browser-chart.js';
+import {
+  axisOf,
+  configOf,
+  datasetsOf,
+  logarithmicAxisOf,
+  valueAxisOf,
+  type Colour,
+} from './browser-chart.js';
 import type { Album, Picture } from './pictures.js';
 
 /** As much of a browser as is needed here: Node's types know none. */
@@ -160,6 +167,6 @@ function start(window: PageWindow): void {
 /** The script of the page. */
 export const browserScript = `(() => {
 'use strict';
-${[inWords, seriesColours, datasetsOf, axisOf, configOf, figureOf, start].map(String).join('\n')}
+${[inWords, seriesColours, datasetsOf, axisOf, logarithmicAxisOf, valueAxisOf, configOf, figureOf, start].map(String).join('\n')}
 start(window);
 })();`;

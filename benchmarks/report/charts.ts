@@ -3,6 +3,7 @@ import { kinds, strategies, type Results, type Sample, type Trial } from '../res
 import { contenderLabel, linkLabels, settingLabel } from './labels.js';
 import { latencyPicture } from './latency-chart.js';
 import { microPictures } from './micro-charts.js';
+import { mishapsOf } from '../statistics.js';
 import type { Album, LinkPictures, Picture, Point, Series, Setting } from './pictures.js';
 import { defaultOf, peersOf, rowsOf, type Row } from './summary.js';
 
@@ -12,22 +13,35 @@ function isOurs({ contender }: Trial): boolean {
   return contender.type === 'strategy';
 }
 
-/** The average, between the lowest and the highest of all runs. */
+/** The average, between the lowest and the highest of the runs that count: mishaps do in neither. */
 function spreadOf(figure: keyof Sample): Measure {
   return ({ samples, averages }) => {
     const value = averages[figure];
-    if (value === null) return null;
-    const values = samples.map((sample) => sample[figure]).filter((one) => one !== null);
+    if (value === null || !Number.isFinite(value)) return null;
+    const mishaps = mishapsOf(samples.map(({ requestsPerSecond }) => requestsPerSecond));
+    const values = samples
+      .filter((_, index) => mishaps[index] !== true)
+      .map((sample) => sample[figure])
+      .filter((one) => one !== null);
     return { value, low: Math.min(...values), high: Math.max(...values) };
   };
 }
+
+/** Of a ratio, an error bar that is longer is cut: few runs, far apart, tell next to nothing. */
+const errorFactorMax = 10;
 
 const rate = spreadOf('requestsPerSecond');
 
 function gain(trial: Trial): Point | null {
   if (trial.gain === null) return null;
   const { average, low, high } = trial.gain;
-  return { value: average * 100, low: low * 100, high: high * 100 };
+  const value = 1 + average;
+  if (!Number.isFinite(value) || value <= 0) return null;
+  return {
+    value,
+    low: Math.max(1 + low, value / errorFactorMax),
+    high: Math.min(1 + high, value * errorFactorMax),
+  };
 }
 
 /** Strategies in their order, then peers as they come. */
@@ -71,11 +85,13 @@ function linkOf({ workload }: Row): string {
   return linkLabels[workload.link];
 }
 
+const withoutMishaps = 'Both without mishaps, runs that reach less than 60 % of the median.';
+
 /** What the pictures of a setting have in common. */
 function linksSideBySide([row]: readonly Row[]) {
   return {
     context: row === undefined ? '' : settingLabel(row.workload),
-    note: 'Bars: average, mishaps left out. Error bars: lowest and highest run.',
+    note: `Bars: average. Error bars: lowest and highest run. ${withoutMishaps}`,
     form: 'bars',
     valueScale: 'linear',
     categoryTitle: 'link',
@@ -91,11 +107,14 @@ function settingPictures(rows: readonly Row[]): Picture[] {
   const pictures: Picture[] = [
     {
       ...{ ...bars, id: 'rates', title: 'Requests a second', valueTitle: 'requests a second' },
+      note: `${bars.note} The axis is logarithmic.`,
+      valueScale: 'logarithmic',
       ...compared(rows, rate, linkOf),
     },
     {
-      ...{ ...bars, id: 'gains', title: 'Gain over plain', valueTitle: 'gain over plain, %' },
-      note: 'Bars: more (or fewer) requests a second than plain, on average. Error bars: its 99 % confidence interval.',
+      ...{ ...bars, id: 'gains', title: 'Gain over plain', valueTitle: 'times plain' },
+      note: 'Bars: requests a second for each one of plain, on average. Error bars: its 99 % confidence interval. The axis is logarithmic: twice as fast is as far from plain as half as fast.',
+      valueScale: 'ratio',
       ...compared(rows, gain, linkOf),
     },
     count('segments', 'TCP segments a reply', 'segments a reply', 'segmentsPerReply'),
@@ -128,7 +147,7 @@ function scalingPicture(row: Row, rows: readonly Row[], by: 'depth' | 'connectio
     id: `by-${by}`,
     title: `Requests a second by ${by}`,
     context,
-    note: 'Lines: average, mishaps left out. Error bars: lowest and highest run.',
+    note: `Lines: average. Error bars: lowest and highest run. ${withoutMishaps}`,
     form: 'lines',
     valueTitle: 'requests a second',
     valueScale: 'linear',

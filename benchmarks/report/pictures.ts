@@ -36,7 +36,8 @@ export interface Picture {
   readonly form: 'bars' | 'rows' | 'lines';
   /** With its unit. */
   readonly valueTitle: string;
-  readonly valueScale: 'linear' | 'logarithmic';
+  /** `ratio` is logarithmic too, and bars start at 1. */
+  readonly valueScale: 'linear' | 'logarithmic' | 'ratio';
   readonly categoryTitle: string;
   readonly categories: readonly string[];
   /** Where the categories lie on their axis; evenly spread unless it says so. */

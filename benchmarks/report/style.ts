@@ -48,6 +48,7 @@ figure {
 }
 .frame { position: relative; height: 22rem; margin-top: auto; min-width: 0; }
 .frame.rows { margin-top: 0; }
+#other-pictures { align-items: start; }
 .scroll { overflow-x: auto; margin-top: .75rem; background: var(--card); border: 1px solid var(--line); border-radius: .5rem; }
 table { border-collapse: collapse; width: 100%; font-size: .8125rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .4rem .6rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line); }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { logarithmicAxisOf } from '../../benchmarks/report/browser-chart.js';
 import { albumOf } from '../../benchmarks/report/charts.js';
 import type { Picture } from '../../benchmarks/report/pictures.js';
 import type { Workload } from '../../benchmarks/results.js';
@@ -56,12 +57,12 @@ describe('the pictures of a run', () => {
     ]);
   });
 
-  it('leave mishaps out of the average, and show them as the lowest run', () => {
+  it('leave mishaps out of the average and of the error bar', () => {
     const { series } = pictureOf(
       albumOf({ ...results, trials: [plain({}, 100, 102, 20, 104, 98)] }).settings[0]?.pictures,
       'rates',
     );
-    assert.deepEqual(series[0]?.points, [{ value: 101, low: 20, high: 104 }]);
+    assert.deepEqual(series[0]?.points, [{ value: 101, low: 98, high: 104 }]);
   });
 
   it('compare other servers with what we serve with by default on the link', () => {
@@ -104,13 +105,39 @@ describe('the pictures of a run', () => {
     );
   });
 
-  it('show gains in percent with their confidence interval, but none of plain', () => {
+  it('show gains as ratios with their confidence interval, but none of plain', () => {
     const { settings, opened: first } = albumOf(results);
     const { series } = pictureOf(settings[first]?.pictures, 'gains');
     assert.deepEqual(series, [
-      { name: 'cork', points: [{ value: -11.1, low: -12.8, high: -9.4 }] },
-      { name: 'batched', points: [{ value: 85.3, low: 82.1, high: 88.4 }] },
+      { name: 'cork', points: [{ value: 0.889, low: 0.872, high: 0.906 }] },
+      { name: 'batched', points: [{ value: 1.853, low: 1.821, high: 1.884 }] },
     ]);
+  });
+
+  it('cut error bars that tell nothing', () => {
+    const gain = {
+      average: 1,
+      worst: -1,
+      best: 3,
+      low: -1,
+      high: 2e10,
+      verdict: 'no difference shown',
+    } as const;
+    const trials = [trial(ours('plain')), trial(ours('cork'), { gain })];
+    const { settings } = albumOf({ ...results, trials });
+    const picture = pictureOf(settings[0]?.pictures, 'gains');
+    assert.deepEqual(picture.series[0]?.points, [{ value: 2, low: 0.2, high: 20 }]);
+  });
+
+  it('have logarithmic axes that start below the lowest bar, with 1 on those of ratios', () => {
+    const { settings, opened: first } = albumOf(results);
+    const axisOf = (id: string) => logarithmicAxisOf(pictureOf(settings[first]?.pictures, id));
+    assert.deepEqual(axisOf('rates'), {
+      min: 30_000,
+      max: 80_000,
+      ticks: [30_000, 40_000, 50_000, 60_000, 80_000],
+    });
+    assert.deepEqual(axisOf('gains'), { min: 0.8, max: 2, ticks: [0.8, 1, 1.2, 1.5, 2] });
   });
 
   it('show latencies with each nine as wide as the one before, as far as they are known', () => {
