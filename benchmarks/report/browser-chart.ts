@@ -38,7 +38,7 @@ export function datasetsOf(
       borderWidth: lines ? 2 : 0,
       // Bars of what is missing leave no gap between the others.
       skipNull: true,
-      maxBarThickness: 26,
+      maxBarThickness: 40,
       ...(picture.valueScale === 'ratio' && { base: 1 }),
       errorBarColor: lines ? own : text,
       errorBarWhiskerColor: lines ? own : text,

@@ -278,6 +278,14 @@ test('a limit that is no program is refused before anything is measured', async 
   assert.match(stderr, /^nbdcork: The server of --limit cannot be run: .* is no file/);
 });
 
+test('an earlier report is replaced, which is said', async (t) => {
+  const folder = await temporaryFolder(t);
+  const args = ['bench', 'pipe', 'read-512', 'depth=1', 'plain', ...short, '-o', folder];
+  await writeFile(join(folder, 'results.json'), '');
+  const { stdout } = await finish(t, args);
+  assert.ok(stdout.endsWith(`The report is in ${folder}, in place of an earlier one.\n`), stdout);
+});
+
 test('a limit that fails makes the run fail', async (t) => {
   const folder = await temporaryFolder(t);
   const words = ['unix', 'read-512', 'depth=1', 'plain', '--limit', '/bin/true'];
