@@ -1,7 +1,7 @@
 /** How the program ends; `serve --run` ends with the status of its command instead. */
 export const exitCode = {
   ok: 0,
-  /** A source could not be opened, or there is no listening there. */
+  /** It could not begin, or not end, what it was told to: the message says what. */
   failure: 1,
   /** The command line makes no sense. */
   usage: 2,

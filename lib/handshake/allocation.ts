@@ -1,6 +1,9 @@
 import type { Backend, Extent, MetaContext, StatusExtent } from '../backend/backend.js';
+import { checkExtents } from '../backend/check-extents.js';
 import { isPromise } from '../backend/maybe-promise.js';
 import { AllocationFlag } from '../wire/constants.js';
+
+const contextName = 'base:allocation';
 
 /**
  * `base:allocation` of any backend. One that does not know is all data: "a
@@ -8,7 +11,7 @@ import { AllocationFlag } from '../wire/constants.js';
  */
 export function allocation(backend: Backend): MetaContext {
   return {
-    name: 'base:allocation',
+    name: contextName,
     status(offset, length, options) {
       if (backend.extents === undefined) return [{ length: backend.size - offset, flags: 0 }];
       const extents = backend.extents(offset, length, options);
@@ -17,7 +20,12 @@ export function allocation(backend: Backend): MetaContext {
   };
 }
 
-function* statusOf(extents: Iterable<Extent>): Generator<StatusExtent, void> {
+function statusOf(extents: Iterable<Extent>): Iterable<StatusExtent> {
+  checkExtents(contextName, extents);
+  return flagged(extents);
+}
+
+function* flagged(extents: Iterable<Extent>): Generator<StatusExtent, void> {
   for (const { length, hole, zero } of extents) {
     yield {
       length,

@@ -4,7 +4,7 @@ import type { ExportListing } from '../handshake/exports.js';
 import { quoted } from '../quoted.js';
 import type { Allow } from './access.js';
 import { Backends } from './backends.js';
-import { checkBackend, checkListing, checkOptions, optionsOf } from './check-export.js';
+import { checkBackend, checkListing, checkOptions, isObject, optionsOf } from './check-export.js';
 import type { ExportFinder, ExportOptions, Exports, Logger } from './options.js';
 
 export interface CatalogOptions {
@@ -31,6 +31,9 @@ export class Catalog {
 
   /** @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_STRING` for an export that no client could use. */
   constructor(exports: Exports, options: CatalogOptions) {
+    if (!isObject(exports)) {
+      throw badExport('There are no exports: give an object of them, by their names, or a finder.');
+    }
     this.options = options;
     this.finder = isFinder(exports) ? exports : undefined;
     this.fixed = new Map(
@@ -132,7 +135,7 @@ export class Catalog {
         : ((await this.finder.list?.(client)) ?? []).filter((entry) => this.isListable(entry));
     const listed: ExportListing[] = [];
     for (const entry of entries) {
-      if (await this.options.allow(client, entry.name)) listed.push(entry);
+      if (await this.isAllowed(client, entry.name)) listed.push(entry);
     }
     return listed;
   }

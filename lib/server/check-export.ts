@@ -86,7 +86,8 @@ function canRead(backend: { readonly read: unknown }): boolean {
   return typeof backend.read === 'function';
 }
 
-function isObject(value: unknown): value is object {
+/** For what a type says is one. */
+export function isObject(value: unknown): value is object {
   return typeof value === 'object' && value !== null;
 }
 

@@ -83,7 +83,10 @@ async function removeStaleSocket(path: string): Promise<void> {
       resolve(codeOf(error) !== 'ECONNREFUSED');
     });
   });
-  if (!alive) await rm(path, { force: true });
+  if (alive) return;
+  await rm(path, { force: true }).catch((cause: unknown) => {
+    throw cannotListen({ path }, cause);
+  });
 }
 
 function cannotListen(where: ListenOptions, cause: unknown): NbdError {

@@ -41,7 +41,7 @@ export class TlsAcceptor {
   /** @throws NbdError `NBDCORK_BAD_TLS` for options that make no sense. */
   constructor(options: TlsOptions | undefined) {
     const mode = options?.mode ?? (options === undefined ? 'off' : 'on');
-    checkMode(mode, options?.verifyPeer === true);
+    checkMode(mode, options?.verifyPeer);
     this.context = options === undefined || mode === 'off' ? undefined : secureContext(options);
     this.mode = mode;
     this.verifyPeer = options?.verifyPeer === true;
@@ -130,7 +130,7 @@ export class TlsAcceptor {
 }
 
 /** A mode that is mistyped, or off in spite of what is asked for, would let clients in without TLS. */
-function checkMode(mode: string, verifyPeer: boolean): void {
+function checkMode(mode: string, verifyPeer: unknown): void {
   const modes: readonly string[] = tlsModes;
   if (!modes.includes(mode)) {
     throw new NbdError(
@@ -138,7 +138,10 @@ function checkMode(mode: string, verifyPeer: boolean): void {
       `There is no TLS mode '${mode}'. Choose ${modes.join(', ')}.`,
     );
   }
-  if (mode === 'off' && verifyPeer) {
+  if (verifyPeer !== undefined && typeof verifyPeer !== 'boolean') {
+    throw new NbdError('NBDCORK_BAD_TLS', 'verifyPeer must be true or false.');
+  }
+  if (mode === 'off' && verifyPeer === true) {
     throw new NbdError('NBDCORK_BAD_TLS', 'verifyPeer needs TLS, which the mode turns off.');
   }
 }

@@ -6,10 +6,10 @@
  * for many megabytes.
  */
 import type { StatusExtent } from '../backend/backend.js';
+import { checkExtents } from '../backend/check-extents.js';
 import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
 import { NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
-import { quoted } from '../quoted.js';
 import { CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
@@ -95,13 +95,7 @@ export class BlockStatus {
     extents: Iterable<StatusExtent>,
     query: Query,
   ): Uint8Array {
-    if (!isIterable(extents)) {
-      throw new NbdError(
-        'EIO',
-        `The metadata context ${quoted(context.name)} answered with something that is no extents. ` +
-          'Its status() must return an array of them, or something else that can be iterated.',
-      );
-    }
+    checkExtents(context.name, extents);
     const { backend, minimumBytes } = this.agreement;
     const end = backend.size - (backend.size % minimumBytes);
     const available = end - query.offset;
@@ -139,11 +133,6 @@ export class BlockStatus {
 export function isFilterLength(length: number, contextCount: number): boolean {
   const ids = (length - filterLengthBytes) / filterIdBytes;
   return Number.isInteger(ids) && ids >= 1 && ids <= contextCount;
-}
-
-/** A context may be JavaScript that never saw a type. */
-function isIterable(extents: unknown): boolean {
-  return typeof extents === 'object' && extents !== null && Symbol.iterator in extents;
 }
 
 function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

@@ -45,13 +45,14 @@ export function describe(
   let high = 0;
   let low = 0;
   let run = 0;
-  for (const { length: told, flags } of extents) {
+  for (const extent of extents) {
+    const { length: told, flags } = checkedObject(extent);
     // The end of the disk need not be that of a block.
     const bytes = Math.min(told, end - position);
     checkExtent(told, bytes, alignment);
     checkFlags(flags, rules.wide);
     const nextHigh = typeof flags === 'bigint' ? Number(flags >> 32n) : Math.floor(flags / twoTo32);
-    const nextLow = typeof flags === 'bigint' ? Number(flags & 0xffffffffn) : flags % twoTo32;
+    const nextLow = typeof flags === 'bigint' ? Number(flags & 0xffffffffn) : flags >>> 0;
     if (run > 0 && (nextHigh !== high || nextLow !== low)) {
       writer.add(run, high, low);
       run = 0;
@@ -134,7 +135,12 @@ class DescriptorWriter {
   }
 }
 
-/** A backend may be JavaScript that never saw a type. */
+/** A backend may be JavaScript that never saw a type: here and below. */
+function checkedObject(extent: StatusExtent | null | undefined): StatusExtent {
+  if (extent === null || extent === undefined) throw badExtents(`${extent} among them`);
+  return extent;
+}
+
 function checkExtent(told: number, bytes: number, alignment: number): void {
   if (Number.isSafeInteger(told) && told > 0 && bytes % alignment === 0) return;
   throw badExtents(`one of ${told} bytes`);

@@ -189,7 +189,7 @@ describe('an ordinary client is unharmed by', () => {
     for (let count = 0; count < 64; count++) {
       client.request({ type: cmd.read, offset: count, length: 32 * mebibyte });
     }
-    const cut = server.stderr.match(/read nothing for 2000 ms/);
+    const cut = server.stderr.match(/taken nothing for 2000 ms/);
     await neighbour.worksDuring(cut);
     const grown = (await kibibytes(server.pid, 'VmHWM')) - before;
     // In progress may be 64 MiB and one request more: see `bytesInFlightMax`.

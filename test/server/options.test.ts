@@ -27,6 +27,9 @@ function refused(make: () => unknown, code: string, words: RegExp): void {
 describe('exports that are refused', () => {
   test('none', () => {
     refused(() => createServer({ exports: {} }), 'NBDCORK_BAD_EXPORT', /one export/);
+    const none: { exports: Record<string, never> } = { exports: {} };
+    Object.assign(none, { exports: undefined });
+    refused(() => createServer(none), 'NBDCORK_BAD_EXPORT', /There are no exports/);
   });
 
   for (const size of [-1, 0.5, NaN, Infinity, 2 ** 53]) {

@@ -183,6 +183,9 @@ describe('options that make no sense are refused:', () => {
     Object.assign(tls, { mode });
     wrong[`the mode '${mode}'`] = tls;
   }
+  const mistyped: TlsOptions = { ...certificates };
+  Object.assign(mistyped, { verifyPeer: 'yes' });
+  wrong['a verifyPeer that is a text'] = mistyped;
   for (const [what, tls] of Object.entries(wrong)) {
     test(what, () => {
       assert.throws(() => createServer({ exports: { '': disk }, tls }), {

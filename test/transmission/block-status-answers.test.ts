@@ -39,6 +39,33 @@ describe('a context that answers with what is no extents is named to the client'
         assert.match(message, /context "x-test:it" answered with something that is no extents/);
         assert.equal((await client.call({ type: cmd.read, length: 512 })).error, 0);
       });
+
+      test(`${what}, ${when}, of base:allocation`, async (t) => {
+        const disk = { size: content.length, read: (): Uint8Array => content, extents: status };
+        const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
+        await client.open('structured', '', ['base:allocation']);
+        const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
+        assert.equal(error, err.EIO);
+        assert.match(
+          message,
+          /context "base:allocation" answered with something that is no extents/,
+        );
+      });
     }
+  }
+
+  for (const missing of [undefined, null]) {
+    test(`an array with ${missing} in it`, async (t) => {
+      const disk = {
+        size: content.length,
+        read: (): Uint8Array => content,
+        contexts: [{ name: 'x-test:it', status: () => [{ length: 512, flags: 0 }, missing] }],
+      };
+      const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
+      await client.open('structured', '', ['x-test:it']);
+      const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
+      assert.equal(error, err.EIO);
+      assert.match(message, new RegExp(`extents that cannot be: ${missing} among them`));
+    });
   }
 });
