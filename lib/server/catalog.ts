@@ -135,7 +135,7 @@ export class Catalog {
         : ((await this.finder.list?.(client)) ?? []).filter((entry) => this.isListable(entry));
     const listed: ExportListing[] = [];
     for (const entry of entries) {
-      if (await this.isAllowed(client, entry.name)) listed.push(entry);
+      if (await this.options.allow(client, entry.name)) listed.push(entry);
     }
     return listed;
   }
