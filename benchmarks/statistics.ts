@@ -34,8 +34,10 @@ export function meanError(values: readonly number[], confidence: Confidence = 0.
   return (studentT(values.length - 1, confidence) * deviation) / Math.sqrt(values.length);
 }
 
-/** A sample that reaches less than this of its series' median is a mishap. */
-const mishapShare = 0.6;
+/** A mishap reaches less than this of its series' median, */
+const mishapShare = 0.85;
+/** and is so many times as far below it as half of the samples are from it at most. */
+const mishapDeviations = 5;
 /** Of fewer samples none can be called the odd one. */
 const mishapSamplesMin = 5;
 /** Where more samples than this are so slow, that is how the contender is, and all count. */
@@ -48,12 +50,16 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Which of a contender's samples are mishaps. On virtual machines a few are
- * several times as slow as the others, whoever serves: Unix sockets see it most.
- * One of them would hide a difference that all others show.
+ * Which of a contender's samples are mishaps. On virtual machines a few are up
+ * to several times as slow as the others, whoever serves: Unix sockets see it
+ * most. One of them would hide a difference that all others show. What is far
+ * away is measured by the others, so that of samples that vary anyway none is
+ * left out, which would make a verdict of chance.
  */
 export function mishapsOf(speeds: readonly number[]): boolean[] {
-  const limit = mishapShare * median(speeds);
+  const middle = median(speeds);
+  const deviation = median(speeds.map((speed) => Math.abs(speed - middle)));
+  const limit = Math.min(mishapShare * middle, middle - mishapDeviations * deviation);
   const slow = speeds.map((speed) => speed < limit);
   const count = slow.filter(Boolean).length;
   const areOdd = speeds.length >= mishapSamplesMin && count <= speeds.length * mishapsShareMax;

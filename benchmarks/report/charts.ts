@@ -85,7 +85,7 @@ function linkOf({ workload }: Row): string {
   return linkLabels[workload.link];
 }
 
-const withoutMishaps = 'Both without mishaps, runs that reach less than 60 % of the median.';
+const withoutMishaps = 'Both without mishaps, runs that are far slower than the others.';
 
 /** What the pictures of a setting have in common. */
 function linksSideBySide([row]: readonly Row[]) {

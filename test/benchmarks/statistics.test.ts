@@ -118,9 +118,15 @@ describe('the gain', () => {
 });
 
 describe('a mishap', () => {
+  test('is none where the others are as far from each other', () => {
+    const none = Array<boolean>(7).fill(false);
+    assert.deepEqual(mishapsOf([100, 90, 110, 120, 80, 60, 130]), none);
+    assert.deepEqual(mishapsOf([100, 99, 101, 102, 98, 60, 103]).indexOf(true), 5);
+  });
+
   test('is a sample far below the median of its series', () => {
-    assert.deepEqual(mishapsOf([100, 59, 61, 100, 1000, 100]), [
-      ...[false, true, false, false, false, false],
+    assert.deepEqual(mishapsOf([100, 84, 86, 100, 1000, 101, 99]), [
+      ...[false, true, false, false, false, false, false],
     ]);
   });
 
