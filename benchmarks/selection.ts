@@ -10,6 +10,7 @@ import {
 } from './results.js';
 import {
   allWorkloads,
+  comparesServers,
   connectionCounts,
   depths,
   headerKinds,
@@ -74,11 +75,14 @@ export class Selection {
     return allWorkloads().filter((workload) => this.wants(workload));
   }
 
-  wantsContender(contender: Contender, { link, depth }: Workload): boolean {
+  wantsContender(contender: Contender, workload: Workload): boolean {
     const wanted = this.chosen.get('contender');
     const name = contenderName(contender);
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
-    if (contender.type === 'strategy' || !this.usual) return true;
+    if (contender.type === 'strategy') return true;
+    if (this.all) return comparesServers(workload);
+    const { link, depth } = workload;
+    if (!this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');
   }
 
