@@ -116,13 +116,14 @@ export class Connection implements Watched {
   }
 
   /**
-   * What waits here alone would not change for long while a slow client reads:
-   * the kernel takes more only when much of what it has is read, and OpenSSL
+   * What waits here would not tell: it stays the same for long while a slow client
+   * reads. The kernel takes more only when much of what it has is read, and OpenSSL
    * a whole batch at a time.
    */
-  get waitingBytes(): number {
+  get takenBytes(): number | undefined {
     const waiting = waitingBytes(this.writable);
-    return waiting === 0 ? 0 : waiting + untakenBytes(this.beneath);
+    if (waiting === 0) return undefined;
+    return this.transport.counters.bytes - waiting - untakenBytes(this.beneath);
   }
 
   stalled(): void {

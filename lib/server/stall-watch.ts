@@ -5,14 +5,14 @@
 
 /** What is watched: a connection. */
 export interface Watched {
-  /** Bytes that wait for the client to take them; 0 where none do. */
-  readonly waitingBytes: number;
+  /** Bytes that the client has taken by now; undefined where none wait for it. */
+  readonly takenBytes: number | undefined;
   /** Called once, when nothing was taken for the whole time. */
   stalled(): void;
 }
 
 interface Observation {
-  bytes: number;
+  takenBytes: number | undefined;
   since: number;
 }
 
@@ -31,7 +31,7 @@ export class StallWatch {
   }
 
   add(connection: Watched): void {
-    this.observations.set(connection, { bytes: 0, since: 0 });
+    this.observations.set(connection, { takenBytes: undefined, since: 0 });
     this.timer ??= setInterval(() => {
       this.look(this.now());
     }, this.timeoutMs / looksPerTimeout).unref();
@@ -46,9 +46,9 @@ export class StallWatch {
 
   private look(now: number): void {
     for (const [connection, observation] of this.observations) {
-      const bytes = connection.waitingBytes;
-      if (bytes === 0 || bytes !== observation.bytes) {
-        observation.bytes = bytes;
+      const { takenBytes } = connection;
+      if (takenBytes === undefined || takenBytes !== observation.takenBytes) {
+        observation.takenBytes = takenBytes;
         observation.since = now;
       } else if (now - observation.since >= this.timeoutMs) {
         connection.stalled();

@@ -1,13 +1,18 @@
 /** Who is cut for not reading, by a clock that the test turns. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, test, type TestContext } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { StallWatch, type Watched } from '../../lib/server/stall-watch.js';
+import type { ByteClient } from '../support/byte-client.js';
 import { pattern, BufferDisk } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
 import { places, serve, until } from '../support/serving.js';
 
+const mebibyte = 2 ** 20;
+
 class Reader implements Watched {
-  waitingBytes = 0;
+  takenBytes: number | undefined;
   cuts = 0;
 
   stalled(): void {
@@ -35,7 +40,7 @@ describe('a client', () => {
     const { watch, pass } = watching(t);
     const reader = new Reader();
     watch.add(reader);
-    reader.waitingBytes = 100;
+    reader.takenBytes = 100;
     pass(1000);
     assert.equal(reader.cuts, 0);
     pass(500);
@@ -48,7 +53,7 @@ describe('a client', () => {
     const { watch, pass } = watching(t);
     const reader = new Reader();
     watch.add(reader);
-    for (reader.waitingBytes = 20; reader.waitingBytes > 1; reader.waitingBytes--) pass(700);
+    for (reader.takenBytes = 1; reader.takenBytes < 20; reader.takenBytes++) pass(700);
     assert.equal(reader.cuts, 0);
   });
 
@@ -59,7 +64,7 @@ describe('a client', () => {
     pass(10_000);
     const [gone, stays] = readers;
     assert.ok(gone !== undefined && stays !== undefined);
-    gone.waitingBytes = stays.waitingBytes = 1;
+    gone.takenBytes = stays.takenBytes = 0;
     pass(800);
     watch.delete(gone);
     pass(800);
@@ -72,14 +77,47 @@ for (const place of places) {
     const limits = { sendTimeoutMs: 100 };
     const { server, open } = await serve(
       t,
-      { exports: { '': new BufferDisk(pattern(2 ** 20)) }, limits },
+      { exports: { '': new BufferDisk(pattern(mebibyte)) }, limits },
       place,
     );
-    const [client, other] = [await open(), await open()];
-    client.stream.pause();
-    for (let count = 0; count < 64; count++) client.request({ type: cmd.read, length: 2 ** 20 });
+    const other = await open();
+    await askingForMuch(open);
     await until(() => server.connectionCount === 1);
-    const reply = await other.call({ type: cmd.read, length: 2 ** 20 });
-    assert.ok(reply.data.equals(pattern(2 ** 20)));
+    const reply = await other.call({ type: cmd.read, length: mebibyte });
+    assert.ok(reply.data.equals(pattern(mebibyte)));
   });
+}
+
+for (const place of places) {
+  test(`who reads a reply now and then is not cut, on ${place}`, async (t) => {
+    const sendTimeoutMs = 400;
+    const { server, open } = await serve(
+      t,
+      { exports: { '': new BufferDisk(pattern(mebibyte)) }, limits: { sendTimeoutMs } },
+      place,
+    );
+    const { stream } = await askingForMuch(open);
+    for (let round = 0; round < 12; round++) {
+      await take(stream, mebibyte);
+      // The time that passes is what this is about.
+      await setTimeout(sendTimeoutMs / 4);
+    }
+    assert.equal(server.connectionCount, 1);
+  });
+}
+
+async function askingForMuch(open: () => Promise<ByteClient>): Promise<ByteClient> {
+  const client = await open();
+  client.stream.pause();
+  for (let count = 0; count < 64; count++) client.request({ type: cmd.read, length: mebibyte });
+  return client;
+}
+
+async function take(stream: ByteClient['stream'], bytes: number): Promise<void> {
+  for (let taken = 0; taken < bytes;) {
+    stream.resume();
+    const [chunk] = (await once(stream, 'data')) as [Buffer];
+    stream.pause();
+    taken += chunk.length;
+  }
 }
