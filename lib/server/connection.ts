@@ -246,6 +246,9 @@ export class Connection implements Watched {
       requestFailed: (error, command) => {
         this.failures.add(error, command);
       },
+      backendFlawed: (error, what) => {
+        this.failures.flaw(error, what);
+      },
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
     // The client may have sent requests right behind NBD_OPT_GO, without waiting for the answer.

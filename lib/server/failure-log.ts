@@ -14,6 +14,7 @@ const writeZeroes = commandName(Command.writeZeroes);
 export class FailureLog {
   private readonly tell: Tell;
   private told = 0;
+  private readonly flaws = new Set<string>();
 
   constructor(tell: Tell) {
     this.tell = tell;
@@ -30,6 +31,12 @@ export class FailureLog {
       `${failuresToldMax} requests have failed`,
       'what else fails on this connection is told at debug level only',
     );
+  }
+
+  /** Something that fails no request, and is likely to be wrong every time: told once. */
+  flaw(error: unknown, what: string): void {
+    this.tell(this.flaws.has(what) ? 'debug' : 'warn', error, what);
+    this.flaws.add(what);
   }
 }
 

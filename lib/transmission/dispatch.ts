@@ -26,8 +26,10 @@ const withoutFua: WriteOptions = Object.freeze({ fua: false });
 export interface DispatchEvents {
   /** What had to wait may go on: a request was answered later, or others have had their turn. */
   settled(): void;
-  /** A backend threw: the client has the error number, where it failed a request by that. */
+  /** A backend failed a request; the client has its error number. */
   failed(error: unknown, command: string): void;
+  /** A backend did something wrong that fails no request. */
+  flawed(error: unknown, what: string): void;
   /** A reply that came later could not be told, or only in part: the connection is of no use. */
   broken(error: unknown): void;
 }
@@ -104,7 +106,7 @@ export class Dispatcher {
 
   /** The backend's `writeTarget` threw: the client notices nothing of it. */
   targetFailed(error: unknown): void {
-    this.events.failed(error, commandName(Command.write));
+    this.events.flawed(error, 'writeTarget() failed, and the payload is received elsewhere');
   }
 
   private perform(request: Request, data: Uint8Array): void {
@@ -253,7 +255,7 @@ export class Dispatcher {
     const isRead = request.type === Command.read;
     const hasData = isRead && isBytesOf(data, done);
     if (isRead && data !== undefined && !hasData) {
-      this.events.failed(wrongData(bytesIn(data), done), commandName(request.type));
+      this.events.flawed(wrongData(bytesIn(data), done), 'a PartialError is wrong');
     }
     const failure = { number, text: shortened(text), at: error.failedAt };
     this.sent(this.replies.partial(request, hasData ? data : undefined, failure));

@@ -20,8 +20,10 @@ export interface SessionEvents {
   disconnected(): void;
   /** The client broke the protocol beyond repair, or a backend its promises: cut the connection. */
   broken(error: unknown): void;
-  /** A backend threw: the client has the error number, where it failed a request by that. */
+  /** A backend failed a request; the client has its error number. */
   requestFailed(error: unknown, command: string): void;
+  /** A backend did something wrong that fails no request. */
+  backendFlawed(error: unknown, what: string): void;
 }
 
 const noBytes: Uint8Array = new Uint8Array(0);
@@ -68,6 +70,9 @@ export class Session {
         },
         failed: (error, command) => {
           events.requestFailed(error, command);
+        },
+        flawed: (error, what) => {
+          events.backendFlawed(error, what);
         },
         broken: (error) => {
           this.broke(error);
