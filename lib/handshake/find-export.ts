@@ -26,7 +26,7 @@ export async function findExport(
   if (withoutTls === 'tlsRequired' && mayStartTls) {
     negotiation.refuse(
       OptionError.tlsRequired,
-      `There is no export ${quoted(name)}, or it needs TLS: send NBD_OPT_STARTTLS first.`,
+      `There is no export ${quoted(name)} for a client without TLS: send NBD_OPT_STARTTLS first.`,
     );
   } else {
     negotiation.refuse(OptionError.unknown, `There is no export ${quoted(name)}.`);

@@ -81,24 +81,17 @@ export class Catalog {
   async find(asked: string, client: Client, mayStartTls: boolean): Promise<Found | undefined> {
     const { defaultExport } = this.options;
     const name = asked === '' && !this.fixed.has('') ? (defaultExport ?? '') : asked;
-    if (mayStartTls && this.isForTlsOrUnknown(name)) return undefined;
-    if (!(await this.isAllowed(client, name))) throw denied(name, mayStartTls);
+    if (!(await this.isAllowed(client, name))) {
+      // Without TLS it does not exist for this client, which is told to start TLS as
+      // of what does not exist at all: so names stay hidden.
+      if (mayStartTls) return undefined;
+      throw denied(name);
+    }
     const entry = this.fixed.get(name) ?? (await this.make(name, client));
     if (entry === undefined || (entry.tls === 'require' && client.tls === undefined)) {
       return undefined;
     }
     return { ...entry, name };
-  }
-
-  /**
-   * Who could start TLS is told to, whatever the access rules say of it without:
-   * "MUST reply with NBD_REP_ERR_TLS_REQD if that export is TLS-only"
-   * ("SELECTIVETLS mode"). So is who asks for what there is not, which hides the
-   * names. What has to be found is found only for whom the rules let in: where
-   * they do not, both are denied.
-   */
-  private isForTlsOrUnknown(name: string): boolean {
-    return this.finder === undefined && (!this.fixed.has(name) || this.requiresTls(name));
   }
 
   /** A rule that fails lets nobody in. */
@@ -132,10 +125,10 @@ export class Catalog {
     const entries =
       this.finder === undefined
         ? [...this.fixed].map(([name, entry]) => ({ ...entry, name }))
-        : ((await this.finder.list?.(client)) ?? []).filter((entry) => this.isListable(entry));
+        : ((await this.finder.list?.(client)) ?? []);
     const listed: ExportListing[] = [];
     for (const entry of entries) {
-      if (await this.options.allow(client, entry.name)) listed.push(entry);
+      if (this.isListable(entry) && (await this.isAllowed(client, entry.name))) listed.push(entry);
     }
     return listed;
   }
@@ -147,7 +140,7 @@ export class Catalog {
       return true;
     } catch (error) {
       this.options.logger.error(
-        { listing: entry, err: error },
+        { err: error },
         `an export cannot be listed: ${messageOf(error)}`,
       );
       return false;
@@ -173,10 +166,9 @@ function badExport(message: string): NbdError {
   return new NbdError('NBDCORK_BAD_EXPORT', message);
 }
 
-function denied(name: string, mayStartTls: boolean): NbdError {
-  const hint = mayStartTls ? ' without TLS; NBD_OPT_STARTTLS may help' : '';
+function denied(name: string): NbdError {
   return new NbdError(
     'NBDCORK_EXPORT_DENIED',
-    `The export ${quoted(name)} is not for this client${hint}.`,
+    `The export ${quoted(name)} is not for this client.`,
   );
 }

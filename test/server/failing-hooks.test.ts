@@ -29,11 +29,6 @@ describe('what fails in the handshake is an error reply, and an error in the log
       opt.go,
       rep.errPolicy,
     ],
-    'allow of a list': [
-      (fail) => ({ exports: { '': disk }, allow: (_, name) => name === undefined || fail() }),
-      opt.list,
-      rep.errPolicy,
-    ],
     measure: [
       (measure) => ({ exports: { '': { size: 8192, read, measure } } }),
       opt.info,
@@ -72,6 +67,26 @@ describe('what fails in the handshake is an error reply, and an error in the log
         assert.equal(acknowledged?.type, rep.ack, 'the connection goes on');
       });
     }
+  }
+
+  for (const [how, fail] of Object.entries(ways)) {
+    test(`allow ${how} of one export, which leaves only that out of the list`, async (t) => {
+      const logger = new Log();
+      const { connect } = await serve(t, {
+        exports: { first: disk, second: disk },
+        allow: (_, name) => name !== 'second' || fail(),
+        logger,
+      });
+      const client = await connect();
+      await client.greet();
+      const replies = await client.option(opt.list);
+      assert.deepEqual(
+        replies.map(({ type }) => type),
+        [rep.server, rep.ack],
+      );
+      assert.match(String(replies[0]?.data), /first/);
+      assert.equal(logger.shown[0]?.details['err'], reason);
+    });
   }
 
   for (const [how, measure] of Object.entries(ways)) {
