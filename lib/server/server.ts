@@ -8,6 +8,7 @@ import {
   checkedLimits,
   type Limits,
 } from '../limits.js';
+import { checkStrategy } from '../transport/attach.js';
 import { knowsPeers, peerCredentials } from '../transport/peer.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
@@ -30,7 +31,8 @@ const requestsShare = 0.9;
 /**
  * An NBD server, which listens once `listen()` is called.
  * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING`, `NBDCORK_BAD_CONTEXT`,
- *   `NBDCORK_BAD_TLS` or `NBDCORK_BAD_LIMIT` for options that make no sense.
+ *   `NBDCORK_BAD_STRATEGY`, `NBDCORK_BAD_TLS` or `NBDCORK_BAD_LIMIT` for options
+ *   that make no sense.
  */
 export function createServer(options: ServerOptions): NbdServer {
   return new NbdServer(options);
@@ -61,6 +63,7 @@ export class NbdServer {
 
   constructor(options: ServerOptions) {
     this.limits = checkedLimits(options.limits ?? {});
+    checkStrategy(options.transmit ?? 'auto');
     this.allow = options.allow ?? (() => true);
     this.stallWatch = new StallWatch(this.limits.sendTimeoutMs);
     this.catalog = new Catalog(options.exports, {
@@ -159,11 +162,11 @@ export class NbdServer {
   }
 
   /**
-   * Stop: no new clients, requests in progress are answered. As long as some
-   * are, further ones and options are refused; with the last answer all clients
-   * are disconnected, and the backends flushed and closed. What takes longer
-   * than `shutdownTimeoutMs` in all is given up. Calling it again waits for the
-   * same end.
+   * Stop: no new clients, and those that have no request in progress are
+   * disconnected. Requests in progress are answered; as long as there are some,
+   * further ones and options are refused. Then the backends are flushed and
+   * closed. What takes longer than `shutdownTimeoutMs` in all is given up.
+   * Calling it again waits for the same end.
    * @throws NbdError `NBDCORK_SHUTDOWN_TIMEOUT` where a backend was given up.
    */
   close(): Promise<void> {

@@ -38,12 +38,7 @@ export interface AttachOptions {
  */
 export function attach(stream: Writable, options: AttachOptions = {}): Transport {
   const wanted = options.strategy ?? 'auto';
-  if (wanted !== 'auto' && !strategyNames.some((name) => name === wanted)) {
-    throw new NbdError(
-      'NBDCORK_BAD_STRATEGY',
-      `There is no strategy '${wanted}'. Choose auto, ${strategyNames.join(', ')}.`,
-    );
-  }
+  checkStrategy(wanted);
   const fd = descriptorOf(stream);
   if (stream instanceof Socket) stream.setNoDelay(true);
   const kind = fd === undefined ? undefined : addon?.kindOf(fd);
@@ -67,4 +62,13 @@ export function attach(stream: Writable, options: AttachOptions = {}): Transport
   if (wanted === 'more') return new MoreOutbox(stream, fd, addon);
   if (wanted === 'vectored') return new VectoredOutbox(stream, fd, addon);
   return new BatchedOutbox(stream, fd, addon);
+}
+
+/** @throws NbdError `NBDCORK_BAD_STRATEGY` for a strategy that does not exist. */
+export function checkStrategy(wanted: string): void {
+  if (wanted === 'auto' || strategyNames.some((name) => name === wanted)) return;
+  throw new NbdError(
+    'NBDCORK_BAD_STRATEGY',
+    `There is no strategy '${wanted}'. Choose auto, ${strategyNames.join(', ')}.`,
+  );
 }

@@ -4,10 +4,12 @@ import { describe, test } from 'node:test';
 import {
   createServer,
   defaultLimits,
+  MemoryBackend,
   NbdError,
   type Backend,
   type BlockSize,
   type Limits,
+  type ServerOptions,
 } from '../../lib/index.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
@@ -23,6 +25,12 @@ function refused(make: () => unknown, code: string, words: RegExp): void {
     return true;
   });
 }
+
+test('a strategy that does not exist is refused before there is a client', () => {
+  const options: ServerOptions = { exports: { '': new MemoryBackend(4096) } };
+  Object.assign(options, { transmit: 'vectord' });
+  refused(() => createServer(options), 'NBDCORK_BAD_STRATEGY', /'vectord'.*vectored/);
+});
 
 describe('exports that are refused', () => {
   test('none', () => {
