@@ -116,7 +116,7 @@ export const extentsSoughtMax = 1024;
 export const chunksMaxDefault = 2 ** 20;
 
 /** Chunk memory that is zeroed in one go; then other clients get their turn. */
-export const sliceBytesMax = 2 ** 24;
+export const zeroedBytesMax = 2 ** 24;
 
 /** Failed requests of a connection that the log tells of, before it keeps silent about the rest. */
 export const failuresToldMax = 10;

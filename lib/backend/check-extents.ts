@@ -13,3 +13,9 @@ export function checkExtents(contextName: string, extents: unknown): void {
       'There must be an array of them, or something else that can be iterated.',
   );
 }
+
+/** Likewise. @throws NbdError `EIO` where there is a hole in the array. */
+export function checkedExtent<T>(extent: T | null | undefined): T {
+  if (extent !== null && extent !== undefined) return extent;
+  throw new NbdError('EIO', `The backend told of extents that cannot be: ${extent} among them.`);
+}

@@ -4,13 +4,12 @@
  * allocation. Owns: the chunks. They leave in replies as they are, and a reply
  * keeps its chunk alive where that is dropped meanwhile.
  */
-import { totalmem } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../errors.js';
-import { chunksMaxDefault, sliceBytesMax } from '../limits.js';
+import { chunksMaxDefault, zeroedBytesMax } from '../limits.js';
 import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from './backend.js';
 import type { MaybePromise } from './maybe-promise.js';
-import { allocatePages } from './pages.js';
+import { allocatePages, memoryBytesMax } from './pages.js';
 import { SortedNumbers } from './sorted-numbers.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from './zeros.js';
 
@@ -44,7 +43,8 @@ export interface MemoryOptions {
 /**
  * A disk of `size` bytes in memory, all zeros. What was never written takes no
  * memory, so `size` may be anything up to 2^53 − 1. Where memory runs out, the
- * request that wanted it fails with ENOMEM.
+ * request that wanted it fails with ENOMEM; one for zeros that are to have memory
+ * and are more than there can be, with ENOSPC.
  *
  * @throws NbdError `NBDCORK_BAD_SIZE` or `NBDCORK_BAD_CHUNK_SIZE`.
  */
@@ -67,7 +67,7 @@ export class MemoryBackend implements Backend {
   private provisioning: Promise<void> = Promise.resolve();
 
   constructor(size: number, options: MemoryOptions = {}) {
-    const hugePages = size <= totalmem() * hugePagesShareMax;
+    const hugePages = size <= memoryBytesMax() * hugePagesShareMax;
     const {
       chunkBytes = hugePages ? chunkBytesHuge : chunkBytesDefault,
       chunksMax = chunksMaxDefault,
@@ -171,8 +171,8 @@ export class MemoryBackend implements Backend {
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions): MaybePromise<void> {
     // Never slower than a write, so `fast` asks for nothing.
     if (!options.noHole) this.drop(offset, length);
-    else if (length > totalmem()) throw tooMuch(length);
-    else if (length <= sliceBytesMax) this.provision(offset, length);
+    else if (length > memoryBytesMax()) throw tooMuch(length);
+    else if (length <= zeroedBytesMax) this.provision(offset, length);
     else return this.provisionSlices(offset, length);
     return undefined;
   }
@@ -255,6 +255,7 @@ export class MemoryBackend implements Backend {
   }
 
   private makeChunk(index: number, size = this.sizeNow): Uint8Array {
+    if (this.closed) throw new NbdError('ESHUTDOWN', 'The memory disk is closed.');
     if (this.chunks.size >= this.chunksMax) {
       throw new NbdError(
         'ENOMEM',
@@ -339,13 +340,12 @@ export class MemoryBackend implements Backend {
 
   /** A slice in each round of the event loop, for all requests together. */
   private async provisionSlices(offset: number, length: number): Promise<void> {
-    for (let done = 0; done < length; done += sliceBytesMax) {
+    for (let done = 0; done < length; done += zeroedBytesMax) {
       const slice = async (): Promise<void> => {
         await setImmediate();
-        if (this.closed) throw new NbdError('ESHUTDOWN', 'The memory disk is closed.');
         // The disk may have shrunk meanwhile.
         const end = Math.min(offset + length, this.sizeNow);
-        this.provision(offset + done, Math.min(sliceBytesMax, end - (offset + done)));
+        this.provision(offset + done, Math.min(zeroedBytesMax, end - (offset + done)));
       };
       this.provisioning = this.provisioning.then(slice, slice);
       await this.provisioning;

@@ -1,3 +1,4 @@
+import { totalmem } from 'node:os';
 import { addon } from '../native/load.js';
 
 const pageBytes = 2 ** 12;
@@ -18,4 +19,10 @@ export function allocatePages(length: number, huge: boolean): Uint8Array {
   // A hint: where it is not taken, the pages are the usual ones.
   if (unitBytes === hugePageBytes) addon.adviseHugePages(pages);
   return pages;
+}
+
+/** What the machine has, or a container lets this process have. */
+export function memoryBytesMax(): number {
+  const constrained = process.constrainedMemory();
+  return constrained > 0 ? Math.min(constrained, totalmem()) : totalmem();
 }

@@ -1,5 +1,5 @@
 import type { Backend, Extent, MetaContext, StatusExtent } from '../backend/backend.js';
-import { checkExtents } from '../backend/check-extents.js';
+import { checkedExtent, checkExtents } from '../backend/check-extents.js';
 import { isPromise } from '../backend/maybe-promise.js';
 import { AllocationFlag } from '../wire/constants.js';
 
@@ -26,7 +26,8 @@ function statusOf(extents: Iterable<Extent>): Iterable<StatusExtent> {
 }
 
 function* flagged(extents: Iterable<Extent>): Generator<StatusExtent, void> {
-  for (const { length, hole, zero } of extents) {
+  for (const extent of extents) {
+    const { length, hole, zero } = checkedExtent(extent);
     yield {
       length,
       flags: (hole ? AllocationFlag.hole : 0) | (zero ? AllocationFlag.zero : 0),

@@ -5,6 +5,7 @@
  * Spec: "Structured reply types", the two of BLOCK_STATUS.
  */
 import type { StatusExtent } from '../backend/backend.js';
+import { checkedExtent } from '../backend/check-extents.js';
 import { NbdError } from '../errors.js';
 import { twoTo32, writeUint64 } from '../wire/uint64.js';
 
@@ -46,7 +47,7 @@ export function describe(
   let low = 0;
   let run = 0;
   for (const extent of extents) {
-    const { length: told, flags } = checkedObject(extent);
+    const { length: told, flags } = checkedExtent(extent);
     // The end of the disk need not be that of a block.
     const bytes = Math.min(told, end - position);
     checkExtent(told, bytes, alignment);
@@ -135,12 +136,7 @@ class DescriptorWriter {
   }
 }
 
-/** A backend may be JavaScript that never saw a type: here and below. */
-function checkedObject(extent: StatusExtent | null | undefined): StatusExtent {
-  if (extent === null || extent === undefined) throw badExtents(`${extent} among them`);
-  return extent;
-}
-
+/** A backend may be JavaScript that never saw a type. */
 function checkExtent(told: number, bytes: number, alignment: number): void {
   if (Number.isSafeInteger(told) && told > 0 && bytes % alignment === 0) return;
   throw badExtents(`one of ${told} bytes`);

@@ -10,7 +10,7 @@ const encoder = new TextEncoder();
  * whole characters, with spaces for what it "MUST NOT contain" ("Conventions").
  */
 export function shortened(words: string): string {
-  const text = words.replaceAll('\0', ' ');
+  const text = words.slice(0, stringBytesMax).replaceAll('\0', ' ');
   if (text.length * unitBytesMax <= stringBytesMax) return text;
   const { read } = encoder.encodeInto(text, new Uint8Array(stringBytesMax));
   return text.slice(0, read);

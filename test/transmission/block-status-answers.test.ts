@@ -55,17 +55,21 @@ describe('a context that answers with what is no extents is named to the client'
   }
 
   for (const missing of [undefined, null]) {
-    test(`an array with ${missing} in it`, async (t) => {
-      const disk = {
-        size: content.length,
-        read: (): Uint8Array => content,
-        contexts: [{ name: 'x-test:it', status: () => [{ length: 512, flags: 0 }, missing] }],
-      };
-      const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
-      await client.open('structured', '', ['x-test:it']);
-      const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
-      assert.equal(error, err.EIO);
-      assert.match(message, new RegExp(`extents that cannot be: ${missing} among them`));
-    });
+    for (const name of ['x-test:it', 'base:allocation']) {
+      test(`an array with ${missing} in it, of ${name}`, async (t) => {
+        const extents = () => [{ length: 512, flags: 0, hole: false, zero: false }, missing];
+        const disk = {
+          size: content.length,
+          read: (): Uint8Array => content,
+          contexts: [{ name: 'x-test:it', status: extents }],
+          extents,
+        };
+        const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
+        await client.open('structured', '', [name]);
+        const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
+        assert.equal(error, err.EIO);
+        assert.match(message, new RegExp(`extents that cannot be: ${missing} among them`));
+      });
+    }
   }
 });
