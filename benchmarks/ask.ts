@@ -26,8 +26,9 @@ export interface StartOptions {
 
 /**
  * A process that is asked. `Question` is what its file says it takes, `Answers`
- * what it gives to each type of them. One that gave no answer is ended, and started anew for the
- * next question: a server that hangs spoils one sample, not those after it.
+ * what it gives to each type of them. One that gave no answer is ended, and
+ * started anew for the next question: a server that hangs spoils one sample,
+ * not those after it.
  */
 export class Asked<Question extends { readonly type: keyof Answers }, Answers> {
   private child: ChildProcess;

@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { messageOf, NbdError } from '../lib/errors.js';
 import { Asked } from './ask.js';
 import { findContenders, type Contenders } from './contenders/index.js';
-import { whyNothing } from './exclusions.js';
 import { findProgram } from './contenders/programs.js';
+import { whyNothing } from './exclusions.js';
 import { latencyPercentiles } from './latency.js';
 import type { LoadAnswers, LoadQuestion } from './load/messages.js';
 import { commit, describeMachine, packageVersion } from './machine.js';
@@ -68,7 +68,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
   try {
     const contenders = findContenders(workloads, selection, options.limit);
     skipped.push(...contenders.skipped);
-    if (found.length > 0 && !isLeft(contenders, selection)) {
+    if (found.length > 0 && !remains(contenders, selection)) {
       throw nothingToMeasure(skipped.map(({ what, why }) => `${what}: ${why}`));
     }
     measured = await measure(contenders, selection, { ...options, folder, veth, fio, timing });
@@ -110,7 +110,7 @@ function nothingToMeasure(reasons: readonly string[]): NbdError {
 }
 
 /** Whether there is something to measure; where contenders were named, one of them. */
-function isLeft({ rows }: Contenders, selection: Selection): boolean {
+function remains({ rows }: Contenders, selection: Selection): boolean {
   if (!selection.namesContenders) return rows.length > 0 || selection.wantsMicro;
   return rows.some(({ contenders }) => contenders.some((one) => selection.names(one)));
 }

@@ -34,9 +34,9 @@ export function meanError(values: readonly number[], confidence: Confidence = 0.
   return (studentT(values.length - 1, confidence) * deviation) / Math.sqrt(values.length);
 }
 
-/** A mishap reaches less than this of its series' median, */
+/** A mishap reaches less than this of its series' median. */
 const mishapShare = 0.85;
-/** and is so many times as far below it as half of the samples are from it at most. */
+/** It is also so many times as far below the median as half of the samples are from it at most. */
 const mishapDeviations = 5;
 /** Of fewer samples none can be called the odd one. */
 const mishapSamplesMin = 5;
@@ -52,9 +52,9 @@ export function median(values: readonly number[]): number {
 /**
  * Which of a contender's samples are mishaps. On virtual machines a few are up
  * to several times as slow as the others, whoever serves: Unix sockets see it
- * most. One of them would hide a difference that all others show. What is far
- * away is measured by the others, so that of samples that vary anyway none is
- * left out, which would make a verdict of chance.
+ * most. One of them would hide a difference that all others show. How far away
+ * is too far depends on how far the other samples lie from each other: where all
+ * of them vary, leaving some out would make verdicts of chance.
  */
 export function mishapsOf(speeds: readonly number[]): boolean[] {
   const middle = median(speeds);

@@ -28,8 +28,10 @@ export function findContenders(
     const peer: Contender = { type: 'peer', name, version: '' };
     if (!workloads.some((workload) => selection.wantsContender(peer, workload))) continue;
     const path = findProgram(name);
-    if (path === undefined) skipped.push({ what: name, why: 'it is not installed' });
-    else paths.set(name, path);
+    if (path === undefined) {
+      const why = 'it is not installed';
+      skipped.push({ what: name, why, ...(selection.names(peer) && { failed: true }) });
+    } else paths.set(name, path);
   }
   if (limit !== undefined) paths.set('limit', limit);
   else if (selection.wantsLimit) skipped.push({ what: 'limit', why: 'there is no --limit PATH' });

@@ -78,8 +78,8 @@ export function allowByRules(
 export function checkRuleExports(rules: readonly AccessRule[], names: readonly string[]): void {
   for (const { exportName, text } of rules) {
     if (exportName === undefined || names.includes(exportName)) continue;
-    const served = names.map(quoted).join(', ');
-    throw badRule(text, `There is no export ${quoted(exportName)}: the exports are ${served}.`);
+    const served = names.map((name) => (name === '' ? 'the one without a name' : quoted(name)));
+    throw badRule(text, `There is no export ${quoted(exportName)}, only ${served.join(', ')}.`);
   }
 }
 

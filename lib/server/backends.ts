@@ -2,7 +2,7 @@ import type { Backend, MaybePromise } from '../backend/backend.js';
 import { messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { quoted } from '../quoted.js';
-import { checkBackend } from './check-export.js';
+import { checkBackend, isObject } from './check-export.js';
 import { closeBackend } from './closing.js';
 import type { Logger, OpenBackend } from './options.js';
 
@@ -156,8 +156,4 @@ export class Backends {
       cause,
     );
   }
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
 }
