@@ -178,10 +178,10 @@ describe('a run', () => {
       [],
     );
     assert.match(stderr, /not measured: .* on pipe: /);
-    const all = await bench(t, '--all', 'pipe', 'read-512', 'depth=1', ...short);
+    const all = await bench(t, '--all', 'tcp-tls', 'read-4k', 'depth=1', ...short);
     const whats = all.results.skipped.map(({ what }) => what);
     assert.ok(whats.includes('limit'));
-    if (needs(t, 'qemu-nbd')) assert.ok(whats.includes('qemu-nbd on pipe'));
+    if (needs(t, 'nbd-server')) assert.ok(whats.includes('nbd-server on tcp-tls'));
   });
 });
 

@@ -39,7 +39,7 @@ describe('rules about an export that is not served end with 2', () => {
     test(args.join(' '), async (t) => {
       const { status, stderr } = await finish(t, ['serve', '--port', '0', ...args]);
       assert.equal(status, 2);
-      assert.match(stderr, /There is no export ".*": the exports are "\w+"\. \(NBDCORK_BAD_RULE\)/);
+      assert.match(stderr, /There is no export ".*", only "\w+"\. \(NBDCORK_BAD_RULE\)/);
     });
   }
 });

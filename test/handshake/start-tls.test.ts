@@ -210,7 +210,7 @@ describe('with TLS on, a client without', () => {
         const text = String(replies[0]?.data).replaceAll(name, 'NAME');
         assert.equal(
           text,
-          'There is no export "NAME", or it needs TLS: send NBD_OPT_STARTTLS first.',
+          'There is no export "NAME" for a client without TLS: send NBD_OPT_STARTTLS first.',
         );
         const secured = await startTls(client, trusting());
         const expected = name === 'secret' ? rep.ack : rep.errUnknown;

@@ -152,7 +152,7 @@ describe('rules about one export', () => {
     test(`${text} is refused where there is none of that name`, () => {
       assert.throws(() => check(text, 'a', 'disk'), {
         code: 'NBDCORK_BAD_RULE',
-        message: /no export ".*": the exports are "a", "disk"\./,
+        message: /no export ".*", only "a", "disk"\./,
       });
     });
   }

@@ -1,6 +1,5 @@
 /** Who is cut for not reading, by a clock that the test turns. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { StallWatch, type Watched } from '../../lib/server/stall-watch.js';
@@ -113,11 +112,15 @@ async function askingForMuch(open: () => Promise<ByteClient>): Promise<ByteClien
   return client;
 }
 
-async function take(stream: ByteClient['stream'], bytes: number): Promise<void> {
-  for (let taken = 0; taken < bytes;) {
-    stream.resume();
-    const [chunk] = (await once(stream, 'data')) as [Buffer];
-    stream.pause();
-    taken += chunk.length;
-  }
+function take(stream: ByteClient['stream'], bytes: number): Promise<void> {
+  return new Promise((resolve) => {
+    let taken = 0;
+    const count = (chunk: Buffer): void => {
+      taken += chunk.length;
+      if (taken < bytes) return;
+      stream.off('data', count).pause();
+      resolve();
+    };
+    stream.on('data', count).resume();
+  });
 }
