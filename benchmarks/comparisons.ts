@@ -10,7 +10,10 @@ const pairs: readonly (readonly [Strategy, Strategy])[] = [
   ['batched', 'stream'],
 ];
 
-/** Of the trials of one workload: pairs of strategies, and each peer with our default there. */
+/**
+ * Of the trials of one workload: pairs of strategies, and each peer with our
+ * default there. With one request at a time there is nothing to batch.
+ */
 export function comparisonsOf(trials: readonly Trial[]): Comparison[] {
   const ours = new Map(
     trials.flatMap((trial) =>
@@ -20,9 +23,22 @@ export function comparisonsOf(trials: readonly Trial[]): Comparison[] {
   const usual = ours.get('batched') ?? ours.get('stream') ?? fastest([...ours.values()]);
   const peers = trials.filter(({ contender }) => contender.type === 'peer');
   return [
-    ...pairs.map(([of, over]) => compare(ours.get(of), ours.get(over))),
+    ...pairs
+      .filter(([of]) => of !== 'batched' || !isOneAtATime(trials))
+      .map(([of, over]) => compare(ours.get(of), ours.get(over))),
     ...peers.map((peer) => compare(usual, peer)),
   ].filter((comparison) => comparison !== undefined);
+}
+
+function isOneAtATime([first]: readonly Trial[]): boolean {
+  return first?.workload.depth === 1 && first.workload.connections === 1;
+}
+
+/** A peer has no gain over `plain` where it is compared with our default. */
+export function hasDefault(strategies: readonly Contender[]): boolean {
+  return strategies.some(
+    (one) => one.type === 'strategy' && (one.strategy === 'batched' || one.strategy === 'stream'),
+  );
 }
 
 function compare(of: Trial | undefined, over: Trial | undefined): Comparison | undefined {

@@ -93,7 +93,10 @@ export interface Trial {
    * together. It ends where too few requests took longer.
    */
   readonly latencyCurve: readonly number[];
-  /** Null for `plain` itself, and without two runs to compare. */
+  /**
+   * Null for `plain` itself, without two runs to compare, and for another server
+   * that is compared with what we serve with by default.
+   */
   readonly gain: Gain | null;
 }
 

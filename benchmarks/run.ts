@@ -5,7 +5,7 @@
 import type { Histogram } from 'hdr-histogram-js';
 import { messageOf } from '../lib/errors.js';
 import { averagesOf } from './averages.js';
-import { comparisonsOf } from './comparisons.js';
+import { comparisonsOf, hasDefault } from './comparisons.js';
 import { curveOf, latencyOf } from './latency.js';
 import { expectedRoundSeconds, round, roundsWithin, type Row, type Timing } from './plan.js';
 import type { Comparison, Contender, Sample, Skipped, Trial, Workload } from './results.js';
@@ -132,7 +132,9 @@ function collect(
         latencyMicroseconds: histogram === undefined ? null : latencyOf(histogram),
         latencyCurve: histogram === undefined ? [] : curveOf(histogram),
         gain:
-          base === undefined || isPlain(contender) ? null : gainOver(speeds(base), speeds(series)),
+          base === undefined || !isForPlain(contender, contenders)
+            ? null
+            : gainOver(speeds(base), speeds(series)),
       });
     });
     comparisons.push(...comparisonsOf(trials.slice(first)));
@@ -142,6 +144,11 @@ function collect(
 
 function speeds({ samples }: Series): number[] {
   return samples.map(({ requestsPerSecond }) => requestsPerSecond);
+}
+
+/** Whether it is compared with `plain`: strategies are, and others where nothing better of ours is. */
+function isForPlain(contender: Contender, all: readonly Contender[]): boolean {
+  return contender.type === 'strategy' ? !isPlain(contender) : !hasDefault(all);
 }
 
 function isPlain(contender: Contender): boolean {

@@ -1,96 +1,18 @@
 /** The tables of RESULTS.md say, cell by cell, what was measured of that link, kind and strategy. */
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { strategies, type Sample } from '../../benchmarks/results.js';
 import {
-  strategies,
-  type Kind,
-  type Link,
-  type Results,
-  type Sample,
-  type Trial,
-} from '../../benchmarks/results.js';
-import { usualHeaders } from '../../benchmarks/workloads.js';
-
-const folder = fileURLToPath(new URL('../../../benchmarks/', import.meta.url));
-const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8');
-const full = resultsIn('full.json');
-/** What it has of causes is told in place of the other's, which was disturbed. */
-const usual = resultsIn('default.json');
-
-function resultsIn(name: string): Results {
-  return JSON.parse(readFileSync(join(folder, 'results', name), 'utf8')) as Results;
-}
-
-const links: Readonly<Record<string, Link>> = {
-  Unix: 'unix',
-  'Unix, TLS': 'unix-tls',
-  TCP: 'tcp',
-  'TCP, TLS': 'tcp-tls',
-  pipes: 'pipe',
-  'TCP, veth': 'veth',
-};
-const kinds: Readonly<Record<string, Kind>> = {
-  '4 KiB reads': 'read-4k',
-  '64 KiB reads': 'read-64k',
-  'half 4 KiB writes': 'mixed-4k',
-  BLOCK_STATUS: 'extents',
-  '512-byte reads': 'read-512',
-};
-
-/** The rows of the table behind a line, without its head. */
-function rowsBehind(line: string): string[][] {
-  const [, rest] = text.split(`\n${line}\n\n`);
-  assert.ok(rest !== undefined, line);
-  const [table = ''] = rest.split('\n\n');
-  const rows = table.trim().split('\n');
-  return rows.slice(2).map((row) =>
-    row
-      .split('|')
-      .slice(1, -1)
-      .map((one) => one.trim()),
-  );
-}
-
-interface Asked {
-  readonly link: Link | undefined;
-  readonly kind: Kind | undefined;
-  readonly depth: number;
-  readonly connections: number;
-}
-
-function find(asked: Asked, name: string, { trials } = full): Trial | undefined {
-  const { link, kind, depth, connections } = asked;
-  assert.ok(link !== undefined && kind !== undefined, 'a row of a link and a kind that there is');
-  return trials.find(
-    ({ workload, contender }) =>
-      workload.link === link &&
-      workload.kind === kind &&
-      workload.depth === depth &&
-      workload.connections === connections &&
-      workload.headers === usualHeaders(kind) &&
-      contender.type === 'strategy' &&
-      contender.strategy === name,
-  );
-}
-
-/** To three digits, or all of those before the point. */
-function shown(value: number | null | undefined): string {
-  if (value === null || value === undefined) return '–';
-  return value < 1000 ? value.toPrecision(3) : Number(value.toPrecision(3)).toLocaleString('en');
-}
-
-function gainCell(trial: Trial | undefined): string {
-  if (trial === undefined) return '–';
-  const { gain } = trial;
-  assert.ok(gain !== null);
-  const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
-  const amount = Math.abs(gain.average * 100).toLocaleString('en', digits);
-  const doubt = gain.verdict === 'no difference shown' ? ' ?' : '';
-  return `${gain.average < 0 ? '−' : '+'}${amount} %${doubt}`;
-}
+  find,
+  full,
+  gainCell,
+  kinds,
+  links,
+  resultsIn,
+  rowsBehind,
+  shown,
+  text,
+} from './support/published.js';
 
 /** What is said of each gain and comparison, by what it is about. */
 function verdictsOf(name: string): Map<string, string> {
@@ -107,6 +29,15 @@ function verdictsOf(name: string): Map<string, string> {
 }
 
 describe('RESULTS.md', () => {
+  test('is about whole runs of code that is known', () => {
+    for (const name of ['full.json', 'default.json', 'default-again.json']) {
+      const { commit, interrupted, micro } = resultsIn(name);
+      assert.match(commit ?? '', /^[0-9a-f]{40}$/);
+      assert.equal(interrupted, false);
+      assert.ok(micro.length > 0);
+    }
+  });
+
   test('says how many verdicts of the two default runs are the same', () => {
     const [first, again] = [verdictsOf('default.json'), verdictsOf('default-again.json')];
     const same = [...first].filter(([about, verdict]) => again.get(about) === verdict);
@@ -147,15 +78,68 @@ describe('RESULTS.md', () => {
         'bytesPerSegment',
         'serverMicrosecondsPerRequest',
       ];
-      const rows = rowsBehind(line);
-      assert.deepEqual(
-        rows,
-        strategies.map((strategy) => {
-          const asked = { link, kind, depth, connections: 1 };
-          const trial = find(asked, strategy, usual) ?? find(asked, strategy);
-          return [strategy, ...figures.map((figure) => shown(trial?.averages[figure]))];
-        }),
-      );
+      const asked = { link, kind, depth, connections: 1 };
+      const expected = strategies.map((strategy) => {
+        const averages = find(asked, strategy)?.averages;
+        return [strategy, ...figures.map((figure) => shown(averages?.[figure]))];
+      });
+      assert.deepEqual(rowsBehind(line), expected);
     });
   }
+
+  test('latencies', () => {
+    const asked = { link: 'tcp', kind: 'read-4k', depth: 64, connections: 1 } as const;
+    const line = 'Latency of 4 KiB reads over TCP on loopback, 64 at a time, in microseconds:';
+    const expected = strategies.map((strategy) => {
+      const latency = find(asked, strategy)?.latencyMicroseconds;
+      return [strategy, shown(latency?.p50), shown(latency?.p99), shown(latency?.p999)];
+    });
+    assert.deepEqual(rowsBehind(line), expected);
+  });
+
+  test('kinds of headers', () => {
+    const rows = rowsBehind('Requests a second with `batched`, 64 at a time:');
+    assert.equal(rows.length, 6);
+    for (const [kind = '', link = '', ...rates] of rows) {
+      const asked = { link: links[link], kind: kinds[kind], depth: 64, connections: 1 };
+      const expected = (['simple', 'structured', 'extended'] as const).map((headers) =>
+        shown(find({ ...asked, headers }, 'batched')?.averages.requestsPerSecond),
+      );
+      assert.deepEqual([kind, link, ...rates], [kind, link, ...expected]);
+    }
+  });
+
+  test('other servers', () => {
+    const rows = rowsBehind('Requests a second:');
+    assert.equal(rows.length, 8);
+    for (const [link = '', kind = '', setting = '', ...rates] of rows) {
+      const [connections = 0, depth = 0] = setting.split(' × ').map(Number);
+      const asked = { link: links[link], kind: kinds[kind], depth, connections };
+      const expected = ['batched', 'limit', 'nbdkit', 'qemu-nbd', 'nbd-server'].map((name) =>
+        shown(find(asked, name)?.averages.requestsPerSecond),
+      );
+      assert.deepEqual([link, kind, setting, ...rates], [link, kind, setting, ...expected]);
+    }
+  });
+
+  test('single calls', () => {
+    const nanoseconds = (name: string, pieces: number | null): string =>
+      shown(
+        full.micro.find((one) => one.name === name && one.pieces === pieces)?.nanosecondsPerCall,
+      );
+    const vectors = rowsBehind(
+      'Nanoseconds a call, by the number of pieces, over a Unix socket: a vector of pieces of one buffer, and of as many buffers; and a message of so many pieces through our transport, with the addon and without:',
+    );
+    const others = rowsBehind(
+      'Nanoseconds a call, of those that have no pieces, over TCP, and of the codecs, which are JavaScript:',
+    );
+    assert.deepEqual([vectors.length, others.length], [4, 9]);
+    for (const [name = '', ...cells] of vectors) {
+      assert.deepEqual(
+        [name, ...cells],
+        [name, ...[2, 16, 128, 1024].map((pieces) => nanoseconds(name, pieces))],
+      );
+    }
+    for (const [name = '', cell] of others) assert.equal(cell, nanoseconds(name, null), name);
+  });
 });
