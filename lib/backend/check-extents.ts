@@ -17,5 +17,8 @@ export function checkExtents(contextName: string, extents: unknown): void {
 /** Likewise. @throws NbdError `EIO` where there is a hole in the array. */
 export function checkedExtent<T>(extent: T | null | undefined): T {
   if (extent !== null && extent !== undefined) return extent;
-  throw new NbdError('EIO', `The backend told of extents that cannot be: ${String(extent)} among them.`);
+  throw new NbdError(
+    'EIO',
+    `The backend told of extents that cannot be: ${String(extent)} among them.`,
+  );
 }

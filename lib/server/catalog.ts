@@ -139,10 +139,7 @@ export class Catalog {
       checkListing(entry);
       return true;
     } catch (error) {
-      this.options.logger.error(
-        { err: error },
-        `an export cannot be listed: ${messageOf(error)}`,
-      );
+      this.options.logger.error({ err: error }, `an export cannot be listed: ${messageOf(error)}`);
       return false;
     }
   }
