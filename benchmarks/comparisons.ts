@@ -35,8 +35,8 @@ function isOneAtATime([first]: readonly Trial[]): boolean {
 }
 
 /** A peer has no gain over `plain` where it is compared with our default. */
-export function hasDefault(strategies: readonly Contender[]): boolean {
-  return strategies.some(
+export function hasDefault(contenders: readonly Contender[]): boolean {
+  return contenders.some(
     (one) => one.type === 'strategy' && (one.strategy === 'batched' || one.strategy === 'stream'),
   );
 }

@@ -50,7 +50,7 @@ export function reasonOf(error: unknown, unknownIdentity: string | undefined): s
   if (unknownIdentity !== undefined) {
     return `unknown PSK identity ${quoted(unknownIdentity)}`;
   }
-  return reasons[codeOf(error) ?? ''] ?? shortened(messageOf(error));
+  return reasons[codeOf(error) ?? ''] ?? opensslReason(messageOf(error));
 }
 
 /** For OpenSSL's name of what is wrong with a client's certificate. */
@@ -59,6 +59,6 @@ export function verifyReason(code: string): string {
 }
 
 /** `803C…:error:0A000076:SSL routines:tls_choose_sigalg:no suitable …:t1_lib.c:3242:` */
-function shortened(message: string): string {
+function opensslReason(message: string): string {
   return /:error:[^:]*:[^:]*:[^:]*:([^:]*):/.exec(message)?.[1] ?? message.trim();
 }
