@@ -10,7 +10,6 @@ import {
 } from './results.js';
 import {
   allWorkloads,
-  comparesServers,
   connectionCounts,
   depths,
   headerKinds,
@@ -75,14 +74,11 @@ export class Selection {
     return allWorkloads().filter((workload) => this.wants(workload));
   }
 
-  wantsContender(contender: Contender, workload: Workload): boolean {
+  wantsContender(contender: Contender, { link, depth }: Workload): boolean {
     const wanted = this.chosen.get('contender');
     const name = contenderName(contender);
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
-    if (contender.type === 'strategy') return true;
-    if (this.all) return comparesServers(workload);
-    const { link, depth } = workload;
-    if (!this.usual) return true;
+    if (contender.type === 'strategy' || !this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');
   }
 

@@ -82,26 +82,6 @@ export function allWorkloads(): Workload[] {
   });
 }
 
-/** Kinds, connections and depths by which servers are compared. */
-const serverSettings: readonly (readonly [Kind, number, number])[] = [
-  ['read-4k', 1, 64],
-  ['read-4k', 1, 1],
-  ['mixed-4k', 8, 64],
-  ['read-64k', 8, 64],
-];
-
-/**
- * Where other servers are measured together with everything: the rest of it is
- * about strategies. Who is named is measured everywhere.
- */
-export function comparesServers({ link, kind, connections, depth, headers }: Workload): boolean {
-  if (link === 'pipe' || link === 'veth' || headers !== usualHeaders(kind)) return false;
-  return serverSettings.some(
-    ([ofKind, ofConnections, ofDepth]) =>
-      kind === ofKind && connections === ofConnections && depth === ofDepth,
-  );
-}
-
 /** What fio and its libnbd can do. It chooses the headers, structured ones where it can. */
 export function forFio(workloads: readonly Workload[]): Workload[] {
   return workloads
