@@ -209,7 +209,7 @@ export class Connection implements Watched {
     this.input.letGo();
     const secured = await tls.accept(duplexOf(this.readable, this.writable), {
       buffer: () => this.input.nextBuffer(),
-      callback: (count) => this.input.receivedRecord(count),
+      callback: (count) => this.input.received(count),
     });
     this.batches = 'tick';
     this.readable = secured.socket;

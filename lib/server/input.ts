@@ -40,23 +40,16 @@ export class Input {
     return target ?? receiveBuffer;
   }
 
-  /** A read brought `count` bytes. False stops reading. */
+  /** A read, or a record of TLS, brought `count` bytes. False stops reading. */
   received(count: number): boolean {
-    const { busyPoll } = this;
+    const { busyPoll, session } = this;
     busyPoll.arrived();
-    const more = this.receivedRecord(count);
-    busyPoll.idle();
-    return more;
-  }
-
-  /** Likewise of TLS, which brings a record at a time. */
-  receivedRecord(count: number): boolean {
-    const { session } = this;
     let more: boolean;
     if (session === undefined) more = this.channel.push(receiveBuffer.subarray(0, count));
     else if (this.direct) more = session.received(count);
     else more = session.receive(receiveBuffer, receiveView, 0, count);
     this.paused = !more;
+    busyPoll.idle();
     return more;
   }
 
