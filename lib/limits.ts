@@ -104,6 +104,12 @@ export const listenBacklog = 1024;
 export const turnMs = 5;
 
 /**
+ * Bytes of READs that a backend answers at once, in one read of the socket,
+ * likewise: a client that takes them as fast as they come is never waited for.
+ */
+export const turnBytesMax = 8 * 2 ** 20;
+
+/**
  * What one CACHE reads of a file: "it is unspecified [...] whether there is a
  * limit on how much can be cached at once" (NBD_CMD_CACHE).
  */

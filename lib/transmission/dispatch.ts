@@ -88,6 +88,11 @@ export class Dispatcher {
     this.turn.close();
   }
 
+  /** A read brought something, or what had to wait is taken up. */
+  received(): void {
+    this.turn.received();
+  }
+
   /** `data` is the payload of a write or of a filtered BLOCK_STATUS, else empty. */
   execute(request: Request, data: Uint8Array): void {
     if (request.type === Command.read || request.type === Command.write) {
@@ -119,6 +124,7 @@ export class Dispatcher {
       return;
     }
     if (answer === undefined || answer instanceof Uint8Array || !isPromise(answer)) {
+      if (request.type === Command.read) this.turn.gave(request.length);
       this.answer(request, answer);
     } else {
       this.wait(request.copy(), answer);
@@ -148,6 +154,7 @@ export class Dispatcher {
     if (!backend.readSlice(request.offset, request.length, slice)) return false;
     const got = slice.memory.length - slice.start;
     if (!(slice.start >= 0 && got >= request.length)) throw wrongLength(got, request.length);
+    this.turn.gave(request.length);
     this.sent(this.replies.slice(request, slice));
     return true;
   }

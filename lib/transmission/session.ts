@@ -160,6 +160,7 @@ export class Session {
 
   private parse(bytes: Uint8Array, view: DataView, at: number, end: number): number {
     this.receiving = true;
+    this.dispatcher.received();
     try {
       return this.receiver.receive(bytes, view, at, end);
     } catch (error) {

@@ -1,9 +1,10 @@
 /** A client has its turn, then others have theirs, however much work its requests are. */
 import assert from 'node:assert/strict';
+import { duplexPair } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import type { Backend, Extent, ServerOptions } from '../../lib/index.js';
-import { turnMs } from '../../lib/limits.js';
-import { type ByteClient, type RequestFields, requestBytes } from '../support/byte-client.js';
+import { turnBytesMax, turnMs } from '../../lib/limits.js';
+import { ByteClient, type RequestFields, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
 import { places, serve, turn, until, type Place, type Serving } from '../support/serving.js';
@@ -185,4 +186,38 @@ describe('a client whose requests are little work', () => {
     await until(() => disk.calls > before);
     assert.equal(disk.calls, before + requests.length);
   });
+});
+
+test('a client that takes replies as fast as they come has only so many bytes in a turn', async (t) => {
+  const data = pattern(2 ** 20);
+  let reads = 0;
+  const disk: Backend = { size: data.length, read: () => (reads++, data) };
+  const { server } = await serve(t, { exports: { '': disk } }, 'duplex');
+  const [near, far] = duplexPair({ highWaterMark: 2 ** 30 });
+  t.after(() => near.destroy());
+  // Nothing ever waits to be written.
+  far._write = (chunk: Buffer, _encoding, done) => {
+    done();
+    near.push(chunk);
+  };
+  void server.serve(far);
+  const client = new ByteClient(near);
+  await client.open();
+  const turns = 4;
+  const inTurn = turnBytesMax / data.length;
+  const asked = Array.from({ length: turns * inTurn }, () =>
+    client.ask({ type: cmd.read, length: data.length }),
+  );
+  client.send(...asked.map((request) => requestBytes('simple', request)));
+  const seen = new Set<number>();
+  await until(() => {
+    seen.add(reads);
+    return reads === asked.length;
+  });
+  assert.deepEqual(
+    [...seen].filter((count) => count % inTurn !== 0),
+    [],
+  );
+  assert.ok(seen.has(inTurn), 'others had their turn behind the first');
+  for (const { cookie } of asked) assert.equal((await client.reply()).cookie, cookie);
 });
