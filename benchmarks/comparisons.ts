@@ -3,6 +3,8 @@ import type { Comparison, Contender, Strategy, Trial } from './results.js';
 import { gainOver } from './statistics.js';
 
 const pairs: readonly (readonly [Strategy, Strategy])[] = [
+  ['cork', 'sends'],
+  ['more', 'sends'],
   ['more', 'cork'],
   ['vectored', 'cork'],
   ['vectored', 'more'],

@@ -5,7 +5,13 @@ import { bench, type BenchOptions } from './bench.js';
 import { makeFolder, removeFolders } from './folder.js';
 import { gainNote, mishapNote } from './report/notes.js';
 import type { Results } from './results.js';
-import { microTable, ProgressBar, skippedLines, trialsTable } from './terminal.js';
+import {
+  comparisonsTable,
+  microTable,
+  ProgressBar,
+  skippedLines,
+  trialsTable,
+} from './terminal.js';
 
 /** `failed`: some of our own strategies, or of what was named; what is left is reported. */
 export type Outcome = 'complete' | 'interrupted' | 'failed';
@@ -40,8 +46,12 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   }
   process.stderr.write(skippedLines(results));
   if (results.trials.length > 0) {
-    process.stdout.write(`${trialsTable(results)}\n\n${gainNote} ${mishapNote}\n\n`);
+    process.stdout.write(`${trialsTable(results)}\n\n`);
   }
+  if (results.comparisons.length > 0) {
+    process.stdout.write(`${comparisonsTable(results)}\n\n`);
+  }
+  if (results.trials.length > 0) process.stdout.write(`${gainNote} ${mishapNote}\n\n`);
   if (results.micro.length > 0) process.stdout.write(`${microTable(results)}\n\n`);
   // Drawing takes modules that measuring should not have to load.
   const { writeReport } = await import('./report/index.js');

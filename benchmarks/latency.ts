@@ -19,9 +19,17 @@ function at(histogram: Histogram, percentile: number): number {
   return histogram.getValueAtPercentile(percentile) / 1000;
 }
 
+function isKnown({ totalCount }: Histogram, percentile: number): boolean {
+  return Math.round((totalCount * (100 - percentile)) / 100) >= beyondMin;
+}
+
 /** Of a histogram of nanoseconds. */
 export function latencyOf(histogram: Histogram): Latency {
-  return { p50: at(histogram, 50), p99: at(histogram, 99), p999: at(histogram, 99.9) };
+  return {
+    p50: at(histogram, 50),
+    p99: at(histogram, 99),
+    p999: isKnown(histogram, 99.9) ? at(histogram, 99.9) : null,
+  };
 }
 
 /**
@@ -30,8 +38,6 @@ export function latencyOf(histogram: Histogram): Latency {
  */
 export function curveOf(histogram: Histogram): number[] {
   return latencyPercentiles
-    .filter((percentile) => {
-      return Math.round((histogram.totalCount * (100 - percentile)) / 100) >= beyondMin;
-    })
+    .filter((percentile) => isKnown(histogram, percentile))
     .map((percentile) => Number(at(histogram, percentile).toPrecision(3)));
 }

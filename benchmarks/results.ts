@@ -2,11 +2,14 @@
  * What a run of the benchmark brings: the JSON it writes, and all that its
  * table, its page and RESULTS.md are made from. Units are in the names.
  */
-import type { StrategyName } from '../lib/transport/transport.js';
+import { strategyNames, type StrategyName } from '../lib/transport/transport.js';
 
-/** Ways to send a reply, as columns of the table. */
-export { strategyNames as strategies } from '../lib/transport/transport.js';
-export type Strategy = StrategyName;
+/**
+ * Ways to send a reply, as columns of the table. `sends` is no strategy of the
+ * transport, but what the others start from: a send(2) a piece, and nothing else.
+ */
+export const strategies = [...strategyNames, 'sends'] as const;
+export type Strategy = StrategyName | 'sends';
 
 /** What lies between the load and the server. `veth`: two network namespaces, MTU 1500, no offload. */
 export const links = ['unix', 'unix-tls', 'tcp', 'tcp-tls', 'pipe', 'veth'] as const;
@@ -59,7 +62,8 @@ export type Averages = { readonly [Figure in keyof Sample]: number | null } & {
 export interface Latency {
   readonly p50: number;
   readonly p99: number;
-  readonly p999: number;
+  /** Null where too few requests took longer. */
+  readonly p999: number | null;
 }
 
 /** By the 99 % confidence interval. */
@@ -124,6 +128,12 @@ export interface Skipped {
   readonly why: string;
   /** One of our own strategies, or a server that was named: it should have been measured. */
   readonly failed?: true;
+}
+
+/** What `npm run bench:selfcheck` found, by repetition: of a copy of the same, and of one slowed down. */
+export interface SelfCheck {
+  readonly commit: string | null;
+  readonly verdicts: readonly Readonly<Record<string, Verdict>>[];
 }
 
 export interface Machine {

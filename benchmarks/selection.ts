@@ -13,6 +13,7 @@ import {
   connectionCounts,
   depths,
   headerKinds,
+  isControl,
   peerNames,
   usualHeaders,
   usualWorkloads,
@@ -78,7 +79,8 @@ export class Selection {
     const wanted = this.chosen.get('contender');
     const name = contenderName(contender);
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
-    if (contender.type === 'strategy' || !this.usual) return true;
+    if (contender.type === 'strategy') return !isControl(contender.strategy);
+    if (!this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');
   }
 
@@ -99,7 +101,7 @@ export class Selection {
 
   /** Whether a strategy was left out by the words. */
   wantsStrategy(strategy: Strategy): boolean {
-    return this.chosen.get('contender')?.includes(strategy) ?? true;
+    return this.chosen.get('contender')?.includes(strategy) ?? !isControl(strategy);
   }
 
   /** Whether the server that is the limit was named, or everything is wanted. */

@@ -2,14 +2,16 @@
  * Does the benchmark tell what is so? In each repetition of a quick trial
  * `plain` is measured against a copy of itself and against one that was slowed
  * down on purpose. Run by hand, `npm run bench:selfcheck`, on an idle machine:
- * it takes some minutes.
+ * it takes some minutes. Behind `--` may stand a file that gets the verdicts.
  */
+import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Asked } from './ask.js';
 import { startOurs } from './contenders/ours.js';
 import type { LoadAnswers, LoadQuestion } from './load/messages.js';
+import { commit } from './machine.js';
 import { fullTiming, type Timing } from './plan.js';
-import type { Contender, Verdict } from './results.js';
+import type { Contender, SelfCheck, Verdict } from './results.js';
 import { nameOfContender, runPlan } from './run.js';
 import { takeSample } from './sample.js';
 import { workload } from './workloads.js';
@@ -69,23 +71,30 @@ async function repeat(load: Asked<LoadQuestion, LoadAnswers>): Promise<Map<strin
   );
 }
 
-const right = new Map(Object.keys(expected).map((name) => [name, 0]));
+const told: Map<string, Verdict>[] = [];
 const load = new Asked<LoadQuestion, LoadAnswers>(
   fileURLToPath(new URL('./load/main.js', import.meta.url)),
 );
 try {
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     const verdicts = await repeat(load);
-    const told = [...verdicts].map(([name, verdict]) => `${name}: ${verdict}`);
-    console.log(`${repetition} of ${repetitions}: ${told.join(', ')}`);
-    for (const [name, verdict] of verdicts) {
-      if (verdict === expected[name]) right.set(name, (right.get(name) ?? 0) + 1);
-    }
+    told.push(verdicts);
+    const words = [...verdicts].map(([name, verdict]) => `${name}: ${verdict}`);
+    console.log(`${repetition} of ${repetitions}: ${words.join(', ')}`);
   }
 } finally {
   await load.stop();
 }
-for (const [name, count] of right) {
-  console.log(`${name}: '${expected[name] ?? ''}' in ${count} of ${repetitions}`);
+const [, , path] = process.argv;
+if (path !== undefined) {
+  const found: SelfCheck = {
+    commit: commit(),
+    verdicts: told.map((one) => Object.fromEntries(one)),
+  };
+  writeFileSync(path, `${JSON.stringify(found, null, 2)}\n`);
+}
+for (const [name, verdict] of Object.entries(expected)) {
+  const count = told.filter((one) => one.get(name) === verdict).length;
+  console.log(`${name}: '${verdict}' in ${count} of ${repetitions}`);
   if (count < rightMin) process.exitCode = 1;
 }

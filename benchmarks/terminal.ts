@@ -58,9 +58,16 @@ function average(key: keyof Sample, digits: number) {
   return ({ averages }: Trial): string => averages[key]?.toFixed(digits) ?? '';
 }
 
+/** With half of its 95 % confidence interval. */
+function rateOf({ averages }: Trial): string {
+  const { requestsPerSecond: rate, requestsPerSecondError: error } = averages;
+  if (rate === null) return '';
+  return error === null ? rate.toFixed(0) : `${rate.toFixed(0)} ± ${error.toFixed(0)}`;
+}
+
 const columns: readonly Column[] = [
   { title: 'by', align: 'l', textOf: ({ contender }) => nameOfContender(contender) },
-  { title: 'requests/s', align: 'r', textOf: average('requestsPerSecond', 0) },
+  { title: 'requests/s', align: 'r', textOf: rateOf },
   {
     title: 'gain over plain (99 % interval)',
     align: 'r',
@@ -117,6 +124,20 @@ function rangeOf({ average: middle, low, high }: Gain): string {
 function percent(value: number): string {
   const rounded = (value * 100).toFixed(1);
   return `${value > 0 && rounded !== '0.0' ? '+' : ''}${rounded} %`;
+}
+
+/** Who was compared with whom besides plain: strategies with each other, other servers with our default. */
+export function comparisonsTable({ comparisons }: Results): string {
+  let last = '';
+  const rows = comparisons.map(({ workload, of, over, gain }) => {
+    const name = nameOf(workload);
+    const shown = name === last ? '' : name;
+    last = name;
+    return [shown, of, over, rangeOf(gain), gain.verdict];
+  });
+  return markdownTable([['', 'of', 'over', 'gain (99 % interval)', ''], ...rows], {
+    align: ['l', 'l', 'l', 'r', 'l'],
+  });
 }
 
 /** Single calls, in nanoseconds. */

@@ -25,6 +25,11 @@ const strategiesOf: Readonly<Record<Link, readonly Strategy[]>> = {
   veth: strategies,
 };
 
+/** What is measured only where it is named: a part of the others, and nothing to serve with. */
+export function isControl(strategy: Strategy): boolean {
+  return strategy === 'sends';
+}
+
 export function differs(link: Link, strategy: Strategy): boolean {
   return strategiesOf[link].includes(strategy);
 }

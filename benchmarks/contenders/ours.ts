@@ -44,7 +44,8 @@ export async function startOurs(
     pid: server.pid,
     count: async (): Promise<Counts> => {
       const counts = await server.ask({ type: 'count' });
-      if (counts.strategy === strategy) return counts;
+      const expected = strategy === 'sends' ? 'more' : strategy;
+      if (counts.strategy === expected) return counts;
       throw new NbdError('NBDCORK_BENCH', `Sent with ${counts.strategy}, not with ${strategy}.`);
     },
     stop: async () => {

@@ -37,6 +37,8 @@ async function pair(where: ListenOptions): Promise<Pair> {
     unknown,
   ];
   server.close();
+  // As servers have it: else a send would wait for what may follow it.
+  near.setNoDelay(true);
   const [fd, farFd] = [descriptorOf(near), descriptorOf(far)];
   if (fd === undefined || farFd === undefined) {
     throw new NbdError('NBDCORK_BENCH', 'Sockets have no descriptors here.');

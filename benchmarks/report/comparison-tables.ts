@@ -1,9 +1,9 @@
 /** The tables that compare: with other servers, and strategies with one another. */
-import type { Results } from '../results.js';
-import { missing, figure, ratio } from './numbers.js';
+import type { Gain, Results } from '../results.js';
+import { figure, ratio } from './numbers.js';
 import { gainLines, workloadColumns } from './row-cells.js';
-import { againstDefault, compareWorkloads, defaultOf, peersOf, rowsOf } from './summary.js';
-import { amounts, cell, words, type Table } from './table.js';
+import { compareWorkloads, defaultOf, gainOverPeer, peersOf, rowsOf } from './summary.js';
+import { amounts, cell, nothing, words, type Cell, type Table } from './table.js';
 
 /** Null where nobody else was measured. */
 export function peersTable(results: Results): Table | null {
@@ -14,7 +14,7 @@ export function peersTable(results: Results): Table | null {
     id: 'peers',
     title: 'Against other servers',
     notes: [
-      'The same load against other servers in the same run. The ratio is their requests a second for each one of ours, batched, or stream where there is no socket: below 1, ours is faster.',
+      'The same load against other servers in the same run. The ratio is their requests a second for each one of ours, batched, or stream where there is no socket: below 1, ours is faster. Like the gains it is of runs of the same round, with its 99 % confidence interval.',
     ],
     columns: [
       ...columns,
@@ -31,19 +31,28 @@ export function peersTable(results: Results): Table | null {
         .map((trial) => {
           const { contender } = trial;
           const { averages } = trial;
-          const theirs = againstDefault(row, trial);
           const peer = contender.type === 'peer';
           return [
             ...cellsOf(row),
             cell(peer ? contender.name : `nbdcork, ${contender.strategy}`),
             cell(peer ? contender.version : results.version),
             cell(figure(averages.requestsPerSecond)),
-            cell(theirs === null ? missing : ratio(theirs)),
+            peer ? ratioCell(gainOverPeer(results, row, trial)) : cell(ratio(1)),
             cell(figure(averages.serverMicrosecondsPerRequest)),
           ];
         }),
     ),
   };
+}
+
+/** Of them for each one of ours: the inverse of what ours gains over them. */
+function ratioCell(gain: Gain | undefined): Cell {
+  if (gain === undefined) return nothing;
+  const [theirs, low, high] = [gain.average, gain.high, gain.low].map((one) =>
+    ratio(1 / (1 + one)),
+  );
+  const doubt = gain.verdict === 'no difference shown' ? [gain.verdict] : [];
+  return cell(`${theirs}`, `${low} to ${high}`, ...doubt);
 }
 
 /** Null where no two that belong together were measured. */

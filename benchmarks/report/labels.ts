@@ -31,6 +31,7 @@ export const strategyMeanings: Readonly<Record<Strategy, string>> = {
   more: 'MSG_MORE on the header, none on the payload',
   vectored: 'one sendmsg for the header and the payload of a reply',
   batched: 'one sendmsg for all replies of a tick of the event loop',
+  sends: 'a send for the header and one for the payload, with no flag',
   stream: 'Node’s own stream, corked for a tick; what pipes and systems without the addon get',
 };
 

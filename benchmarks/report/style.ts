@@ -5,7 +5,7 @@ export const style = `
   --background: #f6f7f9; --card: #ffffff; --text: #1c2128; --quiet: #59636e; --line: #d8dee4;
   --link: #0b57c2; --faster: #116329; --faster-tint: #dff5e3; --slower: #a0111f; --slower-tint: #fde7e7;
   --series-plain: #6e7781; --series-cork: #b7791f; --series-more: #0f8a5f;
-  --series-vectored: #8250c4; --series-batched: #1f62d6; --series-stream: #c2336b;
+  --series-vectored: #8250c4; --series-batched: #1f62d6; --series-stream: #c2336b; --series-sends: #00799c;
   --other-1: #0e7c86; --other-2: #8a5a2b; --other-3: #6b7a1e; --other-4: #a14fa8;
   --other-5: #5b5b8a; --other-6: #c2410c;
 }
@@ -14,7 +14,7 @@ export const style = `
     --background: #0e1116; --card: #171b22; --text: #e3e8ee; --quiet: #9aa6b2; --line: #313944;
     --link: #79b0ff; --faster: #6fdc8c; --faster-tint: #14301d; --slower: #ff9a9a; --slower-tint: #3b191c;
     --series-plain: #9aa3ad; --series-cork: #f0b429; --series-more: #2fb98a;
-    --series-vectored: #b98aeb; --series-batched: #5b9bff; --series-stream: #f0729f;
+    --series-vectored: #b98aeb; --series-batched: #5b9bff; --series-stream: #f0729f; --series-sends: #4cc3e6;
     --other-1: #3cc4cf; --other-2: #d29a63; --other-3: #b3c24a; --other-4: #dd8be2;
     --other-5: #a3a3db; --other-6: #ff8f5c;
   }

@@ -82,11 +82,12 @@ export function defaultOf(row: Row): Trial | undefined {
   return trialOf(row, 'batched') ?? trialOf(row, 'stream');
 }
 
-/** Requests a second of a trial for each one of our default strategy in the same row. */
-export function againstDefault(row: Row, trial: Trial): number | null {
-  const ours = defaultOf(row)?.averages.requestsPerSecond ?? null;
-  const theirs = trial.averages.requestsPerSecond;
-  return ours === null || theirs === null ? null : theirs / ours;
+/** What our default gains over another server of the same row, where both ran in turn. */
+export function gainOverPeer({ comparisons }: Results, row: Row, peer: Trial): Gain | undefined {
+  const key = keyOf(row.workload);
+  return comparisons.find(
+    ({ workload, over }) => over === nameOf(peer.contender) && keyOf(workload) === key,
+  )?.gain;
 }
 
 export const verdictNames = ['faster', 'slower', 'no difference shown'] as const;

@@ -8,6 +8,7 @@ import {
   type ServerOptions,
 } from '../../lib/index.js';
 import { count } from './count.js';
+import { sendWithoutMore } from './control.js';
 import type { ServerPlan, ServerQuestion, Started } from './messages.js';
 import { SlowDisk } from './slow-disk.js';
 
@@ -32,7 +33,9 @@ async function start(plan: ServerPlan): Promise<Started> {
             ]),
           },
         };
-  server = createServer({ exports: { [exportName]: disk }, transmit: strategy, ...tls });
+  if (strategy === 'sends') sendWithoutMore();
+  const transmit = strategy === 'sends' ? 'more' : strategy;
+  server = createServer({ exports: { [exportName]: disk }, transmit, ...tls });
   if (where.type === 'pipes') {
     void server.serveStdio();
     return { port: 0 };

@@ -21,6 +21,7 @@ Words:
   depth=1, depth=64, connections=1, connections=8           requests and connections at a time
   simple, structured, extended                              headers of replies
   plain, cork, more, vectored, batched, stream              strategies
+  sends                                                     more without its flag, to compare with
   nbdkit, qemu-nbd, nbd-server, limit                       other servers
   micro                                                     single calls
 
@@ -28,7 +29,7 @@ Examples:
   nbdcork bench                            4 KiB reads over every link: at most three minutes
   nbdcork bench tcp veth read-4k           what TCP does with reads of 4 KiB
   nbdcork bench batched nbdkit depth=64    one strategy, and one other server
-  nbdcork bench --all --output results     everything: an hour and a half`;
+  nbdcork bench --all --output results     everything: an hour and a quarter`;
 
 export function benchCommand(): Command {
   return new Command('bench')

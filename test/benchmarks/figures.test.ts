@@ -36,7 +36,7 @@ describe('figures of a text that are not in the results', () => {
     ['It takes 2 to 4 system calls.', ['line 1: 2 (systemCalls)', 'line 1: 4 (systemCalls)']],
     ['It needs 36.2 % less.', ['line 1: 36.2 (percent)']],
     ['85.3 requests', ['line 1: 85.3']],
-    ['0.61 times', ['line 1: 0.61 (ratio)']],
+    ['0.62 times', ['line 1: 0.62 (ratio)']],
     ['1.57 µs', ['line 1: 1.57 (microseconds)']],
     ['120k and 99ms', ['line 1: 120', 'line 1: 99']],
     ['With TLS 1.3 over an MTU of 1500.', ['line 1: 1.3', 'line 1: 1500']],

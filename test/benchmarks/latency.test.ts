@@ -43,7 +43,8 @@ test('runs are one curve together, not the average of theirs', () => {
   // Half of the requests took at most 1 ms; the average of the two medians would be 250 ms.
   assert.ok(isNear(curve[latencyPercentiles.indexOf(50)], 1000));
   const { p50, p99, p999 } = latencyOf(both);
-  assert.ok(isNear(p50, 1000) && isNear(p99, 980_000) && isNear(p999, 998_000));
+  assert.ok(isNear(p50, 1000) && isNear(p99, 980_000));
+  assert.equal(p999, null, 'two requests took longer');
 });
 
 test('the curve is small in the results, as they are written', () => {

@@ -97,6 +97,17 @@ describe('words', () => {
     assert.ok(all.workloads.every((workload) => all.wantsContender(peer('nbdkit'), workload)));
   });
 
+  test('name the control, which is measured nowhere else', () => {
+    const control: Contender = { type: 'strategy', strategy: 'sends' };
+    for (const selection of [select(), selectAll(), select('tcp', 'cork')]) {
+      const { workloads } = selection;
+      assert.ok(workloads.length > 0);
+      assert.ok(!workloads.some((workload) => selection.wantsContender(control, workload)));
+    }
+    const named = select('tcp', 'sends');
+    assert.ok(named.workloads.every((workload) => named.wantsContender(control, workload)));
+  });
+
   test('of contenders do not leave out the limit that was given', () => {
     const limit = peer('limit');
     const selection = new Selection(['tcp', 'cork'], false, true);

@@ -20,7 +20,7 @@ const callsOfCounting = 3;
 const callsUnsure = 6;
 
 const withoutNative = process.env['NBDCORK_NO_NATIVE'] === '1' && 'NBDCORK_NO_NATIVE=1';
-const native: readonly Strategy[] = ['cork', 'more', 'vectored', 'batched'];
+const native: readonly Strategy[] = ['cork', 'more', 'vectored', 'batched', 'sends'];
 
 const cases: readonly (readonly [Link, Strategy, number])[] = [
   ...strategies.map((strategy) => ['tcp', strategy, 1] as const),

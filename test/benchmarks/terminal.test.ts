@@ -1,7 +1,7 @@
 /** What a person at the terminal reads. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { trialsTable } from '../../benchmarks/terminal.js';
+import { comparisonsTable, trialsTable } from '../../benchmarks/terminal.js';
 import { ours, results, sample, trial } from './support/results.js';
 
 /** The titles of the columns, and the cells of the first row. */
@@ -22,7 +22,7 @@ describe('the table of trials', () => {
       [
         ['', 'tcp read-4k, 1 × 64, simple'],
         ['by', 'batched'],
-        ['requests/s', '75450'],
+        ['requests/s', '75450 ± 14612'],
         ['gain over plain (99 % interval)', '+85.3 % (+82.1 % to +88.4 %)'],
         ['', 'faster'],
         ['calls', '0.06'],
@@ -41,4 +41,16 @@ describe('the table of trials', () => {
     assert.ok(head.includes('server µs'));
     assert.ok(!head.includes('calls') && !head.includes('segments'));
   });
+});
+
+test('the table of comparisons says who gains over whom', () => {
+  const [head, first] = headAndFirst(comparisonsTable(results));
+  assert.deepEqual(head, ['', 'of', 'over', 'gain (99 % interval)', '']);
+  assert.deepEqual(first, [
+    'tcp read-4k, 1 × 64, simple',
+    'batched',
+    'nbdkit',
+    '+66.7 % (+64.2 % to +69.1 %)',
+    'faster',
+  ]);
 });

@@ -11,7 +11,7 @@ import {
   type Trial,
 } from '../../../benchmarks/results.js';
 import { kindLabels } from '../../../benchmarks/report/labels.js';
-import { againstDefault, rowsOf, tallyOf } from '../../../benchmarks/report/summary.js';
+import { rowsOf, tallyOf } from '../../../benchmarks/report/summary.js';
 
 type Unit =
   | 'percent'
@@ -58,7 +58,7 @@ function addTrial(known: Known, trial: Trial): void {
   known.microseconds.push(
     ...of('serverMicrosecondsPerRequest'),
     ...of('clientMicrosecondsPerRequest'),
-    ...Object.values<number>({ ...latencyMicroseconds }),
+    ...present(Object.values<number | null>({ ...latencyMicroseconds })),
   );
   known.other.push(trial.averages.mishaps, workload.connections, workload.depth, samples.length);
   if (gain !== null) addGain(known, gain);
@@ -95,8 +95,11 @@ function knownIn(results: Results): Known {
   for (const { gain } of comparisons) addGain(known, gain);
   known.other.push(timing.seconds, timing.warmUpSeconds);
   const rows = rowsOf(results);
+  // What others reach of ours is the inverse of what ours gains over them.
   known.ratio.push(
-    ...rows.flatMap((row) => present(row.trials.map((trial) => againstDefault(row, trial)))),
+    ...comparisons.flatMap(({ gain }) =>
+      [gain.average, gain.low, gain.high].map((share) => 1 / (1 + share)),
+    ),
   );
   for (const link of links) {
     for (const strategy of strategies) {
