@@ -25,6 +25,13 @@ const unsupported: ReadonlySet<number> = new Set(
  */
 const alignment = 4096;
 
+/**
+ * What a block device is asked to zero or to discard in one call. Where it cannot
+ * do so itself the kernel writes zeros, and a thread of libuv's pool, which all
+ * disks share, waits for all of them.
+ */
+const deviceSliceBytes = 64 * 2 ** 20;
+
 /** Bytes from `start` to before `end`. */
 export interface Range {
   readonly start: number;
@@ -42,11 +49,20 @@ export interface OpenFile {
 export class Space {
   private readonly file: OpenFile;
   private readonly fallocate: NativeAddon['fallocate'] | undefined;
+  private readonly requireOpen: () => void;
   private readonly missing = new Set<number>();
+  /** The last slice that was asked for of a block device. */
+  private slicing: Promise<unknown> = Promise.resolve();
 
-  constructor(file: OpenFile, fallocate: NativeAddon['fallocate'] | undefined) {
+  /** `requireOpen` throws where the disk was closed, which cuts long work short. */
+  constructor(
+    file: OpenFile,
+    fallocate: NativeAddon['fallocate'] | undefined,
+    requireOpen: () => void,
+  ) {
     this.file = file;
     this.fallocate = fallocate;
+    this.requireOpen = requireOpen;
   }
 
   /** Whether punching holes may work: false once it was found not to. */
@@ -81,8 +97,23 @@ export class Space {
     return (await this.attempt(zeroRange, range.start, range.end)) ? range : undefined;
   }
 
-  /** True if done, false if there is no such operation here. */
+  /** True if done, false if there is no such operation here: then a part may be done. */
   private async attempt(mode: number, start: number, end: number): Promise<boolean> {
+    if (!this.file.blockDevice) return this.call(mode, start, end);
+    for (let at = start; at < end; at += deviceSliceBytes) {
+      const slice = (): Promise<boolean> => {
+        this.requireOpen();
+        return this.call(mode, at, Math.min(end, at + deviceSliceBytes));
+      };
+      // One at a time of all requests, so that other threads are left for other work.
+      const done = this.slicing.then(slice, slice);
+      this.slicing = done;
+      if (!(await done)) return false;
+    }
+    return true;
+  }
+
+  private async call(mode: number, start: number, end: number): Promise<boolean> {
     if (this.fallocate === undefined || this.missing.has(mode)) return false;
     const { fd, blockDevice } = this.file;
     let result: number;

@@ -23,17 +23,21 @@ export class WritableFile extends ReadableFile {
   private readonly dataSync: DataSync;
   private readonly space: Space;
   private resizing: Promise<void> = Promise.resolve();
+  /** Writes that are under way. */
+  private readonly writes = new Set<Promise<void>>();
 
   constructor(file: OpenFile, native: FileNative) {
     super(file, native);
     if (!file.blockDevice) this.resize = (size) => this.truncateInTurn(size);
     this.dataSync = new DataSync(file.fd);
-    this.space = new Space(file, native.fallocate);
+    this.space = new Space(file, native.fallocate, () => {
+      this.requireOpen();
+    });
   }
 
   write(offset: number, data: Uint8Array, { fua }: WriteOptions): Promise<void> {
     this.requireOpen();
-    return this.track(this.thenSync(writeFully(this.fd, data, offset), fua));
+    return this.track(this.thenSync(this.writeAt(offset, data), fua));
   }
 
   flush(): Promise<void> {
@@ -66,6 +70,8 @@ export class WritableFile extends ReadableFile {
     const sizeBefore = this.sizeNow;
     this.sizeNow = Math.min(size, sizeBefore);
     try {
+      // What was begun before would make it as long again.
+      if (size < sizeBefore) await Promise.allSettled(this.writes);
       await truncate(this.fd, size);
       this.sizeNow = size;
     } catch (error) {
@@ -88,8 +94,7 @@ export class WritableFile extends ReadableFile {
     if (zeroed !== undefined) {
       await this.writeZeros(offset, zeroed.start);
       await this.writeZeros(zeroed.end, offset + length);
-      // The disk may have shrunk meanwhile, which this must not undo.
-      if (!this.blockDevice) await this.reach(Math.min(offset + length, this.sizeNow));
+      if (!this.blockDevice) await this.reach(offset + length);
     } else if (options.fast) {
       // "MUST fail quickly with an error of NBD_ENOTSUP" (Command flags).
       throw new NbdError('ENOTSUP', 'Zeroing this range is no faster than writing it. Write it.');
@@ -105,14 +110,31 @@ export class WritableFile extends ReadableFile {
    */
   private async reach(end: number): Promise<void> {
     const { size } = await stat(this.fd);
-    if (size < end) await writeFully(this.fd, zeroPiece(1), end - 1);
+    const last = this.endOf(end) - 1;
+    if (size <= last) await this.writeAt(last, zeroPiece(1));
+  }
+
+  /** The disk may have shrunk since the request came, which zeros must not undo. */
+  private endOf(end: number): number {
+    return this.blockDevice ? end : Math.min(end, this.sizeNow);
+  }
+
+  private writeAt(offset: number, data: Uint8Array): Promise<void> {
+    const { writes } = this;
+    const write = writeFully(this.fd, data, offset);
+    writes.add(write);
+    const done = (): void => {
+      writes.delete(write);
+    };
+    write.then(done, done);
+    return write;
   }
 
   private async writeZeros(start: number, end: number): Promise<void> {
-    for (let position = start; position < end; position += zeroPageBytes) {
+    for (let position = start; position < this.endOf(end); position += zeroPageBytes) {
       if (position > start) this.requireOpen();
-      const zeros = zeroPiece(Math.min(zeroPageBytes, end - position));
-      await writeFully(this.fd, zeros, position);
+      const zeros = zeroPiece(Math.min(zeroPageBytes, this.endOf(end) - position));
+      await this.writeAt(position, zeros);
     }
   }
 }

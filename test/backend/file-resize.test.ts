@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { stat } from 'node:fs/promises';
 import { describe, test } from 'node:test';
-import { openFile } from '../../lib/backend/file.js';
+import { openFile, openFileWith } from '../../lib/backend/file.js';
 import { WritableFile } from '../../lib/backend/writable-file.js';
+import { addon } from '../../lib/native/load.js';
 import { makeFile } from './support/disks.js';
 
 const mebibyte = 2 ** 20;
@@ -32,4 +33,24 @@ describe('resizing a file', () => {
     assert.equal(disk.size, 2 * mebibyte);
     await disk.close();
   });
+
+  for (const native of [{}, ...(addon === undefined ? [] : [addon])]) {
+    const how = native === addon ? 'with the addon' : 'without it';
+    test(`is not undone by what was begun before, ${how}`, async (t) => {
+      const path = await makeFile(t, 16 * mebibyte);
+      const disk = await openFileWith(path, {}, native);
+      assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
+      const options = { fua: false, noHole: true, fast: false };
+      const begun = [
+        disk.write(12 * mebibyte, Buffer.alloc(mebibyte, 1), { fua: false }),
+        disk.writeZeroes(0, 16 * mebibyte, options),
+        disk.writeZeroes(8 * mebibyte, mebibyte, { ...options, noHole: false }),
+      ];
+      await disk.resize(4096);
+      assert.equal((await stat(path)).size, 4096);
+      await Promise.all(begun);
+      assert.equal((await stat(path)).size, 4096);
+      await disk.close();
+    });
+  }
 });

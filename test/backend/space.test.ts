@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { describe, test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { Space } from '../../lib/backend/space.js';
-import { fallocateMode } from '../../lib/native/addon.js';
+import { fallocateMode, type NativeAddon } from '../../lib/native/addon.js';
 
 const punch = fallocateMode.punchHole | fallocateMode.keepSize;
 const zero = fallocateMode.zeroRange | fallocateMode.keepSize;
@@ -14,10 +15,11 @@ type Call = readonly [mode: number, offset: number, length: number];
 /** A file of 100,000 bytes, whose fallocate answers `answers` in turn, then 0. */
 function makeSpace(blockDevice: boolean, ...answers: number[]): { space: Space; calls: Call[] } {
   const calls: Call[] = [];
-  const space = new Space({ fd: 1, size: 100_000, blockDevice }, (_fd, mode, offset, length) => {
+  const fallocate: NativeAddon['fallocate'] = (_fd, mode, offset, length) => {
     calls.push([mode, offset, length]);
     return Promise.resolve(answers.shift() ?? 0);
-  });
+  };
+  const space = new Space({ fd: 1, size: 100_000, blockDevice }, fallocate, () => undefined);
   return { space, calls };
 }
 
@@ -101,9 +103,65 @@ describe('zeroing', () => {
   });
 
   test('is not possible without the addon', async () => {
-    const space = new Space({ fd: 1, size: 100_000, blockDevice: false }, undefined);
+    const file = { fd: 1, size: 100_000, blockDevice: false };
+    const space = new Space(file, undefined, () => undefined);
     assert.equal(space.canPunch, false);
     assert.equal(await space.zero(0, 4096, plain), undefined);
     await space.trim(0, 4096);
+  });
+});
+
+describe('a large range of a block device', () => {
+  const slice = 64 * 2 ** 20;
+  const size = 10 * slice;
+
+  /** A device on which nothing is done before `next` is called. */
+  function slowDevice() {
+    const waiting: (() => void)[] = [];
+    const offsets: number[] = [];
+    let open = true;
+    const fallocate: NativeAddon['fallocate'] = (_fd, _mode, offset) =>
+      new Promise((resolve) => {
+        offsets.push(offset);
+        waiting.push(() => {
+          resolve(0);
+        });
+      });
+    const space = new Space({ fd: 1, size, blockDevice: true }, fallocate, () => {
+      if (!open) throw new Error('closed');
+    });
+    const next = async (): Promise<void> => {
+      waiting.shift()?.();
+      await setImmediate();
+    };
+    const close = (): void => {
+      open = false;
+    };
+    return { space, offsets, waiting, next, close };
+  }
+
+  test('is done in slices, one at a time of all requests, in turn', async () => {
+    const { space, offsets, waiting, next } = slowDevice();
+    const done = Promise.all([space.trim(0, 3 * slice), space.trim(5 * slice, 2 * slice)]);
+    await setImmediate();
+    for (let step = 0; step < 5; step++) {
+      assert.equal(waiting.length, 1);
+      await next();
+    }
+    await done;
+    assert.deepEqual(
+      offsets.map((offset) => offset / slice),
+      [0, 5, 1, 6, 2],
+    );
+  });
+
+  test('is cut short where the disk is closed', async () => {
+    const { space, offsets, next, close } = slowDevice();
+    const cut = assert.rejects(space.trim(0, size), { message: 'closed' });
+    await setImmediate();
+    close();
+    await next();
+    await cut;
+    assert.deepEqual(offsets, [0]);
   });
 });
