@@ -246,7 +246,7 @@ export class Dispatcher {
   private fail(request: Request, error: unknown): void {
     this.events.failed(error, commandName(request.type));
     if (this.closed) return;
-    const number = errorNumberOf(error);
+    const number = errorNumberOf(error, (request.flags & CommandFlag.fastZero) !== 0);
     const text = `${errorName(number)}: ${messageOf(error)}`;
     if (error instanceof PartialError && isInside(error.failedAt, request)) {
       this.failPartly(request, error, number, text);

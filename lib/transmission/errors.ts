@@ -12,7 +12,13 @@ const numbers: ReadonlyMap<string, number> = new Map([
   ['EOPNOTSUPP', ErrorNumber.ENOTSUP],
 ]);
 
-/** The protocol's number for what a backend threw; EIO for what it does not know. */
-export function errorNumberOf(error: unknown): number {
-  return numbers.get(codeOf(error) ?? '') ?? ErrorNumber.EIO;
+/**
+ * The protocol's number for what a backend threw; EIO for what it does not know.
+ * "The server SHOULD NOT return NBD_ENOTSUP except as documented in response to
+ * NBD_CMD_WRITE_ZEROES when NBD_CMD_FLAG_FAST_ZERO is supported", so it is
+ * EINVAL to requests that are not `fast`.
+ */
+export function errorNumberOf(error: unknown, fast: boolean): number {
+  const number = numbers.get(codeOf(error) ?? '') ?? ErrorNumber.EIO;
+  return number === ErrorNumber.ENOTSUP && !fast ? ErrorNumber.EINVAL : number;
 }
