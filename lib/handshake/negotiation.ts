@@ -230,7 +230,12 @@ export class Negotiation {
       throw new NbdError('NBDCORK_EXPORT_REFUSED', `${name} names an export in ${length} bytes.`);
     }
     if (this.option === OptionType.abort) abort(this);
+    else if (!optionHandlers.has(this.option)) this.refuseUnknown(name);
     else this.refuse(OptionError.tooBig, `${name}: at most ${this.limits.optionBytesMax} bytes.`);
+  }
+
+  private refuseUnknown(name: string): void {
+    this.refuse(OptionError.unsupported, `${name} is not known to this server.`);
   }
 
   private async readOption(channel: Channel): Promise<void> {
@@ -255,7 +260,7 @@ export class Negotiation {
     if (!this.mayAnswer(name)) return;
     const handler = optionHandlers.get(this.option);
     if (handler === undefined) {
-      this.refuse(OptionError.unsupported, `${name} is not known to this server.`);
+      this.refuseUnknown(name);
       return;
     }
     if (this.stopping && this.option !== OptionType.abort) {

@@ -49,6 +49,12 @@ export interface Haggling {
   readonly length: number;
 }
 
+/** Whose data may be too much: what is not known is refused as such, however long. */
+const known = new Set<number>([
+  ...[opt.exportName, opt.list, opt.startTls, opt.info, opt.go, opt.structuredReply],
+  ...[opt.listMetaContext, opt.setMetaContext, opt.extendedHeaders],
+]);
+
 /** The server "MUST initiate a hard disconnect" or may: NBD_OPT_EXPORT_NAME, wrong magic, attacks. */
 class Disconnect extends Error {}
 
@@ -122,7 +128,7 @@ class Haggler {
   private answer(option: number, data: Buffer): number {
     // "A server SHOULD ignore any data sent by the client".
     if (option === opt.abort) return rep.ack;
-    if (data.length > limits.optionBytesMax) return rep.errTooBig;
+    if (data.length > limits.optionBytesMax && known.has(option)) return rep.errTooBig;
     try {
       return this.answerWellFormed(option, data);
     } catch (error) {
