@@ -51,6 +51,25 @@ export class Backends {
     }
   }
 
+  /**
+   * A finder has opened a backend for a client that may not have it before TLS:
+   * it is that of the name all the same, or closed where there is no room.
+   */
+  async hold(name: string, backend: Backend | OpenBackend, client: Client): Promise<void> {
+    if (typeof backend === 'function') return;
+    try {
+      await this.shared({ name, backend }, client);
+    } catch {
+      // The log says why, and the client is told of TLS alone.
+    }
+  }
+
+  /** Closes what nobody can have, unless somebody has it already. */
+  async discard(backend: Backend | OpenBackend): Promise<void> {
+    if (typeof backend === 'function' || !isObject(backend) || this.kept.has(backend)) return;
+    await this.closeOne(backend);
+  }
+
   /** Opens a backend for one client. @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`. */
   async open(name: string, open: OpenBackend, client: Client): Promise<Backend> {
     this.requireRunning(name);

@@ -71,7 +71,7 @@ export class Catalog {
 
   /** As far as can be said before it is asked for. */
   requiresTls(name: string): boolean {
-    return this.fixed.get(name)?.tls === 'require';
+    return this.fixed.get(this.nameOf(name))?.tls === 'require';
   }
 
   /**
@@ -79,8 +79,7 @@ export class Catalog {
    * @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`.
    */
   async find(asked: string, client: Client, mayStartTls: boolean): Promise<Found | undefined> {
-    const { defaultExport } = this.options;
-    const name = asked === '' && !this.fixed.has('') ? (defaultExport ?? '') : asked;
+    const name = this.nameOf(asked);
     if (!(await this.isAllowed(client, name))) {
       // Without TLS it does not exist for this client, which is told to start TLS as
       // of what does not exist at all: so names stay hidden.
@@ -88,10 +87,17 @@ export class Catalog {
       throw denied(name);
     }
     const entry = this.fixed.get(name) ?? (await this.make(name, client));
-    if (entry === undefined || (entry.tls === 'require' && client.tls === undefined)) {
+    if (entry === undefined) return undefined;
+    if (entry.tls === 'require' && client.tls === undefined) {
+      await this.backends.hold(name, entry.backend, client);
       return undefined;
     }
     return { ...entry, name };
+  }
+
+  /** Who asks for no export gets the default one, where there is none without a name. */
+  private nameOf(asked: string): string {
+    return asked === '' && !this.fixed.has('') ? (this.options.defaultExport ?? '') : asked;
   }
 
   /** A rule that fails lets nobody in. */
@@ -149,7 +155,12 @@ export class Catalog {
       const value = await this.finder?.find(name, client);
       if (value === undefined) return undefined;
       const entry = optionsOf(value);
-      checkOptions(name, entry);
+      try {
+        checkOptions(name, entry);
+      } catch (error) {
+        if (isObject(entry)) await this.backends.discard(entry.backend);
+        throw error;
+      }
       return entry;
     });
   }

@@ -284,6 +284,40 @@ describe('exports that are found', () => {
     assert.deepEqual(calls(), [true, true, true, true]);
   });
 
+  test('are kept, or closed, though the client that asked has to start TLS first', async (t) => {
+    const shelf = new Shelf();
+    const limits = { openExportsMax: 2 };
+    const exports: ExportFinder = { find: () => ({ backend: shelf.open(), tls: 'require' }) };
+    const tls = { preSharedKeys: new Map([['alice', Buffer.alloc(32)]]) };
+    const { connect, server } = await serve(t, { exports, tls, limits });
+    const client = await connect();
+    await client.greet();
+    for (const name of ['a', 'b', 'a', 'c', 'd', 'b']) {
+      assert.equal(await go(client, name, opt.info), rep.errTlsReqd);
+    }
+    assert.equal(shelf.disks.length, 6);
+    const open = shelf.disks.map(({ calls }) => !calls.includes('close'));
+    assert.deepEqual(open, [true, true, false, false, false, false]);
+    await server.close();
+    assert.equal(shelf.closed, 6);
+  });
+
+  test('are closed where their options make no sense', async (t) => {
+    const shelf = new Shelf();
+    const exports: ExportFinder = {
+      find: () => {
+        const found = { backend: shelf.open() };
+        Object.assign(found, { description: 7 });
+        return found;
+      },
+    };
+    const { connect } = await serve(t, { exports });
+    const client = await connect();
+    await client.greet();
+    assert.equal(await go(client, 'a', opt.info), errUnknown);
+    assert.equal(shelf.closed, 1);
+  });
+
   test('may be one disk under any number of names', async (t) => {
     const disk = new BufferDisk(content);
     const limits = { openExportsMax: 1 };
