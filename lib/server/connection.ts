@@ -70,7 +70,13 @@ export class Connection implements Watched {
     this.log(level, error, what);
   });
 
-  constructor(context: ConnectionContext, open: OpenStreams, client: Client) {
+  /** `admitted`: whether the client may be here at all, where that is still being asked. */
+  constructor(
+    context: ConnectionContext,
+    open: OpenStreams,
+    client: Client,
+    admitted?: Promise<boolean>,
+  ) {
     this.context = context;
     this.client = client;
     this.peer = peerName(client);
@@ -107,7 +113,7 @@ export class Connection implements Watched {
         ),
       );
     }, context.limits.handshakeTimeoutMs);
-    void this.shakeHands();
+    void this.shakeHands(admitted);
   }
 
   /** True before the client has chosen an export. */
@@ -179,8 +185,11 @@ export class Connection implements Watched {
     return Promise.all(closings).then(() => undefined);
   }
 
-  private async shakeHands(): Promise<void> {
+  private async shakeHands(admitted: Promise<boolean> | undefined): Promise<void> {
     try {
+      // Until then nothing is said to it, and nothing is done for it.
+      if (admitted !== undefined && !(await admitted)) this.destroy();
+      if (this.writable.destroyed) return;
       const chosen = await this.negotiation.run(this.channel);
       if (chosen === undefined) this.end();
       else if (!this.writable.destroyed) this.transmit(chosen);

@@ -127,9 +127,13 @@ export class NbdServer {
     const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
     // An inherited socket may have clients that wait already.
     server.on('connection', (socket: Socket) => {
-      this.accept(acceptedStreams(socket, server, this.limits.keepAliveMs), clientOf(socket), () =>
-        socket.destroy(),
-      );
+      const client = clientOf(socket, server);
+      // Reset before it was accepted: nobody is there, and who it was cannot be told.
+      if (client === undefined) socket.destroy();
+      else
+        this.accept(acceptedStreams(socket, server, this.limits.keepAliveMs), client, () =>
+          socket.destroy(),
+        );
     });
     const address = await listen(server, where);
     if (this.isClosing()) {
@@ -167,7 +171,8 @@ export class NbdServer {
    * further ones and options are refused. Then the backends are flushed and
    * closed. What takes longer than `shutdownTimeoutMs` in all is given up.
    * Calling it again waits for the same end.
-   * @throws NbdError `NBDCORK_SHUTDOWN_TIMEOUT` where a backend was given up.
+   * @throws NbdError `NBDCORK_SHUTDOWN_TIMEOUT` where a backend was given up, or a
+   *   client's stream that did not close.
    */
   close(): Promise<void> {
     this.closing ??= this.shutDown();
@@ -188,7 +193,8 @@ export class NbdServer {
       refuse();
       return undefined;
     }
-    const connection = new Connection(this.context, open, client);
+    const admitted = typeof verdict === 'boolean' ? undefined : this.decide(client, verdict);
+    const connection = new Connection(this.context, open, client, admitted);
     this.connections.add(connection);
     this.stallWatch.add(connection);
     this.unsettled.add(connection);
@@ -196,9 +202,9 @@ export class NbdServer {
       this.connections.delete(connection);
       this.stallWatch.delete(connection);
     });
-    const decided =
-      typeof verdict === 'boolean' ? undefined : this.turnAway(connection, client, verdict);
-    void Promise.all([connection.placeFree, decided]).then(() => this.unsettled.delete(connection));
+    void Promise.all([connection.placeFree, admitted]).then(() =>
+      this.unsettled.delete(connection),
+    );
     return connection;
   }
 
@@ -219,20 +225,16 @@ export class NbdServer {
     }
   }
 
-  /** The connection waits for nothing meanwhile: its exports are asked for one by one. */
-  private async turnAway(
-    connection: Connection,
-    client: Client,
-    verdict: Promise<boolean>,
-  ): Promise<void> {
+  /** A rule that takes its time. One that fails lets nobody in. */
+  private async decide(client: Client, verdict: Promise<boolean>): Promise<boolean> {
     const peer = peerName(client);
     try {
-      if (await verdict) return;
+      if (await verdict) return true;
       this.context.logger.warn({ peer }, 'connection refused: it is not allowed');
     } catch (error) {
       this.context.logger.error({ peer, err: error }, `an access rule failed: ${messageOf(error)}`);
     }
-    connection.destroy();
+    return false;
   }
 
   private async shutDown(): Promise<void> {
@@ -247,7 +249,11 @@ export class NbdServer {
     await endsBefore(clientsLate, Promise.all(sessions.map(({ closed }) => closed)));
     const left = [...this.connections];
     for (const connection of left) connection.destroy();
-    await Promise.all([...listenersClosed, ...left.map(({ closed }) => closed)]);
+    // A stream that was handed to us may take any time to close.
+    await endsBefore(
+      requestsLate,
+      Promise.all([...listenersClosed, ...left.map(({ closed }) => closed)]),
+    );
     const unsettled = [...this.unsettled];
     const requestsAnswered = await endsBefore(
       requestsLate,
@@ -263,7 +269,7 @@ export class NbdServer {
     if (requestsAnswered && backendsClosed) return;
     throw new NbdError(
       'NBDCORK_SHUTDOWN_TIMEOUT',
-      `A backend was not done within ${this.limits.shutdownTimeoutMs} ms and was given up: ` +
+      `A backend or a stream was not done within ${this.limits.shutdownTimeoutMs} ms and was given up: ` +
         'what was not flushed may be lost.',
     );
   }
@@ -304,8 +310,11 @@ function checkedPoll(microseconds = busyPollMicrosecondsDefault): number {
   );
 }
 
-function clientOf(socket: Socket): Client {
+function clientOf(socket: Socket, server: Server): Client | undefined {
   const { remoteAddress, remotePort } = socket;
-  if (remoteAddress === undefined) return { kind: 'unix', ...peerCredentials(socket) };
-  return { kind: 'tcp', address: remoteAddress, port: remotePort ?? 0 };
+  if (remoteAddress !== undefined) {
+    return { kind: 'tcp', address: remoteAddress, port: remotePort ?? 0 };
+  }
+  const listensOnTcp = typeof server.address() === 'object';
+  return listensOnTcp ? undefined : { kind: 'unix', ...peerCredentials(socket) };
 }

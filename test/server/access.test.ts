@@ -10,10 +10,10 @@ import {
   type TlsOptions,
 } from '../../lib/index.js';
 import { checkRuleExports, checkTlsRules } from '../../lib/server/access.js';
-import { goData, type ByteClient } from '../support/byte-client.js';
+import { goData, optionBytes, requestBytes, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
-import { opt, rep } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { cmd, opt, rep } from '../support/numbers.js';
+import { serve, turn, until } from '../support/serving.js';
 import { Log, preSharedKey, startTls } from '../support/tls.js';
 import { withoutAddon } from '../transport/support/strategies.js';
 
@@ -338,6 +338,34 @@ describe('a server', () => {
       assert.deepEqual(sought, []);
     });
   });
+
+  for (const admits of [true, false]) {
+    test(`says nothing before a rule that takes time has decided ${admits}`, async (t) => {
+      let decide: (admitted: boolean) => void = () => undefined;
+      const own = new BufferDisk(pattern(4096));
+      const allow: Allow = (_, name) =>
+        name !== undefined || new Promise<boolean>((resolve) => (decide = resolve));
+      const { connect, server } = await serve(t, { exports: { '': own }, allow });
+      const client = await connect();
+      client.send(
+        Buffer.from([0, 0, 0, 3]),
+        optionBytes(opt.go, goData('')),
+        requestBytes('simple', { type: cmd.write, payload: Buffer.alloc(4096) }),
+      );
+      await until(() => server.connectionCount === 1);
+      for (let turns = 0; turns < 20; turns++) await turn();
+      assert.deepEqual(own.calls, []);
+      assert.equal(client.receivedBytes, 0);
+      decide(admits);
+      if (admits) {
+        await until(() => own.calls.length > 0);
+        assert.deepEqual(own.calls, ['write 0 4096']);
+      } else {
+        assert.equal((await client.closed).length, 0);
+        assert.deepEqual(own.calls, []);
+      }
+    });
+  }
 
   test('waits for a rule that takes time, and refuses where a rule fails', async (t) => {
     const late: Allow = (_, name) => Promise.resolve(name !== 'closed');

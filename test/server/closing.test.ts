@@ -6,7 +6,13 @@ import { describe, test } from 'node:test';
 import { createServer, type Backend } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
 
-import { goData, headerKinds, optionBytes, requestBytes } from '../support/byte-client.js';
+import {
+  ByteClient,
+  goData,
+  headerKinds,
+  optionBytes,
+  requestBytes,
+} from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { cmd, err, opt, rep } from '../support/numbers.js';
 import { places, serve, turn, until } from '../support/serving.js';
@@ -390,4 +396,18 @@ describe('close()', () => {
     disk.release();
     await closing;
   });
+});
+
+test('stopping ends, and flushes, though a stream never closes that was handed to the server', async (t) => {
+  const disk = new BufferDisk(Buffer.from(content));
+  const limits = { shutdownTimeoutMs: 100 };
+  const { server } = await serve(t, { exports: { '': disk }, limits }, 'duplex');
+  const [near, far] = duplexPair();
+  far._destroy = () => undefined;
+  void server.serve(far);
+  const client = new ByteClient(near);
+  await client.open();
+  await assert.rejects(server.close(), { code: 'NBDCORK_SHUTDOWN_TIMEOUT' });
+  assert.deepEqual(disk.calls, ['flush', 'close']);
+  near.destroy();
 });

@@ -180,6 +180,19 @@ describe('uri()', () => {
     assert.equal(server.uri(), `nbd://127.0.0.1:${address.port}`);
   });
 
+  test('says of the default export that it needs TLS', async (t) => {
+    const server = createServer({
+      exports: { secret: { backend: new BufferDisk(content), tls: 'require' } },
+      defaultExport: 'secret',
+      tls: { preSharedKeys: new Map([['alice', Buffer.alloc(32)]]) },
+    });
+    t.after(() => server.close());
+    await server.listen({ port: 0 });
+    assert.match(server.uri(), /^nbds:/);
+    assert.match(server.uri('secret'), /^nbds:/);
+    assert.match(server.uri('other'), /^nbd:/);
+  });
+
   test('of a server that does not listen is refused', (t) => {
     const server = idle(t);
     assert.throws(() => server.uri(), { code: 'NBDCORK_NOT_LISTENING' });
@@ -238,8 +251,8 @@ describe('connectionsMax', () => {
       const limits = { connectionsMax: 1, shutdownTimeoutMs: 100 };
       const slow = await serve(t, { ...options, limits }, 'TCP');
       const client = await slow.connect();
-      await client.greet();
-      client.send(optionBytes(opt.go, goData('')));
+      // The greeting may have to wait for the rule.
+      client.send(Buffer.from([0, 0, 0, 3]), optionBytes(opt.go, goData('')));
       for (let count = 0; count < 10; count++) await turn();
       reset(client);
       await until(() => slow.server.connectionCount === 0);

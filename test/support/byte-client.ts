@@ -98,6 +98,11 @@ export class ByteClient {
     });
   }
 
+  /** What has come and was not taken yet. */
+  get receivedBytes(): number {
+    return this.count;
+  }
+
   /** What has come and was not taken, when the connection is closed. */
   get closed(): Promise<Buffer> {
     return this.gone.then(() => this.rest());
