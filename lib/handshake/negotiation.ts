@@ -49,7 +49,7 @@ export class Negotiation {
   selection: Selection | undefined;
   /** Set by the option that ends the haggling. */
   chosen: ChosenExport | undefined;
-  /** Set where there is nothing more to haggle about: by NBD_OPT_ABORT, or because the server stops. */
+  /** Set by NBD_OPT_ABORT: there is nothing more to haggle about. */
   aborted = false;
   /** Who asks. */
   client: Client;
@@ -164,13 +164,12 @@ export class Negotiation {
     await this.catalog.forget();
   }
 
-  /** NBD_REP_ERR_SHUTDOWN: "the server is unwilling to continue negotiation". */
+  /** The server "SHOULD error further options received (other than an NBD_OPT_ABORT)". */
   private refuseToStart(name: string): void {
     if (this.option === OptionType.exportName) {
       throw new NbdError('NBDCORK_EXPORT_REFUSED', 'The server stops.');
     }
     this.refuse(OptionError.shutdown, `${name}: the server stops.`);
-    this.aborted = true;
   }
 
   /** Options are answered no faster than the client reads. */

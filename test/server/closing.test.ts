@@ -220,6 +220,9 @@ describe('close()', () => {
     const [reply] = await asking.option(opt.go, goData(''));
     assert.equal(reply?.type, 0x80000007); // NBD_REP_ERR_SHUTDOWN
     assert.match(reply.data.toString(), /the server stops/);
+    // "If the client receives NBD_REP_ERR_SHUTDOWN it MUST initiate a soft disconnect."
+    assert.equal((await asking.option(opt.list)).at(-1)?.type, 0x80000007);
+    assert.deepEqual(await asking.option(opt.abort), [{ type: rep.ack, data: Buffer.alloc(0) }]);
     assert.equal((await asking.closed).length, 0);
     assert.equal((await leaving.option(opt.abort)).at(-1)?.type, rep.ack);
     old.send(optionBytes(opt.exportName));
