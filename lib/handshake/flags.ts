@@ -3,16 +3,21 @@ import { TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import type { Export } from './exports.js';
 
+/** "The server MUST support unfragmented reads" up to that where it has SEND_DF. */
+const wholeReadBytesMin = 65_536;
+
 /**
- * "Transmission flags": what the backend can do, no more and no less.
- * `hasContexts` tells of contexts that the client has selected for this export.
+ * "Transmission flags": what the backend can do within the server's limit, no more and
+ * no less. `hasContexts` tells of contexts that the client has selected for this export.
  */
 export function transmissionFlags(
   entry: Export,
   headers: HeaderKind,
   hasContexts: boolean,
+  requestBytesMax: number,
 ): number {
   const { backend } = entry;
+  const readsWhole = blockSizeOf(backend, requestBytesMax).maximum >= wholeReadBytesMin;
   const readOnly = entry.readOnly === true || backend.write === undefined;
   let flags: number = TransmissionFlag.hasFlags;
   if (readOnly) flags |= TransmissionFlag.readOnly;
@@ -24,7 +29,7 @@ export function transmissionFlags(
   if (backend.flush !== undefined) flags |= TransmissionFlag.sendFlush;
   // "MUST leave this flag clear if neither structured replies nor extended
   // headers have been negotiated."
-  if (headers !== HeaderKind.simple) flags |= TransmissionFlag.sendDf;
+  if (headers !== HeaderKind.simple && readsWhole) flags |= TransmissionFlag.sendDf;
   // "SHOULD NOT advertise this bit [...] if the client does not negotiate metacontexts".
   if (headers === HeaderKind.extended && hasContexts) flags |= TransmissionFlag.blockStatusPayload;
   if (!readOnly) flags |= writingFlags(backend);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Backend, ExportOptions } from '../../lib/index.js';
 import { headerKinds } from '../support/byte-client.js';
-import { transmission as flag } from '../support/numbers.js';
+import { cmd, cmdFlag, err, transmission as flag } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
 
 const nothing = (): void => undefined;
@@ -75,5 +75,24 @@ describe('the transmission flags of an export', () => {
         assert.equal((await client.open(headers)).flags, expected);
       });
     }
+  }
+
+  for (const [maximum, hasDf] of [
+    [65_535, false],
+    [65_536, true],
+  ] as const) {
+    test(`have DF with replies of up to ${maximum} bytes: ${hasDf}`, async (t) => {
+      const blockSize = { minimum: 1, preferred: 512, maximum };
+      for (const options of [
+        { exports: { '': { ...everything, blockSize } } },
+        { exports: { '': everything }, limits: { requestBytesMax: maximum } },
+      ]) {
+        const client = await (await serve(t, options)).connect();
+        const { flags } = await client.open('structured');
+        assert.equal((flags & flag.sendDf) !== 0, hasDf);
+        const { error } = await client.call({ type: cmd.read, flags: cmdFlag.df, length: 1 });
+        assert.equal(error, hasDf ? 0 : err.EINVAL);
+      }
+    });
   }
 });

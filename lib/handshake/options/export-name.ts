@@ -10,7 +10,7 @@ const reservedBytes = 124;
 
 /** NBD_OPT_EXPORT_NAME, which has no error reply: "the server MUST terminate the session". */
 export async function exportName(negotiation: Negotiation, data: Buffer): Promise<void> {
-  const { headers } = negotiation;
+  const { headers, limits } = negotiation;
   if (headers === HeaderKind.extended) {
     throw new NbdError(
       'NBDCORK_EXPORT_REFUSED',
@@ -20,7 +20,7 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
   const name = readName(data);
   const entry = await exportOrThrow(negotiation, name);
   const contexts = negotiation.contextsFor(name, entry.backend);
-  const flags = transmissionFlags(entry, headers, contexts.length > 0);
+  const flags = transmissionFlags(entry, headers, contexts.length > 0, limits.requestBytesMax);
   const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));
   reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);
   reply.writeUInt16BE(flags, 8);

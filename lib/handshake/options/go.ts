@@ -15,14 +15,17 @@ export async function info(negotiation: Negotiation, data: Buffer): Promise<void
 export async function go(negotiation: Negotiation, data: Buffer): Promise<void> {
   const entry = await describe(negotiation, data);
   if (entry === undefined) return;
-  const { headers } = negotiation;
   const contexts = negotiation.contextsFor(readRequest(data).name, entry.backend);
   negotiation.chosen = {
     entry,
-    headers,
+    headers: negotiation.headers,
     contexts,
-    transmissionFlags: transmissionFlags(entry, headers, contexts.length > 0),
+    transmissionFlags: flagsOf(negotiation, entry, contexts.length > 0),
   };
+}
+
+function flagsOf({ headers, limits }: Negotiation, entry: Export, hasContexts: boolean): number {
+  return transmissionFlags(entry, headers, hasContexts, limits.requestBytesMax);
 }
 
 /** The export, where it was described and acknowledged. */
@@ -67,7 +70,7 @@ function sendExport(negotiation: Negotiation, name: string, entry: Export): void
   const contexts = negotiation.contextsFor(name, entry.backend);
   const bytes = Buffer.alloc(10);
   bytes.writeBigUInt64BE(BigInt(entry.backend.size), 0);
-  bytes.writeUInt16BE(transmissionFlags(entry, negotiation.headers, contexts.length > 0), 8);
+  bytes.writeUInt16BE(flagsOf(negotiation, entry, contexts.length > 0), 8);
   sendInfo(negotiation, InfoType.export, bytes);
 }
 

@@ -249,8 +249,9 @@ class Haggler {
     return this.selection?.name === name ? this.selection.contexts : [];
   }
 
-  private flags(name: string, { flags }: Profile): number {
-    const chunked = this.headers === 'simple' ? 0 : transmission.sendDf;
+  private flags(name: string, { flags, maximum }: Profile): number {
+    const readsWhole = maximum >= 65_536;
+    const chunked = this.headers === 'simple' || !readsWhole ? 0 : transmission.sendDf;
     const filters = this.headers === 'extended' && this.contextsFor(name).length > 0;
     return flags | chunked | (filters ? transmission.blockStatusPayload : 0);
   }
