@@ -94,6 +94,9 @@ export function checkedLimits(given: Partial<Limits>): Limits {
 export const busyPollMicrosecondsDefault = 100;
 export const busyPollMicrosecondsMax = 1000;
 
+/** Time for a client to take the end of TLS, where it is cut. */
+export const goodbyeTimeoutMs = 1000;
+
 /** Connections that the kernel keeps for a server while it is busy. */
 export const listenBacklog = 1024;
 

@@ -11,7 +11,7 @@ import type { Client } from '../handshake/client.js';
 import { blockSizeOf } from '../handshake/flags.js';
 import { Negotiation, type ChosenExport } from '../handshake/negotiation.js';
 import type { Secured } from '../handshake/security.js';
-import { unixSendBufferBytes, type Limits } from '../limits.js';
+import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js';
 import { Session, type Batches } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { waitingBytes } from '../transport/handle.js';
@@ -296,7 +296,32 @@ export class Connection implements Watched {
     if (codeOf(error) === 'NBDCORK_CLIENT_LEFT') this.log('debug', error, 'connection closed');
     else this.log('warn', error, 'connection closed');
     this.transport.flush();
-    this.destroy();
+    this.hangUp();
+  }
+
+  /**
+   * "If TLS is negotiated, the party initiating the transaction SHOULD shutdown TLS
+   * first" ("Termination of the session during option haggling"): where nothing waits
+   * for the client before that, and as long as the client may take.
+   */
+  private hangUp(): void {
+    const { writable } = this;
+    const secured = !Object.is(writable, this.beneath);
+    if (!secured || !writable.writable || writable.writableLength > 0) {
+      this.destroy();
+      return;
+    }
+    this.input.pause();
+    const timer = setTimeout(() => {
+      this.destroy();
+    }, goodbyeTimeoutMs);
+    writable.once('finish', () => {
+      this.destroy();
+    });
+    void this.closed.then(() => {
+      clearTimeout(timer);
+    });
+    this.transport.end();
   }
 
   private async release(): Promise<void> {

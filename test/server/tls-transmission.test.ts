@@ -1,9 +1,10 @@
 /** The transmission phase behind TLS, whose records come when they want to: what is waiting waits in order. */
 import assert from 'node:assert/strict';
+import { duplexPair } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { MemoryBackend, type Backend, type TlsOptions } from '../../lib/index.js';
-import { headerKinds, type ByteClient, type Headers } from '../support/byte-client.js';
+import { ByteClient, headerKinds, type Headers } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
@@ -96,3 +97,25 @@ for (const headers of headerKinds) {
     });
   });
 }
+
+test('a client that is cut behind TLS has its end told first', async (t) => {
+  const exports = { '': new LateDisk(Buffer.alloc(512)) };
+  const { connect } = await serve(t, { exports, tls }, 'TCP');
+  const { stream } = await connect();
+  const [near, far] = duplexPair();
+  stream.pipe(far).pipe(stream);
+  const plain = new ByteClient(near);
+  await plain.greet();
+  // TLS 1.3 hides of what type its records are.
+  const secured = await startTls(plain, { ca: ours.cert, maxVersion: 'TLSv1.2' });
+  await secured.choose('simple');
+  const records: Buffer[] = [];
+  stream.on('data', (chunk: Buffer) => records.push(chunk));
+  secured.send(Buffer.alloc(28));
+  await secured.closed;
+  const alert = 21;
+  assert.deepEqual(
+    records.map((record) => record.readUInt8(0)),
+    [alert],
+  );
+});
