@@ -78,8 +78,8 @@ export class Space {
   }
 
   /**
-   * Zeros a range, or the whole blocks of it on a block device. The range that
-   * is zero now, or undefined where there is no quick way and nothing was done.
+   * Zeros a range, or the whole blocks of it on a block device, as far as there is
+   * a quick way. The range that is zero now, or undefined where nothing was done.
    */
   async zero(
     offset: number,
@@ -91,15 +91,19 @@ export class Space {
       ? this.wholeBlocks(offset, length)
       : { start: offset, end: offset + length };
     if (range.start >= range.end) return undefined;
-    if (!noHole && (await this.attempt(punchHole, range.start, range.end))) return range;
+    const punched = noHole ? range.start : await this.attempt(punchHole, range.start, range.end);
+    if (punched > range.start) return { start: range.start, end: punched };
     // The kernel writes the zeros itself where a device cannot: no gain in speed.
     if (fast && blockDevice) return undefined;
-    return (await this.attempt(zeroRange, range.start, range.end)) ? range : undefined;
+    const zeroed = await this.attempt(zeroRange, range.start, range.end);
+    return zeroed > range.start ? { start: range.start, end: zeroed } : undefined;
   }
 
-  /** True if done, false if there is no such operation here: then a part may be done. */
-  private async attempt(mode: number, start: number, end: number): Promise<boolean> {
-    if (!this.file.blockDevice) return this.call(mode, start, end);
+  /** The end of what was done: `start` where there is no such operation here. */
+  private async attempt(mode: number, start: number, end: number): Promise<number> {
+    // What is not possible is said at once, whatever others wait for.
+    if (this.fallocate === undefined || this.missing.has(mode)) return start;
+    if (!this.file.blockDevice) return (await this.call(mode, start, end)) ? end : start;
     for (let at = start; at < end; at += deviceSliceBytes) {
       const slice = (): Promise<boolean> => {
         this.requireOpen();
@@ -108,11 +112,12 @@ export class Space {
       // One at a time of all requests, so that other threads are left for other work.
       const done = this.slicing.then(slice, slice);
       this.slicing = done;
-      if (!(await done)) return false;
+      if (!(await done)) return at;
     }
-    return true;
+    return end;
   }
 
+  /** True if done. */
   private async call(mode: number, start: number, end: number): Promise<boolean> {
     if (this.fallocate === undefined || this.missing.has(mode)) return false;
     const { fd, blockDevice } = this.file;

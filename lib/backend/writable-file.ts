@@ -57,12 +57,20 @@ export class WritableFile extends ReadableFile {
     return this.track(this.thenSync(this.zero(offset, length, options), options.fua));
   }
 
-  /** On the pool two at a time may come in any order, and `size` would be that of the wrong one. */
+  /** A file that is about to be cut would still have its old size. */
+  override measure(): Promise<void> {
+    return this.inTurn(() => super.measure());
+  }
+
   private truncateInTurn(size: number): Promise<void> {
     this.requireOpen();
-    const truncateNow = (): Promise<void> => this.truncate(size);
-    this.resizing = this.resizing.then(truncateNow, truncateNow);
-    return this.track(this.resizing);
+    return this.track(this.inTurn(() => this.truncate(size)));
+  }
+
+  /** On the pool two at a time may come in any order, and `size` would be that of the wrong one. */
+  private inTurn(work: () => Promise<void>): Promise<void> {
+    this.resizing = this.resizing.then(work, work);
+    return this.resizing;
   }
 
   private async truncate(size: number): Promise<void> {
@@ -94,7 +102,7 @@ export class WritableFile extends ReadableFile {
     if (zeroed !== undefined) {
       await this.writeZeros(offset, zeroed.start);
       await this.writeZeros(zeroed.end, offset + length);
-      if (!this.blockDevice) await this.reach(offset + length);
+      if (!this.blockDevice) await this.reach(offset, offset + length);
     } else if (options.fast) {
       // "MUST fail quickly with an error of NBD_ENOTSUP" (Command flags).
       throw new NbdError('ENOTSUP', 'Zeroing this range is no faster than writing it. Write it.');
@@ -108,10 +116,10 @@ export class WritableFile extends ReadableFile {
    * Making holes leaves it short, and what was zeroed could not be read.
    * Setting its size might cut off what another request has just written.
    */
-  private async reach(end: number): Promise<void> {
+  private async reach(start: number, end: number): Promise<void> {
     const { size } = await stat(this.fd);
     const last = this.endOf(end) - 1;
-    if (size <= last) await this.writeAt(last, zeroPiece(1));
+    if (last >= start && size <= last) await this.writeAt(last, zeroPiece(1));
   }
 
   /** The disk may have shrunk since the request came, which zeros must not undo. */
@@ -131,8 +139,11 @@ export class WritableFile extends ReadableFile {
   }
 
   private async writeZeros(start: number, end: number): Promise<void> {
-    for (let position = start; position < this.endOf(end); position += zeroPageBytes) {
+    for (let position = start; position < end; position += zeroPageBytes) {
       if (position > start) this.requireOpen();
+      // A size that could not be changed after all is the old one again.
+      if (position >= this.endOf(end)) await Promise.allSettled([this.resizing]);
+      if (position >= this.endOf(end)) return;
       const zeros = zeroPiece(Math.min(zeroPageBytes, this.endOf(end) - position));
       await this.writeAt(position, zeros);
     }

@@ -53,4 +53,17 @@ describe('resizing a file', () => {
       await disk.close();
     });
   }
+
+  test('is not undone by looking for its size meanwhile', async (t) => {
+    const path = await makeFile(t, 16 * mebibyte);
+    const disk = await openFile(path);
+    assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
+    const begun = disk.write(8 * mebibyte, Buffer.alloc(8 * mebibyte, 1), { fua: false });
+    const resized = disk.resize(4096);
+    await disk.measure();
+    assert.equal(disk.size, 4096);
+    await Promise.all([begun, resized]);
+    assert.equal((await stat(path)).size, 4096);
+    await disk.close();
+  });
 });

@@ -116,7 +116,7 @@ describe('a large range of a block device', () => {
   const size = 10 * slice;
 
   /** A device on which nothing is done before `next` is called. */
-  function slowDevice() {
+  function slowDevice(answer = 0) {
     const waiting: (() => void)[] = [];
     const offsets: number[] = [];
     let open = true;
@@ -124,7 +124,7 @@ describe('a large range of a block device', () => {
       new Promise((resolve) => {
         offsets.push(offset);
         waiting.push(() => {
-          resolve(0);
+          resolve(answer);
         });
       });
     const space = new Space({ fd: 1, size, blockDevice: true }, fallocate, () => {
@@ -163,5 +163,40 @@ describe('a large range of a block device', () => {
     await next();
     await cut;
     assert.deepEqual(offsets, [0]);
+  });
+
+  test('is zero as far as the device could do it, and the rest is for who asked', async () => {
+    const answers = [0, 0, -EOPNOTSUPP];
+    const fallocate = (): Promise<number> => Promise.resolve(answers.shift() ?? -EIO);
+    const space = new Space({ fd: 1, size, blockDevice: true }, fallocate, () => undefined);
+    for (const fast of [true, false]) {
+      assert.deepEqual(
+        await space.zero(slice, 5 * slice, { noHole: false, fast }),
+        fast ? { start: slice, end: 3 * slice } : undefined,
+      );
+      answers.push(-EOPNOTSUPP);
+    }
+  });
+
+  test('that fails holds up no other', async () => {
+    const answers = [-EIO];
+    const fallocate = (): Promise<number> => Promise.resolve(answers.shift() ?? 0);
+    const space = new Space({ fd: 1, size, blockDevice: true }, fallocate, () => undefined);
+    const failing = assert.rejects(space.trim(0, 3 * slice), { code: 'EIO' });
+    await space.trim(3 * slice, 3 * slice);
+    await failing;
+  });
+
+  test('is refused at once where there is no such operation, whatever others wait for', async () => {
+    const { space, waiting, offsets } = slowDevice(-EOPNOTSUPP);
+    const first = space.zero(0, slice, { noHole: true, fast: false });
+    await setImmediate();
+    waiting.shift()?.();
+    assert.equal(await first, undefined);
+    void space.trim(0, slice);
+    await setImmediate();
+    assert.equal(waiting.length, 1);
+    assert.equal(await space.zero(0, slice, { noHole: true, fast: false }), undefined);
+    assert.equal(offsets.length, 2);
   });
 });
