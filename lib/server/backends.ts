@@ -20,6 +20,8 @@ interface Openable {
 export class Backends {
   /** What was opened or found with its first client, by the name of the export. */
   private readonly opened = new Map<string, Promise<Backend>>();
+  /** What was found for clients that have to start TLS first: nobody has them yet. */
+  private readonly held = new Map<string, Backend>();
   /** Backends that were given ready, or are open by now. */
   private readonly kept: Set<Backend>;
   private readonly openExportsMax: number;
@@ -42,31 +44,41 @@ export class Backends {
     if (typeof backend === 'function') {
       return opening ?? this.keep(name, () => this.open(name, backend, client));
     }
-    if (opening === undefined && this.kept.has(backend)) return backend;
+    const first = this.held.get(name) ?? backend;
+    this.held.delete(name);
+    if (opening === undefined && this.kept.has(first)) return first;
     try {
-      return await (opening ?? this.keep(name, () => this.check(name, backend)));
+      return await (opening ?? this.keep(name, () => this.check(name, first)));
     } finally {
-      // Whoever asks for a name has the disk that was found first, and this one nobody has.
-      if (!this.kept.has(backend)) await this.closeOne(backend);
+      // Whoever asks for a name has the disk that was found first, and any other nobody has.
+      for (const found of new Set([first, backend])) await this.discard(found);
     }
   }
 
   /**
-   * A finder has opened a backend for a client that may not have it before TLS:
-   * it is that of the name all the same, or closed where there is no room.
+   * A finder has opened a backend for a client that may not have it before TLS: the
+   * next one has it. Such clients choose any number of names, so the oldest of those
+   * that nobody came for are closed, and take no room from others.
    */
-  async hold(name: string, backend: Backend | OpenBackend, client: Client): Promise<void> {
-    if (typeof backend === 'function') return;
-    try {
-      await this.shared({ name, backend }, client);
-    } catch {
-      // The log says why, and the client is told of TLS alone.
+  async hold(name: string, backend: Backend | OpenBackend): Promise<void> {
+    const { held, kept, opened, openExportsMax } = this;
+    if (typeof backend === 'function' || held.get(name) === backend) return;
+    if (this.closed || held.has(name) || opened.has(name)) {
+      await this.discard(backend);
+      return;
     }
+    if (kept.has(backend)) return;
+    held.set(name, backend);
+    const [oldest] = held;
+    if (held.size <= openExportsMax || oldest === undefined) return;
+    held.delete(oldest[0]);
+    await this.discard(oldest[1]);
   }
 
   /** Closes what nobody can have, unless somebody has it already. */
   async discard(backend: Backend | OpenBackend): Promise<void> {
-    if (typeof backend === 'function' || !isObject(backend) || this.kept.has(backend)) return;
+    if (typeof backend === 'function' || !isObject(backend)) return;
+    if (this.kept.has(backend) || [...this.held.values()].includes(backend)) return;
     await this.closeOne(backend);
   }
 
@@ -96,7 +108,7 @@ export class Backends {
   /** Flush and close the backends that clients share. Failures are logged. */
   async close(): Promise<void> {
     this.closed = true;
-    const open = new Set(this.kept);
+    const open = new Set([...this.kept, ...this.held.values()]);
     // Each by itself: one that never opens must not keep the others from being flushed.
     const opening = [...this.opened.values()].map((backend) => this.closeWhenOpen(backend, open));
     await Promise.all([...[...open].map((backend) => this.closeOne(backend)), ...opening]);

@@ -89,7 +89,7 @@ export class Catalog {
     const entry = this.fixed.get(name) ?? (await this.make(name, client));
     if (entry === undefined) return undefined;
     if (entry.tls === 'require' && client.tls === undefined) {
-      await this.backends.hold(name, entry.backend, client);
+      await this.backends.hold(name, entry.backend);
       return undefined;
     }
     return { ...entry, name };

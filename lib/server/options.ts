@@ -50,6 +50,7 @@ export interface ExportFinder {
    * Asked by every client. The first backend that it gives or opens is kept
    * under the name until the server ends, unless the export is `perConnection`;
    * another one that it gives for that name later is closed at once, unused.
+   * One that needs TLS, given to a client without, waits for a client with TLS.
    * What it throws refuses that client only.
    */
   find(name: string, client: Client): MaybePromise<Backend | ExportOptions | undefined>;

@@ -247,20 +247,18 @@ export class NbdServer {
     for (const connection of connections) connection.shutDown();
     const sessions = connections.filter(({ isHandshaking }) => !isHandshaking);
     await endsBefore(clientsLate, Promise.all(sessions.map(({ closed }) => closed)));
-    const left = [...this.connections];
-    for (const connection of left) connection.destroy();
-    // A stream that was handed to us may take any time to close.
-    await endsBefore(
-      requestsLate,
-      Promise.all([...listenersClosed, ...left.map(({ closed }) => closed)]),
+    for (const connection of this.connections) connection.destroy();
+    const answered: Connection[] = [];
+    const answers = [...this.unsettled].map((connection) =>
+      connection.answered.then(() => answered.push(connection)),
     );
-    const unsettled = [...this.unsettled];
+    // They are answered behind their end: a stream that was handed to us may take any time for it.
     const requestsAnswered = await endsBefore(
       requestsLate,
-      Promise.all(unsettled.map(({ answered }) => answered)),
+      Promise.all([...listenersClosed, ...answers]),
     );
     // What belongs to one connection closes by itself, but behind the last answer.
-    const own = requestsAnswered ? unsettled.map(({ settled }) => settled) : [];
+    const own = answered.map(({ settled }) => settled);
     const backendsClosed = await endsBefore(
       backendsLate,
       Promise.all([this.catalog.backends.close(), ...own]),
@@ -315,6 +313,8 @@ function clientOf(socket: Socket, server: Server): Client | undefined {
   if (remoteAddress !== undefined) {
     return { kind: 'tcp', address: remoteAddress, port: remotePort ?? 0 };
   }
-  const listensOnTcp = typeof server.address() === 'object';
+  // Node knows no address of a Unix socket that was inherited.
+  const address = server.address();
+  const listensOnTcp = typeof address === 'object' && address !== null;
   return listensOnTcp ? undefined : { kind: 'unix', ...peerCredentials(socket) };
 }

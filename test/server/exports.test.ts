@@ -13,7 +13,7 @@ import { goData, optionBytes, type ByteClient } from '../support/byte-client.js'
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, info, opt, rep } from '../support/numbers.js';
 import { serve, until } from '../support/serving.js';
-import { Log } from '../support/tls.js';
+import { Log, preSharedKey, startTls } from '../support/tls.js';
 
 const content = pattern(8192);
 const disk: Backend = new BufferDisk(content);
@@ -284,7 +284,7 @@ describe('exports that are found', () => {
     assert.deepEqual(calls(), [true, true, true, true]);
   });
 
-  test('are kept, or closed, though the client that asked has to start TLS first', async (t) => {
+  test('wait for a client with TLS where one without asked first, but not any number', async (t) => {
     const shelf = new Shelf();
     const limits = { openExportsMax: 2 };
     const exports: ExportFinder = { find: () => ({ backend: shelf.open(), tls: 'require' }) };
@@ -295,11 +295,34 @@ describe('exports that are found', () => {
     for (const name of ['a', 'b', 'a', 'c', 'd', 'b']) {
       assert.equal(await go(client, name, opt.info), rep.errTlsReqd);
     }
-    assert.equal(shelf.disks.length, 6);
-    const open = shelf.disks.map(({ calls }) => !calls.includes('close'));
-    assert.deepEqual(open, [true, true, false, false, false, false]);
+    const open = (): boolean[] => shelf.disks.map(({ calls }) => !calls.includes('close'));
+    assert.deepEqual(open(), [false, false, false, false, true, true]);
+    const secured = await startTls(client, preSharedKey('alice', Buffer.alloc(32), 'TLSv1.3'));
+    assert.equal(await go(secured, 'd'), rep.ack);
+    assert.equal((await secured.call(read)).error, 0);
+    assert.ok(shelf.disks[4]?.calls.some((call) => call.startsWith('read')));
+    assert.deepEqual(open(), [false, false, false, false, true, true, false]);
     await server.close();
-    assert.equal(shelf.closed, 6);
+    assert.equal(shelf.closed, shelf.disks.length);
+  });
+
+  test('may be one disk under any number of names, of which none is had without TLS', async (t) => {
+    const own = new BufferDisk(content);
+    const limits = { openExportsMax: 2 };
+    const exports: ExportFinder = { find: () => ({ backend: own, tls: 'require' }) };
+    const tls = { preSharedKeys: new Map([['alice', Buffer.alloc(32)]]) };
+    const { connect, server } = await serve(t, { exports, tls, limits });
+    const client = await connect();
+    await client.greet();
+    for (const name of ['a', 'b', 'c', 'd']) {
+      assert.equal(await go(client, name, opt.info), rep.errTlsReqd);
+    }
+    const secured = await startTls(client, preSharedKey('alice', Buffer.alloc(32), 'TLSv1.3'));
+    assert.equal(await go(secured, 'a'), rep.ack);
+    assert.equal((await secured.call(read)).error, 0);
+    assert.ok(!own.calls.includes('close'));
+    await server.close();
+    assert.equal(own.calls.filter((call) => call === 'close').length, 1);
   });
 
   test('are closed where their options make no sense', async (t) => {
