@@ -88,7 +88,7 @@ export class Dispatcher {
     this.turn.close();
   }
 
-  /** A read brought something, or what had to wait is taken up. */
+  /** A read brought something. */
   received(): void {
     this.turn.received();
   }

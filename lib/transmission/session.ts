@@ -97,6 +97,7 @@ export class Session {
       return false;
     }
     if (this.flushesReads) this.transport.gather();
+    this.dispatcher.received();
     const stopped = this.parse(bytes, view, at, end);
     if (stopped < end && !this.receiver.ended) this.backlog = bytes.slice(stopped, end);
     return this.flush();
@@ -160,7 +161,6 @@ export class Session {
 
   private parse(bytes: Uint8Array, view: DataView, at: number, end: number): number {
     this.receiving = true;
-    this.dispatcher.received();
     try {
       return this.receiver.receive(bytes, view, at, end);
     } catch (error) {

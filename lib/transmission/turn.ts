@@ -41,7 +41,7 @@ export class Turn {
     if (performance.now() - startedMs >= turnMs) this.over = true;
   }
 
-  /** Something came, or what had to wait goes on: READs are counted anew, without a clock. */
+  /** Something came: READs are counted anew, without a clock. */
   received(): void {
     this.readBytes = 0;
   }

@@ -188,36 +188,39 @@ describe('a client whose requests are little work', () => {
   });
 });
 
-test('a client that takes replies as fast as they come has only so many bytes in a turn', async (t) => {
-  const data = pattern(2 ** 20);
-  let reads = 0;
-  const disk: Backend = { size: data.length, read: () => (reads++, data) };
-  const { server } = await serve(t, { exports: { '': disk } }, 'duplex');
-  const [near, far] = duplexPair({ highWaterMark: 2 ** 30 });
-  t.after(() => near.destroy());
-  // Nothing ever waits to be written.
-  far._write = (chunk: Buffer, _encoding, done) => {
-    done();
-    near.push(chunk);
-  };
-  void server.serve(far);
-  const client = new ByteClient(near);
-  await client.open();
-  const turns = 4;
-  const inTurn = turnBytesMax / data.length;
-  const asked = Array.from({ length: turns * inTurn }, () =>
-    client.ask({ type: cmd.read, length: data.length }),
-  );
-  client.send(...asked.map((request) => requestBytes('simple', request)));
-  const seen = new Set<number>();
-  await until(() => {
-    seen.add(reads);
-    return reads === asked.length;
+for (const [how, options] of Object.entries({
+  'and nothing ever waits': { highWaterMark: 2 ** 30 },
+  'and drains at once': {},
+})) {
+  test(`a client that takes replies as fast as they come, ${how}, has only so many bytes in a turn`, async (t) => {
+    const data = pattern(2 ** 20);
+    let reads = 0;
+    const disk: Backend = { size: data.length, read: () => (reads++, data) };
+    const { server } = await serve(t, { exports: { '': disk } }, 'duplex');
+    const [near, far] = duplexPair(options);
+    t.after(() => near.destroy());
+    far._write = (chunk: Buffer, _encoding, done) => {
+      done();
+      near.push(chunk);
+    };
+    void server.serve(far);
+    const client = new ByteClient(near);
+    await client.open();
+    const turns = 6;
+    const inTurn = turnBytesMax / data.length;
+    const asked = Array.from({ length: turns * inTurn }, () =>
+      client.ask({ type: cmd.read, length: data.length }),
+    );
+    client.send(...asked.map((request) => requestBytes('simple', request)));
+    const steps: number[] = [];
+    let seen = 0;
+    await until(() => {
+      steps.push(reads - seen);
+      seen = reads;
+      return reads === asked.length;
+    });
+    // Between two looks the server may have had two.
+    assert.ok(Math.max(...steps) <= 2 * inTurn, String(steps));
+    for (const { cookie } of asked) assert.equal((await client.reply()).cookie, cookie);
   });
-  assert.deepEqual(
-    [...seen].filter((count) => count % inTurn !== 0),
-    [],
-  );
-  assert.ok(seen.has(inTurn), 'others had their turn behind the first');
-  for (const { cookie } of asked) assert.equal((await client.reply()).cookie, cookie);
-});
+}
