@@ -4,7 +4,7 @@
  * down on purpose. Run by hand, `npm run bench:selfcheck`, on an idle machine:
  * it takes some minutes. Behind `--` may stand a file that gets the verdicts.
  */
-import { writeFileSync } from 'node:fs';
+import { openSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Asked } from './ask.js';
 import { startOurs } from './contenders/ours.js';
@@ -71,6 +71,9 @@ async function repeat(load: Asked<LoadQuestion, LoadAnswers>): Promise<Map<strin
   );
 }
 
+const [, , path] = process.argv;
+// Where it cannot be written is known at once, not minutes later.
+const output = path === undefined ? undefined : openSync(path, 'w');
 const told: Map<string, Verdict>[] = [];
 const load = new Asked<LoadQuestion, LoadAnswers>(
   fileURLToPath(new URL('./load/main.js', import.meta.url)),
@@ -85,13 +88,12 @@ try {
 } finally {
   await load.stop();
 }
-const [, , path] = process.argv;
-if (path !== undefined) {
+if (output !== undefined) {
   const found: SelfCheck = {
     commit: commit(),
     verdicts: told.map((one) => Object.fromEntries(one)),
   };
-  writeFileSync(path, `${JSON.stringify(found, null, 2)}\n`);
+  writeFileSync(output, `${JSON.stringify(found, null, 2)}\n`);
 }
 for (const [name, verdict] of Object.entries(expected)) {
   const count = told.filter((one) => one.get(name) === verdict).length;

@@ -67,7 +67,7 @@ function rateOf({ averages }: Trial): string {
 
 const columns: readonly Column[] = [
   { title: 'by', align: 'l', textOf: ({ contender }) => nameOfContender(contender) },
-  { title: 'requests/s', align: 'r', textOf: rateOf },
+  { title: 'requests/s (± 95 %)', align: 'r', textOf: rateOf },
   {
     title: 'gain over plain (99 % interval)',
     align: 'r',

@@ -4,7 +4,7 @@ import { needsAddon, ourContenders, type Row } from '../plan.js';
 import { strategies, type Contender, type Skipped, type Workload } from '../results.js';
 import type { Selection } from '../selection.js';
 import type { Start } from '../sample.js';
-import { differs, peerNames, whyMissing } from '../workloads.js';
+import { differs, isControl, peerNames, whyMissing } from '../workloads.js';
 import { nameOfContender } from '../run.js';
 import { startOurs } from './ours.js';
 import { startPeer, whyNot } from './peers.js';
@@ -76,12 +76,18 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
   const links = [...new Set(workloads.map(({ link }) => link))];
   const missing = links.flatMap((link) => {
     const names = strategies.filter(
-      (strategy) => !differs(link, strategy) && selection.wantsStrategy(strategy),
+      (strategy) =>
+        !isControl(strategy) && !differs(link, strategy) && selection.wantsStrategy(strategy),
     );
     return names.length === 0
       ? []
       : [{ what: `${names.join(', ')} on ${link}`, why: whyMissing[link] }];
   });
+  const withoutControl = links.filter((link) => !differs(link, 'sends'));
+  if (selection.wantsStrategy('sends') && withoutControl.length > 0) {
+    const why = 'nothing but TCP has the flag and the cork that it is without';
+    missing.push({ what: `sends on ${withoutControl.join(', ')}`, why });
+  }
   const withoutAddon = strategies.filter(
     (strategy) =>
       needsAddon(strategy) &&

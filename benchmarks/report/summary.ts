@@ -84,9 +84,11 @@ export function defaultOf(row: Row): Trial | undefined {
 
 /** What our default gains over another server of the same row, where both ran in turn. */
 export function gainOverPeer({ comparisons }: Results, row: Row, peer: Trial): Gain | undefined {
-  const key = keyOf(row.workload);
+  const ours = defaultOf(row);
+  if (ours === undefined) return undefined;
+  const [key, name, theirs] = [keyOf(row.workload), nameOf(ours.contender), nameOf(peer.contender)];
   return comparisons.find(
-    ({ workload, over }) => over === nameOf(peer.contender) && keyOf(workload) === key,
+    ({ workload, of, over }) => of === name && over === theirs && keyOf(workload) === key,
   )?.gain;
 }
 

@@ -26,5 +26,6 @@ class SendsOutbox extends SocketOutbox {
 /** From now on `more` is sent so in the whole process. */
 export function sendWithoutMore(): void {
   const transmit = Object.getOwnPropertyDescriptor(SendsOutbox.prototype, 'transmit');
-  if (transmit !== undefined) Object.defineProperty(MoreOutbox.prototype, 'transmit', transmit);
+  if (transmit === undefined) throw new Error('There is no transmit().');
+  Object.defineProperty(MoreOutbox.prototype, 'transmit', transmit);
 }

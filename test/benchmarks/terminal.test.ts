@@ -22,7 +22,7 @@ describe('the table of trials', () => {
       [
         ['', 'tcp read-4k, 1 × 64, simple'],
         ['by', 'batched'],
-        ['requests/s', '75450 ± 14612'],
+        ['requests/s (± 95 %)', '75450 ± 14612'],
         ['gain over plain (99 % interval)', '+85.3 % (+82.1 % to +88.4 %)'],
         ['', 'faster'],
         ['calls', '0.06'],
