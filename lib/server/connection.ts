@@ -188,8 +188,10 @@ export class Connection implements Watched {
   private async shakeHands(admitted: Promise<boolean> | undefined): Promise<void> {
     try {
       // Until then nothing is said to it, and nothing is done for it.
-      if (admitted !== undefined && !(await admitted)) this.destroy();
-      if (this.writable.destroyed) return;
+      if (admitted !== undefined) {
+        if (!(await admitted)) this.destroy();
+        if (this.writable.destroyed) return;
+      }
       const chosen = await this.negotiation.run(this.channel);
       if (chosen === undefined) this.end();
       else if (!this.writable.destroyed) this.transmit(chosen);

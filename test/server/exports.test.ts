@@ -10,10 +10,10 @@ import {
   type ExportListing,
 } from '../../lib/index.js';
 import { goData, optionBytes, type ByteClient } from '../support/byte-client.js';
-import { BufferDisk, pattern } from '../support/disks.js';
+import { BufferDisk, pattern, Shelf } from '../support/disks.js';
 import { cmd, info, opt, rep } from '../support/numbers.js';
 import { serve, until } from '../support/serving.js';
-import { Log, preSharedKey, startTls } from '../support/tls.js';
+import { Log } from '../support/tls.js';
 
 const content = pattern(8192);
 const disk: Backend = new BufferDisk(content);
@@ -24,24 +24,9 @@ async function go(client: ByteClient, name: string, option: number = opt.go): Pr
   return (await client.option(option, goData(name))).at(-1)?.type ?? 0;
 }
 
-/** Counts what is opened and closed. */
-class Shelf {
-  readonly disks: BufferDisk[] = [];
-
-  readonly open = (): BufferDisk => {
-    const disk = new BufferDisk(Buffer.from(content));
-    this.disks.push(disk);
-    return disk;
-  };
-
-  get closed(): number {
-    return this.disks.filter(({ calls }) => calls.includes('close')).length;
-  }
-}
-
 describe('a backend that is given as a function', () => {
   test('is opened with the first client and closed with the server', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     const late = (): Promise<Backend> => Promise.resolve(shelf.open());
     const { server, open } = await serve(t, { exports: { '': { backend: late } } });
     assert.equal(shelf.disks.length, 0);
@@ -58,13 +43,13 @@ describe('a backend that is given as a function', () => {
   });
 
   test('is never opened where nobody comes', async () => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     await createServer({ exports: { '': { backend: shelf.open } } }).close();
     assert.equal(shelf.disks.length, 0);
   });
 
   test('refuses its client where it cannot be opened, and the next may try again', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     let attempts = 0;
     const flaky = (): Backend => {
       if (attempts++ === 0) throw new Error('The cable is out.');
@@ -133,7 +118,7 @@ describe('a backend for each connection', () => {
   });
 
   test('is closed with it', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     const { open } = await serve(t, perConnection(shelf));
     const [one, other] = [await open(), await open()];
     assert.equal(shelf.disks.length, 2);
@@ -147,7 +132,7 @@ describe('a backend for each connection', () => {
   });
 
   test('is opened once for NBD_OPT_INFO and NBD_OPT_GO, and closed where no GO comes', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     const { connect } = await serve(t, perConnection(shelf));
     const client = await connect();
     await client.greet();
@@ -163,7 +148,7 @@ describe('a backend for each connection', () => {
   });
 
   test('is opened no more for what a client had asked before it left', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     let arrive: () => void = () => undefined;
     const opening = new Promise<void>((resolve) => (arrive = resolve));
     let opened = 0;
@@ -187,7 +172,7 @@ describe('a backend for each connection', () => {
   });
 
   test('is given back for that of another export', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     const entry = { backend: shelf.open, perConnection: true };
     const { connect } = await serve(t, { exports: { a: entry, b: entry } });
     const client = await connect();
@@ -235,7 +220,7 @@ describe('a backend for each connection', () => {
 describe('exports that are found', () => {
   test('are those of the client that asks', async (t) => {
     const asked: [string, Client][] = [];
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     const exports: ExportFinder = {
       find: async (name, client) => {
         asked.push([name, client]);
@@ -267,7 +252,7 @@ describe('exports that are found', () => {
   });
 
   test('keep the first backend of a name, and close those that are made in vain', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     const limits = { openExportsMax: 1 };
     const { connect, server } = await serve(t, { exports: { find: () => shelf.open() }, limits });
     const asking = await connect();
@@ -282,63 +267,6 @@ describe('exports that are found', () => {
     assert.ok(shelf.disks[0]?.calls.some((call) => call.startsWith('read')));
     await server.close();
     assert.deepEqual(calls(), [true, true, true, true]);
-  });
-
-  test('wait for a client with TLS where one without asked first, but not any number', async (t) => {
-    const shelf = new Shelf();
-    const limits = { openExportsMax: 2 };
-    const exports: ExportFinder = { find: () => ({ backend: shelf.open(), tls: 'require' }) };
-    const tls = { preSharedKeys: new Map([['alice', Buffer.alloc(32)]]) };
-    const { connect, server } = await serve(t, { exports, tls, limits });
-    const client = await connect();
-    await client.greet();
-    for (const name of ['a', 'b', 'a', 'c', 'd', 'b']) {
-      assert.equal(await go(client, name, opt.info), rep.errTlsReqd);
-    }
-    const open = (): boolean[] => shelf.disks.map(({ calls }) => !calls.includes('close'));
-    assert.deepEqual(open(), [false, false, false, false, true, true]);
-    const secured = await startTls(client, preSharedKey('alice', Buffer.alloc(32), 'TLSv1.3'));
-    assert.equal(await go(secured, 'd'), rep.ack);
-    assert.equal((await secured.call(read)).error, 0);
-    assert.ok(shelf.disks[4]?.calls.some((call) => call.startsWith('read')));
-    assert.deepEqual(open(), [false, false, false, false, true, true, false]);
-    await server.close();
-    assert.equal(shelf.closed, shelf.disks.length);
-  });
-
-  test('may be one disk under any number of names, of which none is had without TLS', async (t) => {
-    const own = new BufferDisk(content);
-    const limits = { openExportsMax: 2 };
-    const exports: ExportFinder = { find: () => ({ backend: own, tls: 'require' }) };
-    const tls = { preSharedKeys: new Map([['alice', Buffer.alloc(32)]]) };
-    const { connect, server } = await serve(t, { exports, tls, limits });
-    const client = await connect();
-    await client.greet();
-    for (const name of ['a', 'b', 'c', 'd']) {
-      assert.equal(await go(client, name, opt.info), rep.errTlsReqd);
-    }
-    const secured = await startTls(client, preSharedKey('alice', Buffer.alloc(32), 'TLSv1.3'));
-    assert.equal(await go(secured, 'a'), rep.ack);
-    assert.equal((await secured.call(read)).error, 0);
-    assert.ok(!own.calls.includes('close'));
-    await server.close();
-    assert.equal(own.calls.filter((call) => call === 'close').length, 1);
-  });
-
-  test('are closed where their options make no sense', async (t) => {
-    const shelf = new Shelf();
-    const exports: ExportFinder = {
-      find: () => {
-        const found = { backend: shelf.open() };
-        Object.assign(found, { description: 7 });
-        return found;
-      },
-    };
-    const { connect } = await serve(t, { exports });
-    const client = await connect();
-    await client.greet();
-    assert.equal(await go(client, 'a', opt.info), errUnknown);
-    assert.equal(shelf.closed, 1);
   });
 
   test('may be one disk under any number of names', async (t) => {
@@ -420,7 +348,7 @@ describe('exports that are found', () => {
   });
 
   test('are no more than openExportsMax at a time', async (t) => {
-    const shelf = new Shelf();
+    const shelf = new Shelf(content);
     const exports: ExportFinder = { find: () => ({ backend: shelf.open }) };
     const { connect } = await serve(t, { exports, limits: { openExportsMax: 3 } });
     const client = await connect();

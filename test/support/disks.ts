@@ -160,3 +160,23 @@ export class SlowDisk implements Backend {
     });
   }
 }
+
+/** Counts what is opened and closed. */
+export class Shelf {
+  readonly disks: BufferDisk[] = [];
+  private readonly content: Uint8Array;
+
+  constructor(content: Uint8Array) {
+    this.content = content;
+  }
+
+  readonly open = (): BufferDisk => {
+    const disk = new BufferDisk(Buffer.from(this.content));
+    this.disks.push(disk);
+    return disk;
+  };
+
+  get closed(): number {
+    return this.disks.filter(({ calls }) => calls.includes('close')).length;
+  }
+}
