@@ -1,47 +1,60 @@
 /** The tables of RESULTS.md say, cell by cell, what was measured of that link, kind and strategy. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { strategies, type Sample } from '../../benchmarks/results.js';
+import type { Comparison, Results, Sample } from '../../benchmarks/results.js';
+import { differs } from '../../benchmarks/workloads.js';
+import { strategyNames } from '../../lib/transport/transport.js';
 import {
+  compared,
   find,
   full,
   gainCell,
+  gainText,
   kinds,
   links,
   resultsIn,
   rowsBehind,
+  runs,
+  selfCheck,
+  shortGain,
   shown,
   text,
+  withServers,
+  type Asked,
 } from './support/published.js';
+import { sentences, tallies } from './support/sentences.js';
 
-/** What is said of each gain and comparison, by what it is about. */
-function verdictsOf(name: string): Map<string, string> {
-  const run = resultsIn(name);
-  return new Map([
-    ...run.trials.flatMap(({ workload, contender, gain }) =>
-      gain === null ? [] : [[JSON.stringify([workload, contender]), gain.verdict] as const],
-    ),
-    ...run.comparisons.map(
-      ({ workload, of, over, gain }) =>
-        [JSON.stringify([workload, of, over]), gain.verdict] as const,
-    ),
-  ]);
+const others = strategyNames.filter((strategy) => strategy !== 'plain');
+
+function labelOf<T>(labels: Readonly<Record<string, T>>, value: T): string {
+  return Object.keys(labels).find((label) => labels[label] === value) ?? '';
+}
+
+function isOverLimit({ over }: Comparison): boolean {
+  return over === 'limit';
 }
 
 describe('RESULTS.md', () => {
-  test('is about whole runs of code that is known', () => {
-    for (const name of ['full.json', 'default.json', 'default-again.json']) {
-      const { commit, interrupted, micro } = resultsIn(name);
-      assert.match(commit ?? '', /^[0-9a-f]{40}$/);
-      assert.equal(interrupted, false);
-      assert.ok(micro.length > 0);
+  test('is about whole runs of one commit, which it names', () => {
+    for (const [name, { commit, interrupted, skipped }] of runs) {
+      assert.equal(commit, full.commit, name);
+      assert.equal(interrupted, false, name);
+      assert.ok(!skipped.some(({ failed }) => failed === true), name);
     }
+    assert.match(full.commit ?? '', /^[0-9a-f]{40}$/);
+    assert.equal(selfCheck.commit, full.commit);
   });
 
-  test('says how many verdicts of the two default runs are the same', () => {
-    const [first, again] = [verdictsOf('default.json'), verdictsOf('default-again.json')];
-    const same = [...first].filter(([about, verdict]) => again.get(about) === verdict);
-    assert.ok(text.includes(`${same.length} of ${first.size} verdicts are the same`));
+  for (const sentence of sentences) {
+    test(`says: ${sentence}`, () => {
+      assert.ok(text.includes(sentence), sentence);
+    });
+  }
+
+  test('counts in how many settings one is faster than the other', () => {
+    const line =
+      'Faster, slower, and no difference shown, of all settings on a link that have both:';
+    assert.deepEqual(rowsBehind(line), tallies);
   });
 
   for (const [line, depth, connections] of [
@@ -56,7 +69,11 @@ describe('RESULTS.md', () => {
       assert.equal(rows.length, linksThere * Object.keys(kinds).length);
       for (const [link = '', kind = '', plain, ...gains] of rows) {
         const asked = { link: links[link], kind: kinds[kind], depth, connections };
-        const expected = strategies.slice(1).map((strategy) => gainCell(find(asked, strategy)));
+        const expected = others.map((strategy) => {
+          const trial = find(asked, strategy);
+          assert.equal(trial !== undefined, differs(asked.link ?? 'unix', strategy));
+          return gainCell(trial);
+        });
         const rate = shown(find(asked, 'plain')?.averages.requestsPerSecond);
         assert.deepEqual([link, kind, plain, ...gains], [link, kind, rate, ...expected]);
       }
@@ -77,9 +94,10 @@ describe('RESULTS.md', () => {
         'segmentsPerReply',
         'bytesPerSegment',
         'serverMicrosecondsPerRequest',
+        'clientMicrosecondsPerRequest',
       ];
       const asked = { link, kind, depth, connections: 1 };
-      const expected = strategies.map((strategy) => {
+      const expected = strategyNames.map((strategy) => {
         const averages = find(asked, strategy)?.averages;
         return [strategy, ...figures.map((figure) => shown(averages?.[figure]))];
       });
@@ -89,8 +107,9 @@ describe('RESULTS.md', () => {
 
   test('latencies', () => {
     const asked = { link: 'tcp', kind: 'read-4k', depth: 64, connections: 1 } as const;
-    const line = 'Latency of 4 KiB reads over TCP on loopback, 64 at a time, in microseconds:';
-    const expected = strategies.map((strategy) => {
+    const line =
+      'Latency of 4 KiB reads over TCP on loopback, 64 at a time, in microseconds, of all runs, mishaps among them:';
+    const expected = strategyNames.map((strategy) => {
       const latency = find(asked, strategy)?.latencyMicroseconds;
       return [strategy, shown(latency?.p50), shown(latency?.p99), shown(latency?.p999)];
     });
@@ -109,16 +128,75 @@ describe('RESULTS.md', () => {
     }
   });
 
-  test('other servers', () => {
-    const rows = rowsBehind('Requests a second:');
-    assert.equal(rows.length, 8);
-    for (const [link = '', kind = '', setting = '', ...rates] of rows) {
-      const [connections = 0, depth = 0] = setting.split(' × ').map(Number);
-      const asked = { link: links[link], kind: kinds[kind], depth, connections };
-      const expected = ['batched', 'limit', 'nbdkit', 'qemu-nbd', 'nbd-server'].map((name) =>
-        shown(find(asked, name)?.averages.requestsPerSecond),
+  describe('other servers', () => {
+    const names = ['limit', 'nbdkit', 'qemu-nbd', 'nbd-server'];
+
+    /** Requests a second of ours, and of the others with what ours gains over them. */
+    function cellsOf(asked: Asked, run: Results): string[] {
+      const ours = find(asked, 'batched', run) === undefined ? 'stream' : 'batched';
+      const others = names.map((name) => {
+        const rate = shown(find(asked, name, run)?.averages.requestsPerSecond);
+        const gain = compared(asked, ours, name, run);
+        return gain === undefined ? rate : `${rate} (${shortGain(gain)})`;
+      });
+      return [shown(find(asked, ours, run)?.averages.requestsPerSecond), ...others];
+    }
+
+    for (const [line, run, count] of [
+      ['Requests a second, and in brackets what nbdcork gains over them:', full, 16],
+      [
+        'The same of one request at a time where all processors are kept awake for all servers:',
+        ...([resultsIn('awake.json'), 2] as const),
+      ],
+    ] as const) {
+      test(line, () => {
+        const rows = rowsBehind(line);
+        assert.equal(rows.length, count);
+        for (const [link = '', kind = '', setting = '', ...cells] of rows) {
+          const [connections = 0, depth = 0] = setting.split(' × ').map(Number);
+          const asked = { link: links[link], kind: kinds[kind], depth, connections };
+          assert.deepEqual(
+            [link, kind, setting, ...cells],
+            [...[link, kind, setting], ...cellsOf(asked, run)],
+          );
+        }
+      });
+    }
+
+    test('every one that is faster is told', () => {
+      const expected = [...withServers(), ...full.comparisons.filter(isOverLimit)].filter(
+        ({ gain }) => gain.verdict === 'slower',
       );
-      assert.deepEqual([link, kind, setting, ...rates], [link, kind, setting, ...expected]);
+      assert.deepEqual(
+        rowsBehind('Where another server is faster:'),
+        expected.map(({ workload, over, gain }) => {
+          const { link, kind, connections, depth, headers } = workload;
+          const setting = `${connections} × ${depth}`;
+          return [
+            labelOf(links, link),
+            labelOf(kinds, kind),
+            setting,
+            headers,
+            over,
+            gainText(gain),
+          ];
+        }),
+      );
+    });
+  });
+
+  test('with fio as the load', () => {
+    const run = resultsIn('fio.json');
+    const rows = rowsBehind('4 KiB reads, 64 at a time, asked by fio:');
+    assert.equal(rows.length, 3);
+    for (const [link = '', plain, ...gains] of rows) {
+      const asked = {
+        ...{ link: links[link], kind: kinds['4 KiB reads'], depth: 64, connections: 1 },
+        headers: 'structured' as const,
+      };
+      const rate = shown(find(asked, 'plain', run)?.averages.requestsPerSecond);
+      const expected = others.map((strategy) => gainCell(find(asked, strategy, run)));
+      assert.deepEqual([link, plain, ...gains], [link, rate, ...expected]);
     }
   });
 
@@ -131,7 +209,7 @@ describe('RESULTS.md', () => {
       'Nanoseconds a call, by the number of pieces, over a Unix socket: a vector of pieces of one buffer, and of as many buffers; and a message of so many pieces through our transport, with the addon and without:',
     );
     const others = rowsBehind(
-      'Nanoseconds a call, of those that have no pieces, over TCP, and of the codecs, which are JavaScript:',
+      'Nanoseconds a call, of those that have no pieces, over TCP, and of the codecs, which are JavaScript; to cork and uncork is timed with nothing to send:',
     );
     assert.deepEqual([vectors.length, others.length], [4, 9]);
     for (const [name = '', ...cells] of vectors) {

@@ -3,18 +3,43 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Gain, HeaderKind, Kind, Link, Results, Trial } from '../../../benchmarks/results.js';
+import type {
+  Comparison,
+  Gain,
+  HeaderKind,
+  Kind,
+  Link,
+  Results,
+  SelfCheck,
+  Trial,
+  Verdict,
+} from '../../../benchmarks/results.js';
 import { usualHeaders } from '../../../benchmarks/workloads.js';
 
 const folder = fileURLToPath(new URL('../../../../benchmarks/', import.meta.url));
 
 export const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8');
 
+/** What the figures are from: everything, the usual three times, and three questions more. */
+export const usualRuns = ['default.json', 'default-again.json', 'default-third.json'] as const;
+const names = ['full.json', ...usualRuns, 'sends.json', 'awake.json', 'fio.json'] as const;
+
+function parsed(name: string): unknown {
+  return JSON.parse(readFileSync(join(folder, 'results', name), 'utf8'));
+}
+
+export const runs: ReadonlyMap<string, Results> = new Map(
+  names.map((name) => [name, parsed(name) as Results]),
+);
+
 export function resultsIn(name: string): Results {
-  return JSON.parse(readFileSync(join(folder, 'results', name), 'utf8')) as Results;
+  const run = runs.get(name);
+  assert.ok(run !== undefined, name);
+  return run;
 }
 
 export const full = resultsIn('full.json');
+export const selfCheck = parsed('selfcheck.json') as SelfCheck;
 
 export const links: Readonly<Record<string, Link>> = {
   Unix: 'unix',
@@ -71,8 +96,8 @@ export function isOf(asked: Asked, workload: Trial['workload']): boolean {
 }
 
 /** By the name of the strategy or of the other server. */
-export function find(asked: Asked, name: string): Trial | undefined {
-  return full.trials.find(
+export function find(asked: Asked, name: string, run = full): Trial | undefined {
+  return run.trials.find(
     ({ workload, contender }) =>
       isOf(asked, workload) &&
       (contender.type === 'strategy' ? contender.strategy : contender.name) === name,
@@ -85,7 +110,39 @@ export function shown(value: number | null | undefined): string {
   return value < 1000 ? value.toPrecision(3) : Number(value.toPrecision(3)).toLocaleString('en');
 }
 
-function percent(share: number): string {
+/** Of one over another, in any workload or in one. */
+export function compared(asked: Asked, of: string, over: string, run = full): Gain | undefined {
+  const found = run.comparisons.find(
+    (one) => isOf(asked, one.workload) && one.of === of && one.over === over,
+  );
+  return found?.gain;
+}
+
+/** What all trials and comparisons say of one over another. */
+export function verdictsOf(of: string, over: string, link: Link): Verdict[] {
+  const gains =
+    over === 'plain'
+      ? full.trials.filter(({ contender }) => {
+          return contender.type === 'strategy' && contender.strategy === of;
+        })
+      : full.comparisons.filter((one) => one.of === of && one.over === over);
+  return gains.flatMap(({ workload, gain }) =>
+    workload.link === link && gain !== null ? [gain.verdict] : [],
+  );
+}
+
+export function counted(verdicts: readonly Verdict[]): Record<Verdict, number> {
+  const counts = { faster: 0, slower: 0, 'no difference shown': 0 };
+  for (const verdict of verdicts) counts[verdict]++;
+  return counts;
+}
+
+/** Comparisons of our default with other servers, the limit apart. */
+export function withServers(): Comparison[] {
+  return full.comparisons.filter(({ over }) => ['nbdkit', 'qemu-nbd', 'nbd-server'].includes(over));
+}
+
+export function percent(share: number): string {
   const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
   const amount = Math.abs(share * 100).toLocaleString('en', digits);
   return `${share < 0 ? '−' : '+'}${amount} %`;
@@ -94,9 +151,12 @@ function percent(share: number): string {
 /** In a table of gains. */
 export function gainCell(trial: Trial | undefined): string {
   if (trial === undefined) return '–';
-  const { gain } = trial;
-  assert.ok(gain !== null);
-  return percent(gain.average) + (gain.verdict === 'no difference shown' ? ' ?' : '');
+  assert.ok(trial.gain !== null);
+  return shortGain(trial.gain);
+}
+
+export function shortGain({ average, verdict }: Gain): string {
+  return percent(average) + (verdict === 'no difference shown' ? ' ?' : '');
 }
 
 /** With its interval. */
