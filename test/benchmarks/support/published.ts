@@ -83,7 +83,7 @@ export interface Asked {
   readonly headers?: HeaderKind;
 }
 
-export function isOf(asked: Asked, workload: Trial['workload']): boolean {
+function isOf(asked: Asked, workload: Trial['workload']): boolean {
   const { link, kind, depth, connections } = asked;
   assert.ok(link !== undefined && kind !== undefined, 'a row of a link and a kind that there is');
   return (
@@ -142,7 +142,7 @@ export function withServers(): Comparison[] {
   return full.comparisons.filter(({ over }) => ['nbdkit', 'qemu-nbd', 'nbd-server'].includes(over));
 }
 
-export function percent(share: number): string {
+function percent(share: number): string {
   const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
   const amount = Math.abs(share * 100).toLocaleString('en', digits);
   return `${share < 0 ? '−' : '+'}${amount} %`;
