@@ -85,7 +85,7 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
   });
   const withoutControl = links.filter((link) => !differs(link, 'sends'));
   if (selection.wantsStrategy('sends') && withoutControl.length > 0) {
-    const why = 'nothing but TCP has the flag and the cork that it is without';
+    const why = 'MSG_MORE and TCP_CORK do something on TCP alone: name tcp or veth';
     missing.push({ what: `sends on ${withoutControl.join(', ')}`, why });
   }
   const withoutAddon = strategies.filter(

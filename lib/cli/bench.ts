@@ -38,7 +38,7 @@ export function benchCommand(): Command {
     .option('-a, --all', 'measure everything that the words do not exclude')
     .option(
       '--runs <count>',
-      `runs of each, at least ${runsMin}, the first thrown away (default: 10, or what fits)`,
+      `runs of each, at least ${runsMin}, the first thrown away (default: 10; without --all what fits into three minutes)`,
       parseRuns,
     )
     .option('--seconds <seconds>', 'how long a run is (default: 0.15)', parseSeconds)

@@ -187,7 +187,9 @@ describe('RESULTS.md', () => {
 
   test('with fio as the load', () => {
     const run = resultsIn('fio.json');
-    const rows = rowsBehind('4 KiB reads, 64 at a time, asked by fio:');
+    const rows = rowsBehind(
+      '4 KiB reads, 64 at a time, asked by fio, which takes structured headers:',
+    );
     assert.equal(rows.length, 3);
     for (const [link = '', plain, ...gains] of rows) {
       const asked = {

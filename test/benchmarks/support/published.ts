@@ -156,6 +156,7 @@ export function gainCell(trial: Trial | undefined): string {
 }
 
 export function shortGain({ average, verdict }: Gain): string {
+  if (average >= 99) return `${shown(1 + average)} times`;
   return percent(average) + (verdict === 'no difference shown' ? ' ?' : '');
 }
 
