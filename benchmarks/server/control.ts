@@ -5,21 +5,11 @@
 import { MoreOutbox } from '../../lib/transport/more.js';
 import { SocketOutbox } from '../../lib/transport/socket.js';
 
-/** A send a piece, each for itself. */
 class SendsOutbox extends SocketOutbox {
   readonly strategy = 'more';
 
   protected override transmit(): number {
-    let taken = 0;
-    for (let index = 0; index < this.pieceCount; index++) {
-      const piece = this.view(index, this.arena);
-      const result = this.addon.send(this.fd, piece, false);
-      this.counters.sends++;
-      if (result < 0) return taken > 0 ? taken : result;
-      taken += result;
-      if (result < piece.byteLength) return taken;
-    }
-    return taken;
+    return this.sendEach();
   }
 }
 

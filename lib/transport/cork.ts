@@ -17,17 +17,4 @@ export class CorkOutbox extends SocketOutbox {
       addon.setCork(fd, false);
     }
   }
-
-  private sendEach(): number {
-    let taken = 0;
-    for (let index = 0; index < this.pieceCount; index++) {
-      const piece = this.view(index, this.arena);
-      const result = this.addon.send(this.fd, piece, false);
-      this.counters.sends++;
-      if (result < 0) return taken > 0 ? taken : result;
-      taken += result;
-      if (result < piece.byteLength) return taken;
-    }
-    return taken;
-  }
 }

@@ -60,6 +60,20 @@ export abstract class SocketOutbox extends Outbox {
     }
   }
 
+  /** A send a piece, each for itself. */
+  protected sendEach(): number {
+    let taken = 0;
+    for (let index = 0; index < this.pieceCount; index++) {
+      const piece = this.view(index, this.arena);
+      const result = this.addon.send(this.fd, piece, false);
+      this.counters.sends++;
+      if (result < 0) return taken > 0 ? taken : result;
+      taken += result;
+      if (result < piece.byteLength) return taken;
+    }
+    return taken;
+  }
+
   private fallBack(): void {
     this.counters.fallbacks++;
     this.giveToStream();
