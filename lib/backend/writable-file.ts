@@ -139,13 +139,15 @@ export class WritableFile extends ReadableFile {
   }
 
   private async writeZeros(start: number, end: number): Promise<void> {
-    for (let position = start; position < end; position += zeroPageBytes) {
+    let position = start;
+    while (position < end) {
       if (position > start) this.requireOpen();
       // A size that could not be changed after all is the old one again.
       if (position >= this.endOf(end)) await Promise.allSettled([this.resizing]);
       if (position >= this.endOf(end)) return;
       const zeros = zeroPiece(Math.min(zeroPageBytes, this.endOf(end) - position));
       await this.writeAt(position, zeros);
+      position += zeros.length;
     }
   }
 }

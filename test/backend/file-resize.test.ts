@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { stat } from 'node:fs/promises';
+import { readFile, stat, writeFile } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { openFile, openFileWith } from '../../lib/backend/file.js';
 import { WritableFile } from '../../lib/backend/writable-file.js';
@@ -64,6 +64,19 @@ describe('resizing a file', () => {
     assert.equal(disk.size, 4096);
     await Promise.all([begun, resized]);
     assert.equal((await stat(path)).size, 4096);
+    await disk.close();
+  });
+
+  test('that fails leaves nothing out of what is zeroed meanwhile', async (t) => {
+    const path = await makeFile(t, 0);
+    await writeFile(path, Buffer.alloc(4 * mebibyte, 1));
+    const disk = await openFileWith(path, {}, {});
+    assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
+    const options = { fua: false, noHole: true, fast: false };
+    const zeroed = disk.writeZeroes(0, 4 * mebibyte, options);
+    await assert.rejects(disk.resize(1.5 * mebibyte + 0.5), { name: 'NbdError' });
+    await zeroed;
+    assert.ok((await readFile(path)).equals(Buffer.alloc(4 * mebibyte)));
     await disk.close();
   });
 });
