@@ -51,7 +51,7 @@ export class Backends {
       return await (opening ?? this.keep(name, () => this.check(name, first)));
     } finally {
       // Whoever asks for a name has the disk that was found first, and any other nobody has.
-      for (const found of new Set([first, backend])) await this.discard(found);
+      for (const one of new Set([first, backend])) await this.discard(one);
     }
   }
 
@@ -109,6 +109,7 @@ export class Backends {
   async close(): Promise<void> {
     this.closed = true;
     const open = new Set([...this.kept, ...this.held.values()]);
+    this.held.clear();
     // Each by itself: one that never opens must not keep the others from being flushed.
     const opening = [...this.opened.values()].map((backend) => this.closeWhenOpen(backend, open));
     await Promise.all([...[...open].map((backend) => this.closeOne(backend)), ...opening]);

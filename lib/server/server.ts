@@ -128,12 +128,10 @@ export class NbdServer {
     // An inherited socket may have clients that wait already.
     server.on('connection', (socket: Socket) => {
       const client = clientOf(socket, server);
+      const refuse = (): unknown => socket.destroy();
       // Reset before it was accepted: nobody is there, and who it was cannot be told.
-      if (client === undefined) socket.destroy();
-      else
-        this.accept(acceptedStreams(socket, server, this.limits.keepAliveMs), client, () =>
-          socket.destroy(),
-        );
+      if (client === undefined) refuse();
+      else this.accept(acceptedStreams(socket, server, this.limits.keepAliveMs), client, refuse);
     });
     const address = await listen(server, where);
     if (this.isClosing()) {

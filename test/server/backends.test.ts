@@ -2,11 +2,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ExportFinder } from '../../lib/index.js';
+import { Backends } from '../../lib/server/backends.js';
 import { goData, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern, Shelf } from '../support/disks.js';
 import { cmd, opt, rep } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
-import { preSharedKey, startTls } from '../support/tls.js';
+import { Log, preSharedKey, startTls } from '../support/tls.js';
 
 const content = pattern(8192);
 const read = { type: cmd.read, length: 512 };
@@ -73,4 +74,16 @@ describe('exports that are found', () => {
     assert.equal(await go(client, 'a', opt.info), rep.errUnknown);
     assert.equal(shelf.closed, 1);
   });
+});
+
+test('what waits for a client with TLS is closed once, though one comes while the server stops', async () => {
+  const backends = new Backends([], 2, new Log());
+  const [first, second] = [new BufferDisk(content), new BufferDisk(content)];
+  await backends.hold('a', first);
+  await backends.close();
+  const late = backends.shared({ name: 'a', backend: second }, { kind: 'stream' });
+  await assert.rejects(late, { code: 'NBDCORK_EXPORT_UNAVAILABLE' });
+  for (const { calls } of [first, second]) {
+    assert.equal(calls.filter((call) => call === 'close').length, 1);
+  }
 });
