@@ -10,6 +10,7 @@ import { chunksMaxDefault, zeroedBytesMax } from '../limits.js';
 import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from './backend.js';
 import type { MaybePromise } from './maybe-promise.js';
 import { allocatePages, memoryBytesMax } from './pages.js';
+import { checkDiskSize } from './size.js';
 import { SortedNumbers } from './sorted-numbers.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from './zeros.js';
 
@@ -72,7 +73,7 @@ export class MemoryBackend implements Backend {
       chunkBytes = hugePages ? chunkBytesHuge : chunkBytesDefault,
       chunksMax = chunksMaxDefault,
     } = options;
-    checkSize(size);
+    checkDiskSize(size);
     if (!isChunkSize(chunkBytes)) {
       throw new NbdError(
         'NBDCORK_BAD_CHUNK_SIZE',
@@ -179,7 +180,7 @@ export class MemoryBackend implements Backend {
 
   /** @throws NbdError `NBDCORK_BAD_SIZE`, or `ENOMEM` where the last chunk cannot grow. */
   resize(size: number): void {
-    checkSize(size);
+    checkDiskSize(size);
     if (size < this.sizeNow) this.drop(size, this.sizeNow - size);
     else this.lengthenLastChunk(size);
     this.sizeNow = size;
@@ -351,14 +352,6 @@ export class MemoryBackend implements Backend {
       await this.provisioning;
     }
   }
-}
-
-function checkSize(size: number): void {
-  if (Number.isSafeInteger(size) && size >= 0) return;
-  throw new NbdError(
-    'NBDCORK_BAD_SIZE',
-    `A memory disk cannot have ${size} bytes. Give a whole number from 0 to 2^53 - 1.`,
-  );
 }
 
 /** "The area MUST be fully provisioned" is no promise to make of what can never be in memory. */

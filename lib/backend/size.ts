@@ -34,6 +34,15 @@ export function parseSize(text: string): number {
   return Number(bytes);
 }
 
+/** @throws NbdError `NBDCORK_BAD_SIZE` for what no disk can have. */
+export function checkDiskSize(size: number): void {
+  if (Number.isSafeInteger(size) && size >= 0) return;
+  throw new NbdError(
+    'NBDCORK_BAD_SIZE',
+    `A disk cannot have ${size} bytes. Give a whole number from 0 to 2^53 - 1.`,
+  );
+}
+
 function badSize(text: string, problem: string): NbdError {
   const shown = text.length <= 64 ? text : `${text.slice(0, 64)}…`;
   return new NbdError('NBDCORK_BAD_SIZE', `"${shown}" ${problem}.`);

@@ -9,6 +9,7 @@ import type { TrimOptions, WriteOptions, WriteZeroesOptions } from './backend.js
 import { DataSync, writeFully } from './descriptor.js';
 import type { MaybePromise } from './maybe-promise.js';
 import { type FileNative, ReadableFile } from './readable-file.js';
+import { checkDiskSize } from './size.js';
 import { Space, type OpenFile } from './space.js';
 import { zeroPageBytes, zeroPiece } from './zeros.js';
 
@@ -74,6 +75,7 @@ export class WritableFile extends ReadableFile {
   }
 
   private async truncate(size: number): Promise<void> {
+    checkDiskSize(size);
     // A disk that shrinks must not be read past its new end, nor one that grows before it has.
     const sizeBefore = this.sizeNow;
     this.sizeNow = Math.min(size, sizeBefore);
