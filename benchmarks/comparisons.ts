@@ -1,8 +1,20 @@
-/** Who is compared with whom besides `plain`, in the same workload. */
-import type { Comparison, Contender, Strategy, Trial } from './results.js';
-import { gainOver } from './statistics.js';
+/** Who is compared with whom, in the same workload. */
+import type { Contender, Strategy, Workload } from './results.js';
+import { median } from './statistics.js';
 
-const pairs: readonly (readonly [Strategy, Strategy])[] = [
+/** What was measured of one contender of a row, as far as comparing needs it. */
+export interface Compared {
+  readonly contender: Contender;
+  /** Requests a second, run by run, in the same order for all of the row. */
+  readonly speeds: readonly number[];
+}
+
+export interface Pair<Of> {
+  readonly of: Of;
+  readonly over: Of;
+}
+
+const strategyPairs: readonly (readonly [Strategy, Strategy])[] = [
   ['cork', 'sends'],
   ['more', 'sends'],
   ['more', 'cork'],
@@ -12,53 +24,51 @@ const pairs: readonly (readonly [Strategy, Strategy])[] = [
   ['batched', 'stream'],
 ];
 
+/** Strategies with `plain`, and other servers where nothing better of ours is. */
+export function pairsOverPlain<Of extends Compared>(row: readonly Of[]): Pair<Of>[] {
+  const plain = strategyOf(row, 'plain');
+  if (plain === undefined) return [];
+  const hasDefault = defaultOf(row) !== undefined;
+  return row
+    .filter((one) => one !== plain && (one.contender.type === 'strategy' || !hasDefault))
+    .map((one) => ({ of: one, over: plain }));
+}
+
 /**
- * Of the trials of one workload: pairs of strategies, and each peer with our
- * default there. With one request at a time there is nothing to batch.
+ * Strategies with each other, and each other server with our default there. With
+ * one request at a time there is nothing to batch.
  */
-export function comparisonsOf(trials: readonly Trial[]): Comparison[] {
-  const ours = new Map(
-    trials.flatMap((trial) =>
-      trial.contender.type === 'strategy' ? [[trial.contender.strategy, trial] as const] : [],
-    ),
+export function pairsOfOthers<Of extends Compared>(
+  { connections, depth }: Workload,
+  row: readonly Of[],
+): Pair<Of>[] {
+  const isOneAtATime = connections === 1 && depth === 1;
+  const usual = defaultOf(row) ?? fastest(row.filter(({ contender }) => !isPeer(contender)));
+  const strategies = strategyPairs
+    .filter(([of]) => of !== 'batched' || !isOneAtATime)
+    .map(([of, over]) => pair(strategyOf(row, of), strategyOf(row, over)));
+  const peers = row.filter(({ contender }) => isPeer(contender)).map((peer) => pair(usual, peer));
+  return [...strategies, ...peers].filter((one) => one !== undefined);
+}
+
+function pair<Of>(of: Of | undefined, over: Of | undefined): Pair<Of> | undefined {
+  return of === undefined || over === undefined ? undefined : { of, over };
+}
+
+function defaultOf<Of extends Compared>(row: readonly Of[]): Of | undefined {
+  return strategyOf(row, 'batched') ?? strategyOf(row, 'stream');
+}
+
+function strategyOf<Of extends Compared>(row: readonly Of[], strategy: Strategy): Of | undefined {
+  return row.find(
+    ({ contender }) => contender.type === 'strategy' && contender.strategy === strategy,
   );
-  const usual = ours.get('batched') ?? ours.get('stream') ?? fastest([...ours.values()]);
-  const peers = trials.filter(({ contender }) => contender.type === 'peer');
-  return [
-    ...pairs
-      .filter(([of]) => of !== 'batched' || !isOneAtATime(trials))
-      .map(([of, over]) => compare(ours.get(of), ours.get(over))),
-    ...peers.map((peer) => compare(usual, peer)),
-  ].filter((comparison) => comparison !== undefined);
 }
 
-function isOneAtATime([first]: readonly Trial[]): boolean {
-  return first?.workload.depth === 1 && first.workload.connections === 1;
+function isPeer(contender: Contender): boolean {
+  return contender.type === 'peer';
 }
 
-/** A peer has no gain over `plain` where it is compared with our default. */
-export function hasDefault(contenders: readonly Contender[]): boolean {
-  return contenders.some(
-    (one) => one.type === 'strategy' && (one.strategy === 'batched' || one.strategy === 'stream'),
-  );
-}
-
-function compare(of: Trial | undefined, over: Trial | undefined): Comparison | undefined {
-  if (of === undefined || over === undefined) return undefined;
-  const gain = gainOver(speeds(over), speeds(of));
-  if (gain === null) return undefined;
-  return { workload: of.workload, of: name(of.contender), over: name(over.contender), gain };
-}
-
-function fastest(trials: readonly Trial[]): Trial | undefined {
-  const rate = ({ averages }: Trial): number => averages.requestsPerSecond ?? 0;
-  return trials.toSorted((a, b) => rate(b) - rate(a))[0];
-}
-
-function speeds({ samples }: Trial): number[] {
-  return samples.map(({ requestsPerSecond }) => requestsPerSecond);
-}
-
-function name(contender: Contender): string {
-  return contender.type === 'strategy' ? contender.strategy : contender.name;
+function fastest<Of extends Compared>(row: readonly Of[]): Of | undefined {
+  return row.toSorted((a, b) => median(b.speeds) - median(a.speeds))[0];
 }

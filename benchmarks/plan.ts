@@ -16,7 +16,11 @@ export interface Timing {
   readonly warmUpSeconds: number;
   /** Rounds, each one run of every contender of every row; the first is thrown away. */
   readonly runs: number;
-  /** Rounds that would end later than this are not begun; undefined for as long as it takes. */
+  /**
+   * How long all may last. Fewer rounds are made where so many do not fit into
+   * most of it; the rest is for more rounds of what is not settled by then.
+   * Undefined: as long as it takes, and nothing more.
+   */
   readonly secondsMax: number | undefined;
 }
 
@@ -37,7 +41,13 @@ export const fullTiming: Timing = {
   runs: 10,
   secondsMax: undefined,
 };
-export const usualTiming: Timing = { ...fullTiming, secondsMax: 160 };
+export const usualTiming: Timing = { ...fullTiming, secondsMax: 145 };
+
+/** Of the time, for rounds of everything. */
+const wholeRoundsShare = 2 / 3;
+
+/** Of a row, those of everything among them: more would not make a small difference a large one. */
+export const settlingRunsMax = 40;
 
 export function ourContenders({ link }: Workload, hasAddon: boolean): Contender[] {
   return strategies
@@ -67,9 +77,9 @@ export function expectedRoundSeconds(rows: readonly Row[], timing: Timing): numb
   return samples * (timing.seconds + timing.warmUpSeconds + overheadSeconds);
 }
 
-/** How many rounds there will be, if each takes so long. */
+/** How many rounds of everything there will be, if each takes so long. */
 export function roundsWithin(timing: Timing, roundSeconds: number): number {
   if (timing.secondsMax === undefined) return timing.runs;
-  const fitting = Math.floor(timing.secondsMax / roundSeconds);
+  const fitting = Math.floor((timing.secondsMax * wholeRoundsShare) / roundSeconds);
   return Math.min(timing.runs, Math.max(runsMin, fitting));
 }

@@ -66,7 +66,7 @@ export interface Latency {
   readonly p999: number | null;
 }
 
-/** By the 99 % confidence interval. */
+/** Whether the 99 % confidence interval lies beyond 3 % of difference: statistics.ts. */
 export type Verdict = 'faster' | 'slower' | 'no difference shown';
 
 /**
@@ -161,7 +161,7 @@ export interface Results {
     /** Of each sample. */
     readonly seconds: number;
     readonly warmUpSeconds: number;
-    /** Counted of each trial; 0 where there is none. */
+    /** Counted of each trial at least; 0 where there is none. */
     readonly rounds: number;
   };
   /** So many percent of the requests took at most as long as the curve of a trial says. */

@@ -2,19 +2,27 @@
  * All samples of a plan, round by round. Caller: bench.ts. Calls: sample.ts.
  * Owns: what was measured so far, and the time.
  */
-import type { Histogram } from 'hdr-histogram-js';
 import { messageOf } from '../lib/errors.js';
-import { averagesOf } from './averages.js';
-import { comparisonsOf, hasDefault } from './comparisons.js';
-import { curveOf, latencyOf } from './latency.js';
-import { expectedRoundSeconds, round, roundsWithin, type Row, type Timing } from './plan.js';
-import type { Comparison, Contender, Sample, Skipped, Trial, Workload } from './results.js';
+import { collect, type Collected, type MeasuredRow } from './collect.js';
+import { nameOf, nameOfContender } from './names.js';
+import {
+  expectedRoundSeconds,
+  round,
+  roundsWithin,
+  settlingRunsMax,
+  type Row,
+  type Timing,
+} from './plan.js';
+import type { Contender, Workload } from './results.js';
 import type { Taken } from './sample.js';
-import { gainOver } from './statistics.js';
+import { Series } from './series.js';
+import { unsettledOf } from './settle.js';
+import { shuffled } from './statistics.js';
 
 export interface Progress {
   /** Of 1. */
   readonly done: number;
+  /** At most, where what is not settled yet is measured again. */
   readonly secondsLeft: number;
   /** What is being measured. */
   readonly what: string;
@@ -30,26 +38,12 @@ export interface RunOptions {
   readonly isNamed?: (contender: Contender) => boolean;
   /** Numbers from 0 to 1, by which the order is chosen. */
   readonly random?: () => number;
+  /** Seconds of a clock. */
+  readonly clock?: () => number;
 }
 
-/** What was measured of one contender in one row. */
-class Series {
-  readonly samples: Sample[] = [];
-  histogram: Histogram | undefined;
-  failure: string | undefined;
-
-  add({ sample, histogram }: Taken): void {
-    this.samples.push(sample);
-    if (this.histogram === undefined) this.histogram = histogram;
-    else if (histogram !== undefined) this.histogram.add(histogram);
-  }
-}
-
-export interface Measured {
-  readonly trials: readonly Trial[];
-  readonly comparisons: readonly Comparison[];
-  readonly skipped: readonly Skipped[];
-  /** How many rounds are counted of each trial, the one that warms up left out. */
+export interface Measured extends Collected {
+  /** How many rounds are counted of each trial at least, the one that warms up left out. */
   readonly rounds: number;
   readonly interrupted: boolean;
 }
@@ -59,106 +53,133 @@ const roundsMin = 3;
 
 /** @throws the signal's reason where it was aborted before there is something to report. */
 export async function runPlan(rows: readonly Row[], options: RunOptions): Promise<Measured> {
-  const { timing, take, progress, signal } = options;
-  const table = rows.map(({ contenders }) => contenders.map(() => new Series()));
-  // Asked anew each time: it changes while a sample is taken.
-  const isStopped = (): boolean => signal.aborted;
-  const start = performance.now();
-  const elapsed = (): number => (performance.now() - start) / 1000;
-  let roundSeconds = expectedRoundSeconds(rows, timing);
-  let rounds = roundsWithin(timing, roundSeconds);
-  let number = 0;
-  for (; number < rounds && !isStopped(); number++) {
-    const steps = round(rows, options.random);
-    for (const [index, step] of steps.entries()) {
-      if (isStopped()) break;
-      const row = rows[step.row];
-      const contender = row?.contenders[step.contender];
-      const series = table[step.row]?.[step.contender];
-      if (row === undefined || contender === undefined || series === undefined) continue;
-      const done = (number + index / steps.length) / rounds;
-      progress({
-        done,
-        secondsLeft: rounds * roundSeconds * (1 - done),
-        what: `${nameOf(row.workload)} ${nameOfContender(contender)}`,
-      });
-      if (series.failure !== undefined) continue;
-      try {
-        const taken = await take(row.workload, contender);
-        // The first one warms up: files, caches, the load.
-        if (number > 0) series.add(taken);
-      } catch (error) {
-        // Stopping ends the load, and with it what it was asked.
-        if (!isStopped()) series.failure = messageOf(error);
+  const run = new Run(rows, options);
+  const counted = await run.wholeRounds();
+  if (counted < roundsMin) options.signal.throwIfAborted();
+  await run.settle();
+  return {
+    ...collect(run.rows, options.isNamed),
+    rounds: counted,
+    interrupted: options.signal.aborted,
+  };
+}
+
+class Run {
+  readonly rows: readonly MeasuredRow[];
+  private readonly plan: readonly Row[];
+  private readonly options: RunOptions;
+  private readonly clock: () => number;
+  private readonly start: number;
+  private samples = 0;
+  /** What a round of everything takes, as far as it is known. */
+  private roundSeconds: number;
+  private wholeSecondsLeft = 0;
+  private done = 0;
+
+  constructor(plan: readonly Row[], options: RunOptions) {
+    this.plan = plan;
+    this.rows = plan.map(({ workload, contenders }) => ({
+      workload,
+      series: contenders.map((contender) => new Series(contender)),
+    }));
+    this.options = options;
+    this.clock = options.clock ?? (() => performance.now() / 1000);
+    this.start = this.clock();
+    this.roundSeconds = expectedRoundSeconds(plan, options.timing);
+  }
+
+  /** Returns how many count. */
+  async wholeRounds(): Promise<number> {
+    const { timing, random } = this.options;
+    let rounds = roundsWithin(timing, this.roundSeconds);
+    let number = 0;
+    for (; number < rounds && !this.isStopped(); number++) {
+      const steps = round(this.plan, random);
+      for (const [index, step] of steps.entries()) {
+        if (this.isStopped()) break;
+        const row = this.rows[step.row];
+        const series = row?.series[step.contender];
+        if (row === undefined || series === undefined) continue;
+        this.wholeSecondsLeft = (rounds - number - index / steps.length) * this.roundSeconds;
+        this.tell(row, series);
+        // The first round warms up: files, caches, the load.
+        await this.take(row, series, number > 0);
+      }
+      this.roundSeconds = this.elapsed / (number + 1);
+      rounds = Math.max(number + 1, roundsWithin(timing, this.roundSeconds));
+    }
+    // The round that was cut short is not whole.
+    return number - (this.isStopped() ? 2 : 1);
+  }
+
+  /** Rounds of what is in doubt, the most doubtful first, while there is time. */
+  async settle(): Promise<void> {
+    if (this.options.timing.secondsMax === undefined) return;
+    this.wholeSecondsLeft = 0;
+    while (!this.isStopped()) {
+      const next = this.mostDoubtful();
+      if (next === undefined) return;
+      for (const series of shuffled(next.contenders, this.options.random)) {
+        if (this.isStopped()) return;
+        this.tell(next.row, series);
+        await this.take(next.row, series, true);
       }
     }
-    roundSeconds = elapsed() / (number + 1);
-    rounds = Math.max(number + 1, roundsWithin(timing, roundSeconds));
   }
-  // The round that was cut short is not whole.
-  const counted = number - (signal.aborted ? 2 : 1);
-  if (counted < roundsMin) signal.throwIfAborted();
-  return { ...collect(rows, table, options.isNamed), rounds: counted, interrupted: signal.aborted };
-}
 
-function collect(
-  rows: readonly Row[],
-  table: readonly (readonly Series[])[],
-  isNamed: RunOptions['isNamed'],
-): Pick<Measured, 'trials' | 'comparisons' | 'skipped'> {
-  const trials: Trial[] = [];
-  const comparisons: Comparison[] = [];
-  const skipped: Skipped[] = [];
-  rows.forEach(({ workload, contenders }, rowIndex) => {
-    const row = table[rowIndex] ?? [];
-    const plain = row[contenders.findIndex(isPlain)];
-    const base = plain?.failure === undefined ? plain : undefined;
-    const first = trials.length;
-    contenders.forEach((contender, index) => {
-      const series = row[index];
-      if (series === undefined) return;
-      if (series.failure !== undefined) {
-        const what = `${nameOfContender(contender)}: ${nameOf(workload)}`;
-        const failed = contender.type === 'strategy' || isNamed?.(contender) === true;
-        skipped.push({ what, why: series.failure, ...(failed && { failed }) });
-        return;
-      }
-      const { histogram } = series;
-      trials.push({
-        workload,
-        contender,
-        samples: series.samples,
-        averages: averagesOf(series.samples),
-        latencyMicroseconds: histogram === undefined ? null : latencyOf(histogram),
-        latencyCurve: histogram === undefined ? [] : curveOf(histogram),
-        gain:
-          base === undefined || !isForPlain(contender, contenders)
-            ? null
-            : gainOver(speeds(base), speeds(series)),
-      });
+  /** Undefined where all is settled, or no time is left for what is not. */
+  private mostDoubtful(): { row: MeasuredRow; contenders: readonly Series[] } | undefined {
+    const sampleSeconds = this.elapsed / this.samples;
+    const affordable = this.settlingSecondsLeft / sampleSeconds;
+    const doubtful = this.rows.flatMap((row) => {
+      const sound = row.series.filter(({ failure }) => failure === undefined);
+      const unsettled = unsettledOf(row.workload, sound);
+      return unsettled === undefined ? [] : [{ row, ...unsettled }];
     });
-    comparisons.push(...comparisonsOf(trials.slice(first)));
-  });
-  return { trials, comparisons, skipped };
-}
+    return doubtful
+      .filter(({ contenders }) => contenders.length <= affordable)
+      .filter(({ contenders: [first] }) => (first?.samples.length ?? 0) < settlingRunsMax - 1)
+      .toSorted((a, b) => b.doubt - a.doubt)[0];
+  }
 
-function speeds({ samples }: Series): number[] {
-  return samples.map(({ requestsPerSecond }) => requestsPerSecond);
-}
+  private async take({ workload }: MeasuredRow, series: Series, counts: boolean): Promise<void> {
+    if (series.failure !== undefined) return;
+    this.samples++;
+    try {
+      const taken = await this.options.take(workload, series.contender);
+      if (counts) series.add(taken);
+    } catch (error) {
+      // Stopping ends the load, and with it what it was asked.
+      if (!this.isStopped()) series.failure = messageOf(error);
+    }
+  }
 
-/** Whether it is compared with `plain`: strategies are, and others where nothing better of ours is. */
-function isForPlain(contender: Contender, all: readonly Contender[]): boolean {
-  return contender.type === 'strategy' ? !isPlain(contender) : !hasDefault(all);
-}
+  /** The bar never goes back, though more may be left than was thought. */
+  private tell({ workload }: MeasuredRow, { contender }: Series): void {
+    const { elapsed } = this;
+    const secondsLeft = this.wholeSecondsLeft + this.settlingSecondsLeft;
+    const done = elapsed === 0 ? 0 : elapsed / (elapsed + secondsLeft);
+    this.done = Math.max(this.done, done);
+    this.options.progress({
+      done: this.done,
+      secondsLeft,
+      what: `${nameOf(workload)} ${nameOfContender(contender)}`,
+    });
+  }
 
-function isPlain(contender: Contender): boolean {
-  return contender.type === 'strategy' && contender.strategy === 'plain';
-}
+  private get settlingSecondsLeft(): number {
+    const { secondsMax } = this.options.timing;
+    if (secondsMax === undefined) return 0;
+    const left = secondsMax - this.elapsed - this.wholeSecondsLeft;
+    return Math.max(0, Math.min(left, settlingRunsMax * this.roundSeconds));
+  }
 
-export function nameOfContender(contender: Contender): string {
-  return contender.type === 'strategy' ? contender.strategy : contender.name;
-}
+  // Asked anew each time: it changes while a sample is taken.
+  private isStopped(): boolean {
+    return this.options.signal.aborted;
+  }
 
-export function nameOf({ link, kind, connections, depth, headers }: Workload): string {
-  return `${link} ${kind}, ${connections} × ${depth}, ${headers}`;
+  private get elapsed(): number {
+    return this.clock() - this.start;
+  }
 }

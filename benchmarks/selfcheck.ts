@@ -12,7 +12,8 @@ import type { LoadAnswers, LoadQuestion } from './load/messages.js';
 import { commit } from './machine.js';
 import { fullTiming, type Timing } from './plan.js';
 import type { Contender, SelfCheck, Verdict } from './results.js';
-import { nameOfContender, runPlan } from './run.js';
+import { nameOfContender } from './names.js';
+import { runPlan } from './run.js';
 import { takeSample } from './sample.js';
 import { workload } from './workloads.js';
 

@@ -67,6 +67,12 @@ export function mishapsOf(speeds: readonly number[]): boolean[] {
 }
 
 /**
+ * The least difference that counts, as a logarithm: 3 %. Which way of sending
+ * wins is not decided by less, which another kernel or compiler can turn round.
+ */
+export const differenceMin = Math.log(1.03);
+
+/**
  * The gain of `others` over `plain`, whose samples were taken in turn: each is
  * compared with that of the same round, so that what slows both down for a while
  * does not count; where one of the two is a mishap, neither does. Twice as fast
@@ -98,8 +104,8 @@ export function gainOver(plain: readonly number[], others: readonly number[]): G
 }
 
 function verdictOf(average: number, error: number): Verdict {
-  if (average - error > 0) return 'faster';
-  if (average + error < 0) return 'slower';
+  if (average - error > differenceMin) return 'faster';
+  if (average + error < -differenceMin) return 'slower';
   return 'no difference shown';
 }
 

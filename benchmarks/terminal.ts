@@ -2,7 +2,8 @@
 import { SingleBar } from 'cli-progress';
 import { markdownTable } from 'markdown-table';
 import type { Gain, Results, Sample, Trial } from './results.js';
-import { nameOf, nameOfContender, type Progress } from './run.js';
+import { nameOf, nameOfContender } from './names.js';
+import type { Progress } from './run.js';
 
 /** Where nobody watches, a line of progress so often. */
 const lineMs = 15_000;

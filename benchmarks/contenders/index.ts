@@ -5,7 +5,7 @@ import { strategies, type Contender, type Skipped, type Workload } from '../resu
 import type { Selection } from '../selection.js';
 import type { Start } from '../sample.js';
 import { differs, isControl, peerNames, whyMissing } from '../workloads.js';
-import { nameOfContender } from '../run.js';
+import { nameOfContender } from '../names.js';
 import { startOurs } from './ours.js';
 import { startPeer, whyNot } from './peers.js';
 import { findProgram, versionOf } from './programs.js';

@@ -38,7 +38,7 @@ export function benchCommand(): Command {
     .option('-a, --all', 'measure everything that the words do not exclude')
     .option(
       '--runs <count>',
-      `runs of each, at least ${runsMin}, the first thrown away (default: 10; without --all what fits into three minutes)`,
+      `runs of each, at least ${runsMin}, the first thrown away (default: 10; without --all what fits into three minutes, and more of what is not sure then)`,
       parseRuns,
     )
     .option('--seconds <seconds>', 'how long a run is (default: 0.15)', parseSeconds)

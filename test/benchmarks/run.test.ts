@@ -1,8 +1,10 @@
 /** A whole plan, with samples that are made up: no server, no clock. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Contender } from '../../benchmarks/results.js';
-import { nameOfContender, runPlan, type RunOptions } from '../../benchmarks/run.js';
+import type { Contender, Sample } from '../../benchmarks/results.js';
+import { nameOfContender } from '../../benchmarks/names.js';
+import { runPlan, type RunOptions } from '../../benchmarks/run.js';
+import { gainOver } from '../../benchmarks/statistics.js';
 import { normal, randomNumbers } from './support/random.js';
 import { ours, sample, workload } from './support/results.js';
 
@@ -96,6 +98,131 @@ describe('a run that is interrupted', () => {
 
   test('reports nothing before', async () => {
     await assert.rejects(interruptedAt(2 * 4 - 1), { name: 'AbortError' });
+  });
+});
+
+/** Time passes only while samples are taken, a second each. */
+function runInTime(
+  contenders: readonly Contender[],
+  speedOf: (name: string, run: number) => number,
+  secondsMax: number,
+  more: Partial<RunOptions> = {},
+) {
+  const counts = new Map<string, number>();
+  let seconds = 0;
+  return run(contenders, () => NaN, {
+    timing: { seconds: 0.5, warmUpSeconds: 0.25, runs: 5, secondsMax },
+    clock: () => seconds,
+    take: async (_, contender) => {
+      await Promise.resolve();
+      const name = nameOfContender(contender);
+      const number = counts.get(name) ?? 0;
+      counts.set(name, number + 1);
+      seconds++;
+      return { sample: sample(speedOf(name, number)) };
+    },
+    ...more,
+  });
+}
+
+describe('with time left', () => {
+  const alternating = (run: number): number => (run % 2 === 0 ? 1 : 1.2);
+  const speedOf = ({ requestsPerSecond }: Sample): number => requestsPerSecond;
+  const samplesOf = ({ trials }: Awaited<ReturnType<typeof run>>) =>
+    trials.map(({ contender, samples }) => [nameOfContender(contender), samples.length]);
+
+  test('nothing more is measured of what is settled', async () => {
+    const speed: Record<string, number> = { plain: 100, cork: 120, nbdkit: 50 };
+    const contenders = [ours('plain'), ours('cork'), peer('nbdkit')];
+    const measured = await runInTime(contenders, (name) => speed[name] ?? NaN, 100);
+    assert.deepEqual(
+      samplesOf(measured).map(([, count]) => count),
+      [4, 4, 4],
+    );
+  });
+
+  test('it is spent on those whose verdict is in doubt, and on nobody else', async () => {
+    const contenders = [ours('plain'), ours('more'), ours('batched'), peer('nbdkit')];
+    const measured = await runInTime(
+      contenders,
+      (name, number) => {
+        if (name === 'more') return 105 * alternating(number);
+        return { plain: 100, batched: 1000, nbdkit: 10 }[name] ?? NaN;
+      },
+      // The rounds of everything take 20 seconds of them.
+      30,
+    );
+    assert.deepEqual(samplesOf(measured), [
+      ['plain', 9],
+      ['more', 9],
+      ['batched', 4],
+      ['nbdkit', 4],
+    ]);
+    assert.equal(measured.rounds, 4);
+    const more = measured.trials[1];
+    assert.equal(more?.gain?.verdict, 'faster');
+    const [before, after] = [4, 9].map((count) =>
+      gainOver(Array<number>(count).fill(100), more.samples.slice(0, count).map(speedOf)),
+    );
+    assert.deepEqual([before?.verdict, after], ['no difference shown', more.gain]);
+  });
+
+  test('it ends where more rounds tell nothing', async () => {
+    const wild = (name: string, number: number) => (name === 'plain' ? 1 : alternating(number)) * 9;
+    const measured = await runInTime([ours('plain'), ours('cork')], wild, 1e6);
+    assert.deepEqual(samplesOf(measured), [
+      ['plain', 39],
+      ['cork', 39],
+    ]);
+  });
+
+  test('the bar never goes back, and stays below its end', async () => {
+    const seen: number[] = [];
+    await runInTime(
+      [ours('plain'), ours('cork')],
+      (name, number) => (name === 'plain' ? 1 : alternating(number)),
+      50,
+      { progress: ({ done }) => seen.push(done) },
+    );
+    assert.ok(seen.length >= 49 && seen.every((done) => done >= 0 && done < 1));
+    assert.deepEqual(
+      seen,
+      seen.toSorted((a, b) => a - b),
+    );
+  });
+
+  test('interrupted then, it reports whole rounds and what came after them', async () => {
+    const stopping = new AbortController();
+    const measured = await runInTime(
+      [ours('plain'), ours('cork')],
+      (name, number) => {
+        if (number === 7 && name === 'cork') stopping.abort();
+        return name === 'plain' ? 100 : 100 * alternating(number);
+      },
+      50,
+      { signal: stopping.signal },
+    );
+    assert.deepEqual([measured.interrupted, measured.rounds], [true, 4]);
+    assert.equal(measured.trials.length, 2);
+  });
+
+  test('what fails then is left out, and the others go on', async () => {
+    const contenders = [ours('plain'), ours('cork'), ours('more')];
+    const measured = await runInTime(
+      contenders,
+      (name, number) => {
+        if (name === 'more' && number === 6) throw new Error('no more');
+        return name === 'plain' ? 100 : 100 * alternating(number);
+      },
+      50,
+    );
+    const [plain = [], cork = [], ...rest] = samplesOf(measured);
+    assert.deepEqual([plain[0], cork[0], rest], ['plain', 'cork', []]);
+    assert.ok(Number(plain[1]) > 10 && plain[1] === cork[1]);
+    assert.deepEqual(
+      measured.skipped.map(({ why }) => why),
+      ['no more'],
+    );
   });
 });
 

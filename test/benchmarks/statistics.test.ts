@@ -175,6 +175,31 @@ describe('the verdict', () => {
   });
 });
 
+describe('less than 3 %', () => {
+  test('is no difference, however sure it is', () => {
+    const plain = [100, 101, 99, 100, 100];
+    const with2 = plain.map((speed) => 1.02 * speed);
+    assert.ok(gainOf(plain, with2).low > 0.0199);
+    assert.equal(gainOf(plain, with2).verdict, 'no difference shown');
+    assert.equal(gainOf(with2, plain).verdict, 'no difference shown');
+  });
+
+  test('more is one either way', () => {
+    const plain = [100, 101, 99, 100, 100];
+    const with4 = plain.map((speed) => 1.04 * speed);
+    assert.equal(gainOf(plain, with4).verdict, 'faster');
+    assert.equal(gainOf(with4, plain).verdict, 'slower');
+  });
+
+  test('of what is equally fast, one verdict of a thousand is wrong', () => {
+    for (const rounds of [4, 9, 30]) {
+      const quiet: Noise = { each: 0.02, round: 0.05 };
+      const wrong = verdicts(1, quiet, 4000, rounds).filter((one) => one !== 'no difference shown');
+      assert.ok(wrong.length <= 4, `${rounds} rounds: ${wrong.length} of 4000`);
+    }
+  });
+});
+
 test('every order is as likely as any other', () => {
   const random = randomNumbers(6);
   const counts = new Map<string, number>();

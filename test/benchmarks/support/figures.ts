@@ -73,8 +73,8 @@ function addGain(known: Known, { average, worst, best, low, high }: Gain): void 
 function knownIn(results: Results): Known {
   const { trials, comparisons, micro, machine, timing, seconds } = results;
   const known: Known = {
-    // Of the confidence intervals, of the latencies, and of mishaps.
-    percent: [95, 50, 99, 99.9, 60],
+    // Of the confidence intervals, of the latencies, of mishaps, and the least difference.
+    percent: [95, 50, 99, 99.9, 60, 3],
     ratio: [],
     rate: [],
     systemCalls: [],

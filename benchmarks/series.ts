@@ -1,0 +1,25 @@
+/** What was measured of one contender in one row. Filled by run.ts. */
+import type { Histogram } from 'hdr-histogram-js';
+import type { Compared } from './comparisons.js';
+import type { Contender, Sample } from './results.js';
+import type { Taken } from './sample.js';
+
+export class Series implements Compared {
+  readonly samples: Sample[] = [];
+  readonly speeds: number[] = [];
+  histogram: Histogram | undefined;
+  /** Why there is nothing more to come, and what there is does not count. */
+  failure: string | undefined;
+  readonly contender: Contender;
+
+  constructor(contender: Contender) {
+    this.contender = contender;
+  }
+
+  add({ sample, histogram }: Taken): void {
+    this.samples.push(sample);
+    this.speeds.push(sample.requestsPerSecond);
+    if (this.histogram === undefined) this.histogram = histogram;
+    else if (histogram !== undefined) this.histogram.add(histogram);
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Where more rounds are worth their time: a verdict that lies at the border
+ * would be another one in the next run. Caller: run.ts.
+ */
+import { pairsOfOthers, pairsOverPlain, type Compared } from './comparisons.js';
+import type { Gain, Workload } from './results.js';
+import { differenceMin, gainOver } from './statistics.js';
+
+export interface Unsettled<Of> {
+  /** More than 1; the most doubtful verdict's. */
+  readonly doubt: number;
+  /** Whom to measure once more: those whose verdicts are in doubt. */
+  readonly contenders: readonly Of[];
+}
+
+/**
+ * What of a row is not settled yet; undefined where all is. Runs are compared by
+ * round, so who missed one has no part in later ones.
+ */
+export function unsettledOf<Of extends Compared>(
+  workload: Workload,
+  row: readonly Of[],
+): Unsettled<Of> | undefined {
+  const rounds = Math.max(...row.map(({ speeds }) => speeds.length));
+  const takesPart = ({ speeds }: Of): boolean => speeds.length === rounds;
+  const doubtful = [...pairsOverPlain(row), ...pairsOfOthers(workload, row)]
+    .filter(({ of, over }) => takesPart(of) && takesPart(over))
+    .map((pair) => ({ ...pair, doubt: doubtOf(gainOver(pair.over.speeds, pair.of.speeds)) }))
+    .filter(({ doubt }) => doubt > 1);
+  if (doubtful.length === 0) return undefined;
+  return {
+    doubt: Math.max(...doubtful.map(({ doubt }) => doubt)),
+    contenders: [...new Set(doubtful.flatMap(({ of, over }) => [of, over]))],
+  };
+}
+
+/**
+ * How wide the interval is, as so many times what settles the verdict: half of
+ * it is as long as the least difference that counts, or as half of what the gain
+ * has beyond that. The second is stricter than the verdict itself, so looking
+ * after every round does not make it right by chance.
+ */
+export function doubtOf(gain: Gain | null): number {
+  if (gain === null) return Infinity;
+  const middle = Math.log1p(gain.average);
+  const error = Math.log1p(gain.high) - middle;
+  const beyond = Math.abs(middle) - differenceMin;
+  return Math.min(error / differenceMin, beyond > 0 ? (2 * error) / beyond : Infinity);
+}
