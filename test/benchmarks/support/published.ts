@@ -107,7 +107,8 @@ export function find(asked: Asked, name: string, run = full): Trial | undefined 
 /** To three digits, or all of those before the point. */
 export function shown(value: number | null | undefined): string {
   if (value === null || value === undefined) return '–';
-  return value < 1000 ? value.toPrecision(3) : Number(value.toPrecision(3)).toLocaleString('en');
+  const rounded = Number(value.toPrecision(3));
+  return rounded < 1000 ? value.toPrecision(3) : rounded.toLocaleString('en');
 }
 
 /** Of one over another, in any workload or in one. */
