@@ -9,6 +9,7 @@ import { NbdError } from '../errors.js';
 import { chunksMaxDefault, zeroedBytesMax } from '../limits.js';
 import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from './backend.js';
 import type { MaybePromise } from './maybe-promise.js';
+import { MemoryExtents } from './memory-extents.js';
 import { allocatePages, memoryBytesMax } from './pages.js';
 import { checkDiskSize } from './size.js';
 import { SortedNumbers } from './sorted-numbers.js';
@@ -190,17 +191,8 @@ export class MemoryBackend implements Backend {
     // It is in memory.
   }
 
-  /** Chunks are data and what lies between them is holes, however much of that there is. */
-  *extents(offset: number, length: number): Generator<Extent, void> {
-    const end = offset + length;
-    for (let position = offset; position < end;) {
-      const index = Math.floor(position / this.chunkBytes);
-      const next = this.indexes.next(index) ?? Infinity;
-      const hole = next > index;
-      const boundary = Math.min((hole ? next : index + 1) * this.chunkBytes, this.size);
-      yield { length: boundary - position, hole, zero: hole };
-      position = boundary;
-    }
+  extents(offset: number, length: number): IterableIterator<Extent, undefined> {
+    return new MemoryExtents(this.indexes, this.chunkBytes, { offset, length, size: this.sizeNow });
   }
 
   close(): void {

@@ -9,6 +9,9 @@ const bucketSize = 512;
 export class SortedNumbers {
   /** None is empty. */
   private readonly buckets: number[][] = [];
+  /** Where `next` has found the last one. */
+  private lastBucket = 0;
+  private lastAt = 0;
 
   add(value: number): void {
     // Past the last one, it goes to the end of that.
@@ -41,8 +44,32 @@ export class SortedNumbers {
 
   /** The smallest of at least `value`. */
   next(value: number): number | undefined {
-    const bucket = this.buckets[this.bucketOf(value)];
-    return bucket?.[firstFrom(bucket, value)];
+    return this.nextNear(value) ?? this.nextSought(value);
+  }
+
+  /**
+   * The same where it is the one found last or follows it, as it does for who
+   * goes through all of them. Nothing is taken for granted: numbers may have
+   * come or gone since, but a smaller one right before it leaves no other.
+   */
+  private nextNear(value: number): number | undefined {
+    const bucket = this.buckets[this.lastBucket];
+    if (bucket === undefined) return undefined;
+    const at = this.lastAt;
+    const found = bucket[at] ?? -Infinity;
+    if (found >= value) return (bucket[at - 1] ?? Infinity) < value ? found : undefined;
+    const following = bucket[at + 1] ?? -Infinity;
+    if (found === -Infinity || following < value) return undefined;
+    this.lastAt = at + 1;
+    return following;
+  }
+
+  private nextSought(value: number): number | undefined {
+    this.lastBucket = this.bucketOf(value);
+    const bucket = this.buckets[this.lastBucket];
+    if (bucket === undefined) return undefined;
+    this.lastAt = firstFrom(bucket, value);
+    return bucket[this.lastAt];
   }
 
   /** The first bucket whose last number is at least `value`; behind the last one where there is none. */
