@@ -22,15 +22,36 @@ export function allocation(backend: Backend): MetaContext {
 
 function statusOf(extents: Iterable<Extent>): Iterable<StatusExtent> {
   checkExtents(contextName, extents);
-  return flagged(extents);
+  return { [Symbol.iterator]: () => new Flagged(extents[Symbol.iterator]()) };
 }
 
-function* flagged(extents: Iterable<Extent>): Generator<StatusExtent, void> {
-  for (const extent of extents) {
-    const { length, hole, zero } = checkedExtent(extent);
-    yield {
-      length,
-      flags: (hole ? AllocationFlag.hole : 0) | (zero ? AllocationFlag.zero : 0),
-    };
+/** Hot: written out, since V8 inlines no generator. */
+class Flagged implements Iterator<StatusExtent, undefined> {
+  private readonly extents: Iterator<Extent>;
+
+  constructor(extents: Iterator<Extent>) {
+    this.extents = extents;
   }
+
+  next(): IteratorResult<StatusExtent, undefined> {
+    const result = this.extents.next();
+    if (result.done) return { done: true, value: undefined };
+    try {
+      return { done: false, value: flagged(result.value) };
+    } catch (error) {
+      // Whoever iterates closes nothing where it is next() that throws.
+      this.return();
+      throw error;
+    }
+  }
+
+  return(): IteratorResult<StatusExtent, undefined> {
+    this.extents.return?.();
+    return { done: true, value: undefined };
+  }
+}
+
+function flagged(extent: Extent): StatusExtent {
+  const { length, hole, zero } = checkedExtent(extent);
+  return { length, flags: (hole ? AllocationFlag.hole : 0) | (zero ? AllocationFlag.zero : 0) };
 }

@@ -1,7 +1,7 @@
 /**
  * The extents of a context as a reply's block status descriptors: merged, cut,
- * in one flat buffer. Caller: block-status.ts. Calls: nobody. Owns: the buffer,
- * which is the reply's when it is finished.
+ * in one flat buffer. Caller: block-status.ts. Calls: nobody. Owns: the memory
+ * that they are gathered in, of which a reply gets a copy as long as it needs.
  * Spec: "Structured reply types", the two of BLOCK_STATUS.
  */
 import type { StatusExtent } from '../backend/backend.js';
@@ -11,8 +11,12 @@ import { twoTo32, writeUint64 } from '../wire/uint64.js';
 
 /** An extent of 32 bits is cut here: a multiple of every minimum block size there can be. */
 const narrowBytesMax = twoTo32 - 2 ** 16;
-/** Most replies have a few. */
-const descriptorsAtFirst = 8;
+/** Most replies have a few extents. */
+const bytesAtFirst = 2 ** 8;
+/** More than this is not kept for the next reply. */
+const spareBytesMax = 2 ** 16;
+/** What the last reply was gathered in. Taken while one is written, so that no other one writes there. */
+let spare: DataView | undefined;
 
 /** What a reply may say. */
 export interface DescriptorRules {
@@ -39,8 +43,8 @@ export function describe(
   rules: DescriptorRules,
 ): Uint8Array {
   const writer = new DescriptorWriter(contextId, rules);
-  const { length, available, alignment, extentsMax } = rules;
-  const end = rules.one ? length : available;
+  const { length, available, alignment, extentsMax, one, wide } = rules;
+  const end = one ? length : available;
   let position = 0;
   let looked = 0;
   let high = 0;
@@ -51,13 +55,13 @@ export function describe(
     // The end of the disk need not be that of a block.
     const bytes = Math.min(told, end - position);
     checkExtent(told, bytes, alignment);
-    checkFlags(flags, rules.wide);
-    const nextHigh = typeof flags === 'bigint' ? Number(flags >> 32n) : Math.floor(flags / twoTo32);
-    const nextLow = typeof flags === 'bigint' ? Number(flags & 0xffffffffn) : flags >>> 0;
+    checkFlags(flags, wide);
+    const nextHigh = upperHalf(flags);
+    const nextLow = lowerHalf(flags);
     if (run > 0 && (nextHigh !== high || nextLow !== low)) {
       writer.add(run, high, low);
       run = 0;
-      if (rules.one || writer.full) break;
+      if (one || writer.full) break;
     }
     high = nextHigh;
     low = nextLow;
@@ -71,36 +75,52 @@ export function describe(
 }
 
 class DescriptorWriter {
-  private readonly rules: DescriptorRules;
+  private readonly extended: boolean;
   private readonly headerBytes: number;
   private readonly descriptorBytes: number;
-  private memory: Uint8Array;
+  /** The longest extent that a descriptor may tell of. */
+  private readonly bytesMax: number;
+  /** What was asked for, in bytes. */
+  private readonly length: number;
+  private readonly extentsMax: number;
   private view: DataView;
   private count = 0;
   /** Bytes that the descriptors cover. */
   private covered = 0;
 
-  constructor(contextId: number, rules: DescriptorRules) {
-    this.rules = rules;
-    this.headerBytes = rules.extended ? 8 : 4;
-    this.descriptorBytes = rules.extended ? 16 : 8;
-    this.memory = new Uint8Array(this.headerBytes + this.descriptorBytes * descriptorsAtFirst);
-    this.view = new DataView(this.memory.buffer);
+  constructor(contextId: number, { extended, one, length, extentsMax }: DescriptorRules) {
+    this.extended = extended;
+    this.headerBytes = extended ? 8 : 4;
+    this.descriptorBytes = extended ? 16 : 8;
+    this.bytesMax = extended || one ? Infinity : narrowBytesMax;
+    this.length = length;
+    this.extentsMax = extentsMax;
+    this.view = spare ?? new DataView(new ArrayBuffer(bytesAtFirst));
+    spare = undefined;
     this.view.setUint32(0, contextId);
   }
 
   get full(): boolean {
-    return this.count >= this.rules.extentsMax;
+    return this.count >= this.extentsMax;
   }
 
   /** An extent, in as many descriptors as its length takes. */
   add(length: number, high: number, low: number): void {
-    const { extended, one } = this.rules;
-    const bytesMax = extended || one ? length : narrowBytesMax;
     // "The sum of the length fields of the first N-1 extents MUST be less than the requested length".
-    for (let left = length; left > 0 && this.covered < this.rules.length && !this.full;) {
-      const bytes = Math.min(left, bytesMax);
-      this.write(bytes, high, low);
+    for (let left = length; left > 0 && this.covered < this.length && !this.full;) {
+      const bytes = Math.min(left, this.bytesMax);
+      const at = this.headerBytes + this.count * this.descriptorBytes;
+      if (at + this.descriptorBytes > this.view.byteLength) this.grow();
+      const { view } = this;
+      if (this.extended) {
+        writeUint64(view, at, bytes);
+        view.setUint32(at + 8, high);
+        view.setUint32(at + 12, low);
+      } else {
+        view.setUint32(at, bytes);
+        view.setUint32(at + 4, low);
+      }
+      this.count++;
       this.covered += bytes;
       left -= bytes;
     }
@@ -108,32 +128,27 @@ class DescriptorWriter {
 
   finish(): Uint8Array {
     if (this.count === 0) throw badExtents('none at all');
-    if (this.rules.extended) this.view.setUint32(4, this.count);
-    return this.memory.subarray(0, this.headerBytes + this.count * this.descriptorBytes);
-  }
-
-  private write(length: number, high: number, low: number): void {
-    const at = this.headerBytes + this.count * this.descriptorBytes;
-    if (at === this.memory.length) this.grow();
-    const { view } = this;
-    if (this.rules.extended) {
-      writeUint64(view, at, length);
-      view.setUint32(at + 8, high);
-      view.setUint32(at + 12, low);
-    } else {
-      view.setUint32(at, length);
-      view.setUint32(at + 4, low);
-    }
-    this.count++;
+    if (this.extended) this.view.setUint32(4, this.count);
+    if (this.view.byteLength <= spareBytesMax) spare = this.view;
+    const bytes = this.headerBytes + this.count * this.descriptorBytes;
+    return new Uint8Array(this.view.buffer, 0, bytes).slice();
   }
 
   private grow(): void {
-    const descriptors = Math.min(2 * this.count, this.rules.extentsMax);
-    const memory = new Uint8Array(this.headerBytes + descriptors * this.descriptorBytes);
-    memory.set(this.memory);
-    this.memory = memory;
+    const memory = new Uint8Array(2 * this.view.byteLength);
+    memory.set(new Uint8Array(this.view.buffer));
     this.view = new DataView(memory.buffer);
   }
+}
+
+function upperHalf(flags: number | bigint): number {
+  if (typeof flags === 'bigint') return Number(flags >> 32n);
+  // Nearly all flags are small, and a division would take as long as all the rest.
+  return flags < twoTo32 ? 0 : Math.floor(flags / twoTo32);
+}
+
+function lowerHalf(flags: number | bigint): number {
+  return typeof flags === 'bigint' ? Number(flags & 0xffffffffn) : flags >>> 0;
 }
 
 /** A backend may be JavaScript that never saw a type. */

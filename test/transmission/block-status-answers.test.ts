@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Backend, MetaContext } from '../../lib/index.js';
 import { pattern } from '../support/disks.js';
-import { cmd, err } from '../support/numbers.js';
+import { cmd, cmdFlag, err } from '../support/numbers.js';
 import { serve } from '../support/serving.js';
 
 const content = pattern(8192);
@@ -71,5 +71,34 @@ describe('a context that answers with what is no extents is named to the client'
         assert.match(message, new RegExp(`extents that cannot be: ${missing} among them`));
       });
     }
+  }
+});
+
+describe('extents of base:allocation that are told one by one are ended', () => {
+  for (const [when, second, flags, error] of [
+    ['when all was told', { length: 7680, hole: true, zero: true }, 0, 0],
+    ['when one was asked for', { length: 512, hole: true, zero: true }, cmdFlag.reqOne, 0],
+    ['when enough was told', { length: 4096, hole: true, zero: true }, 0, 0],
+    ['when one is missing', undefined, 0, err.EIO],
+    ['when one is wrong', { length: -1, hole: true, zero: true }, 0, err.EIO],
+  ] as const) {
+    test(when, async (t) => {
+      let ended = 0;
+      function* extents(): Generator {
+        try {
+          yield { length: 512, hole: false, zero: false };
+          yield second;
+          yield* Array.from({ length: 7 }, () => ({ length: 512, hole: false, zero: false }));
+        } finally {
+          ended++;
+        }
+      }
+      const disk = { size: content.length, read: (): Uint8Array => content, extents };
+      const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
+      await client.open('structured', '', ['base:allocation']);
+      const reply = await client.call({ type: cmd.blockStatus, length: 4096, flags });
+      assert.equal(reply.error, error);
+      assert.equal(ended, 1);
+    });
   }
 });
