@@ -10,6 +10,7 @@ import { Asked } from './ask.js';
 import { findContenders, type Contenders } from './contenders/index.js';
 import { findProgram } from './contenders/programs.js';
 import { whyNothing } from './exclusions.js';
+import type { Load } from './contestant.js';
 import { latencyPercentiles } from './latency.js';
 import type { LoadAnswers, LoadQuestion } from './load/messages.js';
 import { commit, describeMachine, packageVersion } from './machine.js';
@@ -18,7 +19,7 @@ import { fullTiming, usualTiming, type Timing } from './plan.js';
 import type { PreSharedKey } from './place.js';
 import type { Results, Skipped } from './results.js';
 import { runPlan, type Measured, type Progress } from './run.js';
-import { takeSample } from './sample.js';
+import { takeSamples } from './sample.js';
 import { Selection } from './selection.js';
 import { makeVeth, type Veth } from './veth.js';
 import { forFio } from './workloads.js';
@@ -153,18 +154,24 @@ async function measure(
   }
   const { folder, veth, fio, timing, signal } = options;
   const preSharedKey = await writeKey(folder);
-  // What it was asked fails with it, so the server of the sample is stopped as well.
-  const load = new Asked<LoadQuestion, LoadAnswers>(loadPath, { signal });
+  const loads: Load[] = [];
+  // What they were asked fails with them, so the servers of the samples are stopped as well.
+  const loadOf = (index: number): Load =>
+    (loads[index] ??= new Asked<LoadQuestion, LoadAnswers>(loadPath, { signal }));
   try {
     return await runPlan(rows, {
       timing,
       progress: options.progress,
       signal,
       isNamed: (contender) => selection.names(contender),
-      take: (workload, contender) => {
+      take: (workload, contenders) => {
         const far = workload.link === 'veth' ? veth : undefined;
-        return takeSample(start(workload, contender), workload, timing, {
-          load,
+        const entrants = contenders.map((contender, index) => ({
+          start: start(workload, contender),
+          load: loadOf(index),
+          isOurs: contender.type === 'strategy',
+        }));
+        return takeSamples(workload, entrants, timing, {
           fio,
           signal,
           preSharedKey,
@@ -175,7 +182,7 @@ async function measure(
       },
     });
   } finally {
-    await load.stop();
+    await Promise.all(loads.map((load) => load.stop()));
   }
 }
 

@@ -1,7 +1,6 @@
 /** Which samples are taken, in which order, and how long that may last. */
 import { runsMin } from '../lib/cli/runs.js';
 import { strategies, type Contender, type Strategy, type Workload } from './results.js';
-import { shuffled } from './statistics.js';
 import { differs } from './workloads.js';
 
 /** A workload and all who are asked to serve it. */
@@ -24,13 +23,8 @@ export interface Timing {
   readonly secondsMax: number | undefined;
 }
 
-export interface Step {
-  readonly row: number;
-  readonly contender: number;
-}
-
-/** Starting and stopping a server, connecting, filling the disk: about what that takes. */
-const overheadSeconds = 0.25;
+/** Starting and stopping servers, connecting, filling disks: about what that takes for each. */
+const overheadSeconds = 0.2;
 
 /** Until then V8 compiles what the server does again and again. */
 const warmUpSeconds = 0.2;
@@ -41,7 +35,8 @@ export const fullTiming: Timing = {
   runs: 10,
   secondsMax: undefined,
 };
-export const usualTiming: Timing = { ...fullTiming, secondsMax: 145 };
+/** Fewer runs fit into the time than with `fullTiming`, so each is longer. */
+export const usualTiming: Timing = { ...fullTiming, seconds: 0.25, secondsMax: 145 };
 
 /** Of the time, for rounds of everything. */
 const wholeRoundsShare = 2 / 3;
@@ -57,18 +52,6 @@ export function ourContenders({ link }: Workload, hasAddon: boolean): Contender[
 
 export function needsAddon(strategy: Strategy): boolean {
   return strategy !== 'plain' && strategy !== 'stream';
-}
-
-/**
- * One round: rows in random order, and in each the contenders in random order,
- * one right behind the other, so that drift favours none.
- */
-export function round(rows: readonly Row[], random?: () => number): Step[] {
-  const order = shuffled([...rows.keys()], random);
-  return order.flatMap((row) => {
-    const count = rows[row]?.contenders.length ?? 0;
-    return shuffled([...Array(count).keys()], random).map((contender) => ({ row, contender }));
-  });
 }
 
 /** What a round is expected to take before one was timed. */

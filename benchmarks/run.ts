@@ -4,17 +4,16 @@
  */
 import { messageOf } from '../lib/errors.js';
 import { collect, type Collected, type MeasuredRow } from './collect.js';
-import { nameOf, nameOfContender } from './names.js';
+import { nameOf } from './names.js';
 import {
   expectedRoundSeconds,
-  round,
   roundsWithin,
   settlingRunsMax,
   type Row,
   type Timing,
 } from './plan.js';
 import type { Contender, Workload } from './results.js';
-import type { Taken } from './sample.js';
+import type { Taken } from './contestant.js';
 import { Series } from './series.js';
 import { unsettledOf } from './settle.js';
 import { shuffled } from './statistics.js';
@@ -30,7 +29,11 @@ export interface Progress {
 
 export interface RunOptions {
   readonly timing: Timing;
-  readonly take: (workload: Workload, contender: Contender) => Promise<Taken>;
+  /** A sample of each, in this order; those that failed say why. */
+  readonly take: (
+    workload: Workload,
+    contenders: readonly Contender[],
+  ) => Promise<readonly PromiseSettledResult<Taken>[]>;
   readonly progress: (progress: Progress) => void;
   /** Aborted, no further sample is begun. */
   readonly signal: AbortSignal;
@@ -94,16 +97,12 @@ class Run {
     let rounds = roundsWithin(timing, this.roundSeconds);
     let number = 0;
     for (; number < rounds && !this.isStopped(); number++) {
-      const steps = round(this.plan, random);
-      for (const [index, step] of steps.entries()) {
+      for (const [index, row] of shuffled(this.rows, random).entries()) {
         if (this.isStopped()) break;
-        const row = this.rows[step.row];
-        const series = row?.series[step.contender];
-        if (row === undefined || series === undefined) continue;
-        this.wholeSecondsLeft = (rounds - number - index / steps.length) * this.roundSeconds;
-        this.tell(row, series);
+        const done = number + index / this.rows.length;
+        this.wholeSecondsLeft = (rounds - done) * this.roundSeconds;
         // The first round warms up: files, caches, the load.
-        await this.take(row, series, number > 0);
+        await this.take(row, row.series, number > 0);
       }
       this.roundSeconds = this.elapsed / (number + 1);
       rounds = Math.max(number + 1, roundsWithin(timing, this.roundSeconds));
@@ -119,11 +118,7 @@ class Run {
     while (!this.isStopped()) {
       const next = this.mostDoubtful();
       if (next === undefined) return;
-      for (const series of shuffled(next.contenders, this.options.random)) {
-        if (this.isStopped()) return;
-        this.tell(next.row, series);
-        await this.take(next.row, series, true);
-      }
+      await this.take(next.row, next.contenders, true);
     }
   }
 
@@ -142,29 +137,30 @@ class Run {
       .toSorted((a, b) => b.doubt - a.doubt)[0];
   }
 
-  private async take({ workload }: MeasuredRow, series: Series, counts: boolean): Promise<void> {
-    if (series.failure !== undefined) return;
-    this.samples++;
-    try {
-      const taken = await this.options.take(workload, series.contender);
-      if (counts) series.add(taken);
-    } catch (error) {
-      // Stopping ends the load, and with it what it was asked.
-      if (!this.isStopped()) series.failure = messageOf(error);
+  private async take(row: MeasuredRow, all: readonly Series[], counts: boolean): Promise<void> {
+    const sound = all.filter(({ failure }) => failure === undefined);
+    if (sound.length === 0) return;
+    this.tell(row.workload);
+    this.samples += sound.length;
+    const contenders = sound.map(({ contender }) => contender);
+    const results = await this.options.take(row.workload, contenders);
+    // Stopping ends the load, and with it what it was asked: what was taken then is not whole.
+    if (this.isStopped()) return;
+    for (const [index, result] of results.entries()) {
+      const series = sound[index];
+      if (series === undefined) continue;
+      if (result.status === 'rejected') series.failure = messageOf(result.reason);
+      else if (counts) series.add(result.value);
     }
   }
 
   /** The bar never goes back, though more may be left than was thought. */
-  private tell({ workload }: MeasuredRow, { contender }: Series): void {
+  private tell(workload: Workload): void {
     const { elapsed } = this;
     const secondsLeft = this.wholeSecondsLeft + this.settlingSecondsLeft;
     const done = elapsed === 0 ? 0 : elapsed / (elapsed + secondsLeft);
     this.done = Math.max(this.done, done);
-    this.options.progress({
-      done: this.done,
-      secondsLeft,
-      what: `${nameOf(workload)} ${nameOfContender(contender)}`,
-    });
+    this.options.progress({ done: this.done, secondsLeft, what: nameOf(workload) });
   }
 
   private get settlingSecondsLeft(): number {

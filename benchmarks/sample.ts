@@ -1,165 +1,137 @@
 /**
- * One sample: a server is started for it, filled, warmed up, measured and
- * stopped. Caller: run.ts. What server and load have to tell is asked for while
- * nothing is in progress, so that every figure is about the same requests.
+ * A sample of each contender of a row. Caller: run.ts. Calls: contestant.ts.
+ * Their servers are started for it, filled and warmed up; then they take turns,
+ * a few milliseconds each, until each has had its time. What slows the machine
+ * down for a while, on virtual ones many times a second, so slows all of them
+ * down, and not the one that is being measured.
  */
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { decodeFromCompressedBase64, type Histogram } from 'hdr-histogram-js';
-import type { Asked } from './ask.js';
-import { runFio } from './contenders/fio.js';
-import type { Running, Setting } from './contenders/running.js';
-import { cpuMicrosecondsOf } from './contenders/time.js';
-import type { LoadAnswers, LoadPlan, LoadQuestion } from './load/messages.js';
+import { setTimeout } from 'node:timers/promises';
+import { Contestant, type Load, type Means, type Start, type Taken } from './contestant.js';
 import type { Timing } from './plan.js';
-import type { PreSharedKey } from './place.js';
-import type { Sample, Workload } from './results.js';
-import type { Counts } from './server/messages.js';
+import type { Workload } from './results.js';
+import { shuffled } from './statistics.js';
 
-export type Start = (setting: Setting) => Promise<Running>;
-
-export interface Means {
-  readonly load: Asked<LoadQuestion, LoadAnswers>;
-  readonly fio: string | undefined;
-  /** Aborted, fio is ended; the load has one of its own. */
-  readonly signal: AbortSignal;
-  readonly preSharedKey: PreSharedKey;
-  readonly keyFolder: string;
-  /** How to be at the other end of each link. */
-  readonly prefix: readonly string[];
-  readonly host: string;
+export interface Entrant {
+  readonly start: Start;
+  /** Nobody else's. */
+  readonly load: Load;
+  /** Whether it is one of our servers. */
+  readonly isOurs: boolean;
 }
 
-export interface Taken {
-  readonly sample: Sample;
-  /** All latencies in nanoseconds. */
-  readonly histogram?: Histogram;
-}
+type SampleTiming = Pick<Timing, 'seconds' | 'warmUpSeconds'>;
 
-export async function takeSample(
-  start: Start,
+/** A turn of ours. Shorter, and caches that others have filled would count. */
+const turnSeconds = 0.015;
+/** A turn of others, which may need more to get going, and of many requests at a time. */
+const longTurnSeconds = 0.05;
+const shallowMax = 64;
+
+/**
+ * Our servers may keep processors awake for two looks of lib/server/keep-awake.ts
+ * after their turn. Nothing tells when they let go, and others are to be measured
+ * as they are, with processors that sleep.
+ */
+const sleepAgainMs = 45;
+
+/** Those that failed say why; they do not disturb the others. */
+export async function takeSamples(
   workload: Workload,
-  timing: Pick<Timing, 'seconds' | 'warmUpSeconds'>,
+  entrants: readonly Entrant[],
+  timing: SampleTiming,
   means: Means,
-): Promise<Taken> {
-  const usesTls = workload.link === 'unix-tls' || workload.link === 'tcp-tls';
-  const preSharedKey = usesTls ? means.preSharedKey : undefined;
-  const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
-  try {
-    const { keyFolder, prefix, host } = means;
-    const running = await start({ folder, preSharedKey, keyFolder, prefix, host });
+): Promise<PromiseSettledResult<Taken>[]> {
+  const turns = entrants.map(
+    ({ start, load, isOurs }) => new Turns(new Contestant(workload, start, load, means), isOurs),
+  );
+  const ours = turns.filter(({ isOurs }) => isOurs);
+  const others = turns.filter(({ isOurs }) => !isOurs);
+  await Promise.all(ours.map((one) => one.attempt((contestant) => contestant.start())));
+  // One by one: whoever is told a port finds it free only until the next one looks.
+  for (const one of others) await one.attempt((contestant) => contestant.start());
+  for (const one of turns) {
+    await one.attempt((contestant) => contestant.warmUp(timing.warmUpSeconds));
+  }
+  await takeTurns(workload, ours, others, timing.seconds);
+  for (const one of turns) {
+    await one.attempt(async (contestant) => {
+      one.taken = await contestant.finish();
+    });
+  }
+  await Promise.all(turns.map((one) => one.stop()));
+  return turns.map((one) => one.result());
+}
+
+/** Ours and others by turns, to and fro, so that the pause is needed every other time. */
+async function takeTurns(
+  { load, connections, depth }: Workload,
+  ours: readonly Turns[],
+  others: readonly Turns[],
+  seconds: number,
+): Promise<void> {
+  // fio cannot be told to go on.
+  const longTurns = load === 'fio' ? 1 : countOf(seconds, longTurnSeconds);
+  const longTurn = seconds / longTurns;
+  const isLong = load === 'fio' || connections * depth > shallowMax;
+  const turns = isLong ? 1 : countOf(longTurn, turnSeconds);
+  const isOn = (group: readonly Turns[]): boolean => group.some(({ failed }) => !failed);
+  for (let number = 0; number < longTurns && (isOn(ours) || isOn(others)); number++) {
+    if (number % 2 === 1) await turnOf(others, longTurn);
+    for (let turn = 0; turn < turns; turn++) await turnOf(ours, longTurn / turns);
+    if (number % 2 === 1) continue;
+    if (isOn(ours) && isOn(others)) await setTimeout(sleepAgainMs);
+    await turnOf(others, longTurn);
+  }
+}
+
+function countOf(seconds: number, turn: number): number {
+  return Math.max(1, Math.round(seconds / turn));
+}
+
+async function turnOf(group: readonly Turns[], seconds: number): Promise<void> {
+  for (const one of shuffled(group)) {
+    await one.attempt((contestant) => contestant.measure(seconds));
+  }
+}
+
+/** A contestant, until something of it fails. */
+class Turns {
+  taken: Taken | undefined;
+  readonly isOurs: boolean;
+  private readonly contestant: Contestant;
+  private failure: { readonly reason: unknown } | undefined;
+
+  constructor(contestant: Contestant, isOurs: boolean) {
+    this.contestant = contestant;
+    this.isOurs = isOurs;
+  }
+
+  get failed(): boolean {
+    return this.failure !== undefined;
+  }
+
+  async attempt(work: (contestant: Contestant) => Promise<void>): Promise<void> {
+    if (this.failed) return;
     try {
-      const plan: LoadPlan = {
-        place: running.place,
-        ...(preSharedKey !== undefined && { preSharedKey }),
-        kind: workload.kind,
-        connections: workload.connections,
-        depth: workload.depth,
-        headers: workload.load === 'fio' ? 'simple' : workload.headers,
-      };
-      await open(means.load, plan, running);
-      const measured = workload.load === 'fio' ? measureFio : measure;
-      const taken = await measured(running, workload, timing, means);
-      await means.load.ask({ type: 'close' });
-      return taken;
-    } finally {
-      await running.stop();
+      await work(this.contestant);
+    } catch (reason) {
+      this.failure = { reason };
     }
-  } catch (error) {
-    // Why there is no sample is worth more than why it cannot be cleared away.
-    await Promise.allSettled([means.load.ask({ type: 'close' })]);
-    throw error;
-  } finally {
-    await rm(folder, { recursive: true });
   }
-}
 
-/** What the server says as it ends tells more than that nobody listens. */
-async function open(load: Means['load'], plan: LoadPlan, { ended }: Running): Promise<void> {
-  const opened = load.ask({ type: 'open', plan });
-  try {
-    await Promise.race(ended === undefined ? [opened] : [opened, ended]);
-  } catch (error) {
-    // It would go on trying to connect.
-    await load.stop();
-    throw error;
+  async stop(): Promise<void> {
+    try {
+      await this.contestant.stop();
+    } catch (reason) {
+      // The first failure says most.
+      this.failure ??= { reason };
+    }
   }
-}
 
-async function measure(
-  running: Running,
-  _: Workload,
-  { seconds, warmUpSeconds }: Pick<Timing, 'seconds' | 'warmUpSeconds'>,
-  { load }: Means,
-): Promise<Taken> {
-  await load.ask({ type: 'run', seconds: warmUpSeconds }, warmUpSeconds);
-  const idle = await running.count?.();
-  const before = await running.count?.();
-  const cpuBefore = cpuMicrosecondsOf(running.pid);
-  const result = await load.ask({ type: 'run', seconds }, seconds);
-  const cpuAfter = cpuMicrosecondsOf(running.pid);
-  const after = await running.count?.();
-  const { requests } = result;
-  const cpu = cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore;
-  return {
-    sample: {
-      requestsPerSecond: requests / result.seconds,
-      clientMicrosecondsPerRequest: result.cpuMicroseconds / requests,
-      ...(idle === undefined || before === undefined || after === undefined
-        ? { ...uncounted, serverMicrosecondsPerRequest: cpu === null ? null : cpu / requests }
-        : counted(idle, before, after)),
-    },
-    histogram: decodeFromCompressedBase64(result.latency),
-  };
-}
-
-async function measureFio(
-  { pid, place }: Running,
-  workload: Workload,
-  { seconds, warmUpSeconds }: Pick<Timing, 'seconds' | 'warmUpSeconds'>,
-  { load, fio = 'fio', signal }: Means,
-): Promise<Taken> {
-  // Our load has filled the disk, and warms the server up as well.
-  await load.ask({ type: 'run', seconds: warmUpSeconds }, warmUpSeconds);
-  await load.ask({ type: 'close' });
-  const cpuBefore = cpuMicrosecondsOf(pid);
-  const result = await runFio(fio, place, workload, seconds, signal);
-  const cpuAfter = cpuMicrosecondsOf(pid);
-  const cpu = cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore;
-  const { requestsPerSecond, clientMicrosecondsPerRequest, requests, histogram } = result;
-  return {
-    sample: {
-      requestsPerSecond,
-      clientMicrosecondsPerRequest,
-      ...uncounted,
-      serverMicrosecondsPerRequest: cpu === null ? null : cpu / requests,
-    },
-    histogram,
-  };
-}
-
-const uncounted = { systemCallsPerRequest: null, segmentsPerReply: null, bytesPerSegment: null };
-
-/** Between two counts; what counting itself costs lies between `idle` and `before`. */
-function counted(
-  idle: Counts,
-  before: Counts,
-  after: Counts,
-): Omit<Sample, 'requestsPerSecond' | 'clientMicrosecondsPerRequest'> {
-  const replies = after.replies - before.replies;
-  const own = difference(idle.systemCalls, before.systemCalls);
-  const all = difference(before.systemCalls, after.systemCalls);
-  const segments = difference(before.segments, after.segments);
-  const bytes = difference(before.segmentBytes, after.segmentBytes);
-  return {
-    systemCallsPerRequest: own === null || all === null ? null : (all - own) / replies,
-    segmentsPerReply: segments === null ? null : segments / replies,
-    bytesPerSegment: segments === null || bytes === null ? null : bytes / segments,
-    serverMicrosecondsPerRequest: (after.cpuMicroseconds - before.cpuMicroseconds) / replies,
-  };
-}
-
-function difference(before: number | null, after: number | null): number | null {
-  return before === null || after === null ? null : after - before;
+  result(): PromiseSettledResult<Taken> {
+    const { failure, taken } = this;
+    if (failure !== undefined) return { status: 'rejected', reason: failure.reason };
+    if (taken === undefined) throw new Error('It was not measured.');
+    return { status: 'fulfilled', value: taken };
+  }
 }

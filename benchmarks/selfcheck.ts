@@ -7,6 +7,7 @@
 import { openSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Asked } from './ask.js';
+import type { Start } from './contestant.js';
 import { startOurs } from './contenders/ours.js';
 import type { LoadAnswers, LoadQuestion } from './load/messages.js';
 import { commit } from './machine.js';
@@ -14,7 +15,7 @@ import { fullTiming, type Timing } from './plan.js';
 import type { Contender, SelfCheck, Verdict } from './results.js';
 import { nameOfContender } from './names.js';
 import { runPlan } from './run.js';
-import { takeSample } from './sample.js';
+import { takeSamples } from './sample.js';
 import { workload } from './workloads.js';
 
 const repetitions = 20;
@@ -34,27 +35,27 @@ const expected: Readonly<Record<string, Verdict>> = {
   slowed: 'slower',
 };
 
-async function repeat(load: Asked<LoadQuestion, LoadAnswers>): Promise<Map<string, Verdict>> {
+function startOf(contender: Contender): Start {
+  const isSlow = nameOfContender(contender) === 'slowed';
+  const options = { strategy: 'plain', ...(isSlow && { wastedMicroseconds }) } as const;
+  return (setting) => startOurs(options, asked, setting);
+}
+
+async function repeat(): Promise<Map<string, Verdict>> {
   const { signal } = new AbortController();
   const { trials, skipped } = await runPlan([{ workload: asked, contenders }], {
     timing,
     progress: () => undefined,
     signal,
-    take: (_, contender) =>
-      takeSample(
-        (setting) =>
-          startOurs(
-            {
-              strategy: 'plain',
-              ...(nameOfContender(contender) === 'slowed' && { wastedMicroseconds }),
-            },
-            asked,
-            setting,
-          ),
+    take: (_, entered) =>
+      takeSamples(
         asked,
+        loads.slice(0, entered.length).flatMap((load, index) => {
+          const contender = entered[index];
+          return contender === undefined ? [] : [{ start: startOf(contender), load, isOurs: true }];
+        }),
         timing,
         {
-          load,
           fio: undefined,
           signal,
           preSharedKey: { identity: '', keyHex: '' },
@@ -76,18 +77,17 @@ const [, , path] = process.argv;
 // Where it cannot be written is known at once, not minutes later.
 const output = path === undefined ? undefined : openSync(path, 'w');
 const told: Map<string, Verdict>[] = [];
-const load = new Asked<LoadQuestion, LoadAnswers>(
-  fileURLToPath(new URL('./load/main.js', import.meta.url)),
-);
+const loadPath = fileURLToPath(new URL('./load/main.js', import.meta.url));
+const loads = contenders.map(() => new Asked<LoadQuestion, LoadAnswers>(loadPath));
 try {
   for (let repetition = 1; repetition <= repetitions; repetition++) {
-    const verdicts = await repeat(load);
+    const verdicts = await repeat();
     told.push(verdicts);
     const words = [...verdicts].map(([name, verdict]) => `${name}: ${verdict}`);
     console.log(`${repetition} of ${repetitions}: ${words.join(', ')}`);
   }
 } finally {
-  await load.stop();
+  await Promise.all(loads.map((load) => load.stop()));
 }
 if (output !== undefined) {
   const found: SelfCheck = {

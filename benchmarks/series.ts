@@ -1,8 +1,8 @@
 /** What was measured of one contender in one row. Filled by run.ts. */
 import type { Histogram } from 'hdr-histogram-js';
 import type { Compared } from './comparisons.js';
+import type { Taken } from './contestant.js';
 import type { Contender, Sample } from './results.js';
-import type { Taken } from './sample.js';
 
 export class Series implements Compared {
   readonly samples: Sample[] = [];

@@ -3,7 +3,7 @@ import { addon } from '../../lib/native/load.js';
 import { needsAddon, ourContenders, type Row } from '../plan.js';
 import { strategies, type Contender, type Skipped, type Workload } from '../results.js';
 import type { Selection } from '../selection.js';
-import type { Start } from '../sample.js';
+import type { Start } from '../contestant.js';
 import { differs, isControl, peerNames, whyMissing } from '../workloads.js';
 import { nameOfContender } from '../names.js';
 import { startOurs } from './ours.js';

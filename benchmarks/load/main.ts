@@ -24,7 +24,6 @@ async function open(plan: LoadPlan): Promise<void> {
 }
 
 async function run(seconds: number): Promise<LoadResult> {
-  latency.reset();
   const before = process.resourceUsage();
   const start = performance.now();
   const until = start + seconds * 1000;
@@ -37,10 +36,20 @@ async function run(seconds: number): Promise<LoadResult> {
   return {
     requests: sessions.reduce((sum, { requests }) => sum + requests, 0),
     seconds: (end - start) / 1000,
+    inTime: {
+      requests: sessions.reduce((sum, { requestsInTime }) => sum + requestsInTime, 0),
+      seconds: (Math.max(...sessions.map(({ lastInTime }) => lastInTime)) - start) / 1000,
+    },
     cpuMicroseconds:
       after.userCPUTime + after.systemCPUTime - before.userCPUTime - before.systemCPUTime,
-    latency: encodeIntoCompressedBase64(latency),
   };
+}
+
+/** Takes milliseconds, and so is asked for once, not after each run. */
+function latencies(): string {
+  const encoded = encodeIntoCompressedBase64(latency);
+  latency.reset();
+  return encoded;
 }
 
 async function close(): Promise<void> {
@@ -59,6 +68,8 @@ function handle(question: LoadQuestion): unknown {
       });
     case 'run':
       return run(question.seconds);
+    case 'latencies':
+      return latencies();
     case 'close':
       return close();
   }

@@ -19,19 +19,26 @@ export type LoadQuestion =
   | { readonly type: 'open'; readonly plan: LoadPlan }
   /** Keep the server busy until so much time is over; every request is answered then. */
   | { readonly type: 'run'; readonly seconds: number }
+  /** Of all runs since this was asked last: an hdr histogram of nanoseconds, as hdr-histogram-js encodes it. */
+  | { readonly type: 'latencies' }
   | { readonly type: 'close' };
 
 export interface LoadAnswers {
   readonly open: undefined;
   readonly run: LoadResult;
+  readonly latencies: string;
   readonly close: undefined;
 }
 
 export interface LoadResult {
   readonly requests: number;
   readonly seconds: number;
+  /**
+   * Requests that were answered before the time was over, and the time until the
+   * last of them. What is left then is no measure of speed: some servers wait for
+   * an acknowledgement that is delayed, until the client sends again.
+   */
+  readonly inTime: { readonly requests: number; readonly seconds: number };
   /** User and system time of the load. */
   readonly cpuMicroseconds: number;
-  /** An hdr histogram of nanoseconds, as hdr-histogram-js encodes it. */
-  readonly latency: string;
 }

@@ -6,10 +6,9 @@ import { test, type TestContext } from 'node:test';
 import { startOurs } from '../../benchmarks/contenders/ours.js';
 import { startPeer } from '../../benchmarks/contenders/peers.js';
 import { startDaemon } from '../../benchmarks/contenders/programs.js';
-import { takeSample } from '../../benchmarks/sample.js';
 import { workload } from '../../benchmarks/workloads.js';
 import { temporaryFolder } from '../support/folder.js';
-import { makeMeans } from './support/means.js';
+import { makeMeans, takeSample } from './support/means.js';
 
 const asked = workload('unix', 'read-4k', 1);
 const timing = { seconds: 0.01, warmUpSeconds: 0.01 };

@@ -8,11 +8,10 @@ import { startOurs } from '../../benchmarks/contenders/ours.js';
 import { diskBytes, exportName } from '../../benchmarks/disk.js';
 import type { LoadPlan, LoadResult } from '../../benchmarks/load/messages.js';
 import { kinds, type HeaderKind, type Link } from '../../benchmarks/results.js';
-import { takeSample } from '../../benchmarks/sample.js';
 import { headerKinds, workload } from '../../benchmarks/workloads.js';
 import { createServer, MemoryBackend, type Backend } from '../../lib/index.js';
 import { temporaryFolder } from '../support/folder.js';
-import { makeMeans, startLoad } from './support/means.js';
+import { makeMeans, startLoad, takeSample } from './support/means.js';
 
 const timing = { seconds: 0.05, warmUpSeconds: 0.01 };
 
@@ -105,7 +104,7 @@ async function ask(
   t: TestContext,
   plan: Omit<LoadPlan, 'place'>,
   disk: NotingDisk,
-): Promise<LoadResult> {
+): Promise<LoadResult & { readonly latencies: string }> {
   const path = join(await temporaryFolder(t), 'nbd.sock');
   const server = createServer({ exports: { [exportName]: disk } });
   await server.listen({ path });
@@ -113,27 +112,31 @@ async function ask(
   const load = startLoad(t);
   await load.ask({ type: 'open', plan: { ...plan, place: { type: 'unix', path } } });
   const result = await load.ask({ type: 'run', seconds: 0.05 });
+  const latencies = await load.ask({ type: 'latencies' });
   await load.ask({ type: 'close' });
-  return result;
+  return { ...result, latencies };
 }
 
 describe('the load', () => {
   test('fills the whole disk, then reads all over it, 4 KiB at multiples of 4 KiB', async (t) => {
     const disk = new NotingDisk();
     const plan = { kind: 'read-4k', connections: 1, depth: 8, headers: 'simple' } as const;
-    const { requests, seconds, latency } = await ask(t, plan, disk);
+    const { requests, seconds, inTime, latencies } = await ask(t, plan, disk);
     assert.equal(disk.filled, diskBytes);
     assert.equal(disk.reads.length, requests);
     assert.equal(disk.writes.length, 0);
     assert.equal(disk.inProgressMax, 8);
     assert.ok(seconds >= 0.05);
+    // The last ones of a depth of 8 come when the time is over.
+    assert.ok(inTime.requests >= requests - 8 && inTime.requests <= requests);
+    assert.ok(inTime.seconds < 0.05 && inTime.seconds > 0);
     for (const [offset, length] of disk.reads) {
       assert.ok(length === 4096 && offset % 4096 === 0 && offset + length <= diskBytes);
     }
     // Of 8000 places those of so few requests are nearly all different.
     const places = new Set(disk.reads.map(([offset]) => offset));
     assert.ok(places.size > Math.min(requests, 1000) / 2);
-    const histogram = decodeFromCompressedBase64(latency);
+    const histogram = decodeFromCompressedBase64(latencies);
     assert.equal(histogram.totalCount, requests);
     assert.ok(histogram.minNonZeroValue > 1000 && histogram.maxValue < seconds * 2e9);
   });

@@ -20,10 +20,13 @@ function run(
     timing,
     progress: () => undefined,
     signal: new AbortController().signal,
-    take: async (_, contender) => {
-      await Promise.resolve();
-      return { sample: sample(speedOf(nameOfContender(contender))) };
-    },
+    take: (_, entered) =>
+      Promise.allSettled(
+        entered.map(async (contender) => {
+          await Promise.resolve();
+          return { sample: sample(speedOf(nameOfContender(contender))) };
+        }),
+      ),
     ...more,
   });
 }
@@ -113,14 +116,17 @@ function runInTime(
   return run(contenders, () => NaN, {
     timing: { seconds: 0.5, warmUpSeconds: 0.25, runs: 5, secondsMax },
     clock: () => seconds,
-    take: async (_, contender) => {
-      await Promise.resolve();
-      const name = nameOfContender(contender);
-      const number = counts.get(name) ?? 0;
-      counts.set(name, number + 1);
-      seconds++;
-      return { sample: sample(speedOf(name, number)) };
-    },
+    take: (_, entered) =>
+      Promise.allSettled(
+        entered.map(async (contender) => {
+          await Promise.resolve();
+          const name = nameOfContender(contender);
+          const number = counts.get(name) ?? 0;
+          counts.set(name, number + 1);
+          seconds++;
+          return { sample: sample(speedOf(name, number)) };
+        }),
+      ),
     ...more,
   });
 }
@@ -184,7 +190,7 @@ describe('with time left', () => {
       50,
       { progress: ({ done }) => seen.push(done) },
     );
-    assert.ok(seen.length >= 49 && seen.every((done) => done >= 0 && done < 1));
+    assert.ok(seen.length >= 24 && seen.every((done) => done >= 0 && done < 1));
     assert.deepEqual(
       seen,
       seen.toSorted((a, b) => a - b),

@@ -5,11 +5,10 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { startOurs } from '../../benchmarks/contenders/ours.js';
 import { strategies, type Link, type Strategy } from '../../benchmarks/results.js';
-import { takeSample } from '../../benchmarks/sample.js';
 import { workload } from '../../benchmarks/workloads.js';
 import { temporaryFolder } from '../support/folder.js';
 import { needsStrace } from '../support/peers.js';
-import { makeMeans } from './support/means.js';
+import { makeMeans, takeSample } from './support/means.js';
 
 /** Those that move bytes or cork, by whatever descriptor; waiting for events is not told. */
 const traced = ['read', 'readv', 'write', 'writev', 'sendto', 'sendmsg', 'setsockopt'];

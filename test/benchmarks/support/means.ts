@@ -5,19 +5,29 @@ import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { Asked } from '../../../benchmarks/ask.js';
 import type { LoadAnswers, LoadQuestion } from '../../../benchmarks/load/messages.js';
-import type { Means } from '../../../benchmarks/sample.js';
+import type { Load, Means, Start, Taken } from '../../../benchmarks/contestant.js';
+import type { Timing } from '../../../benchmarks/plan.js';
+import type { Workload } from '../../../benchmarks/results.js';
+import { takeSamples } from '../../../benchmarks/sample.js';
 import { temporaryFolder } from '../../support/folder.js';
 
-const loadPath = fileURLToPath(new URL('../../../benchmarks/load/main.js', import.meta.url));
+export const loadPath = fileURLToPath(new URL('../../../benchmarks/load/main.js', import.meta.url));
 
 /** The load's process, which is gone after the test. */
-export function startLoad(t: TestContext): Asked<LoadQuestion, LoadAnswers> {
+export function startLoad(t: TestContext): Load {
   const load = new Asked<LoadQuestion, LoadAnswers>(loadPath);
   t.after(() => load.stop());
   return load;
 }
 
-export async function makeMeans(t: TestContext, prefix: readonly string[] = []): Promise<Means> {
+export interface MeansOfOne extends Means {
+  readonly load: Load;
+}
+
+export async function makeMeans(
+  t: TestContext,
+  prefix: readonly string[] = [],
+): Promise<MeansOfOne> {
   const keyFolder = await temporaryFolder(t);
   const preSharedKey = { identity: 'bench', keyHex: '00'.repeat(31) + '01' };
   await writeFile(
@@ -34,4 +44,16 @@ export async function makeMeans(t: TestContext, prefix: readonly string[] = []):
     prefix,
     host: '127.0.0.1',
   };
+}
+
+/** Of one that has no rivals. @throws what kept it from being taken. */
+export async function takeSample(
+  start: Start,
+  workload: Workload,
+  timing: Pick<Timing, 'seconds' | 'warmUpSeconds'>,
+  { load, ...means }: MeansOfOne,
+): Promise<Taken> {
+  const [result] = await takeSamples(workload, [{ start, load, isOurs: true }], timing, means);
+  if (result?.status === 'fulfilled') return result.value;
+  throw result?.reason;
 }
