@@ -1,11 +1,11 @@
 /** Averages of the samples of a trial, mishaps left out. */
-import type { Averages, Sample } from './results.js';
+import type { Averages, Figure, Sample } from './results.js';
 import { mean, meanError, mishapsOf } from './statistics.js';
 
 export function averagesOf(all: readonly Sample[]): Averages {
   const mishaps = mishapsOf(all.map(({ requestsPerSecond }) => requestsPerSecond));
   const samples = all.filter((_, index) => mishaps[index] !== true);
-  const average = (key: keyof Sample): number | null => {
+  const average = (key: Figure): number | null => {
     const known = samples.map((sample) => sample[key]).filter((value) => value !== null);
     return known.length === 0 ? null : mean(known);
   };

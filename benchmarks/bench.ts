@@ -81,7 +81,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
     await rm(folder, { recursive: true });
   }
   return {
-    schema: 2,
+    schema: 3,
     version: packageVersion(),
     commit: commit(),
     command: options.command,

@@ -1,12 +1,12 @@
 /** Who is compared with whom, in the same workload. */
 import type { Contender, Strategy, Workload } from './results.js';
-import { median } from './statistics.js';
+import { median, type Speeds } from './statistics.js';
 
 /** What was measured of one contender of a row, as far as comparing needs it. */
 export interface Compared {
   readonly contender: Contender;
-  /** Requests a second, run by run, in the same order for all of the row. */
-  readonly speeds: readonly number[];
+  /** Of its turns, run by run, in the same order for all of the row. */
+  readonly speeds: Speeds;
 }
 
 export interface Pair<Of> {
@@ -70,5 +70,5 @@ function isPeer(contender: Contender): boolean {
 }
 
 function fastest<Of extends Compared>(row: readonly Of[]): Of | undefined {
-  return row.toSorted((a, b) => median(b.speeds) - median(a.speeds))[0];
+  return row.toSorted((a, b) => median(b.speeds.flat()) - median(a.speeds.flat()))[0];
 }

@@ -43,16 +43,20 @@ interface Marks {
   readonly cpuMicroseconds: number | null;
 }
 
+/** What counts of a turn. */
+interface Turn {
+  readonly requests: number;
+  readonly seconds: number;
+}
+
 export class Contestant {
   private folder: string | undefined;
   private running: Running | undefined;
   /** Two looks with nothing between them: the difference is what looking costs. */
   private idle: Marks | undefined;
   private before: Marks | undefined;
+  private readonly turns: Turn[] = [];
   private requests = 0;
-  private requestsInTime = 0;
-  private secondsInTime = 0;
-  private seconds = 0;
   private clientMicroseconds = 0;
   private latenciesOfFio: Histogram | undefined;
   private readonly workload: Workload;
@@ -96,17 +100,16 @@ export class Contestant {
     this.before = await this.look();
   }
 
-  /** Some of what is measured. */
-  async measure(seconds: number): Promise<void> {
+  /** Some of what is measured, for the turn of that number. */
+  async measure(seconds: number, turn: number): Promise<void> {
     if (this.workload.load === 'fio') {
-      await this.measureByFio(seconds);
+      await this.measureByFio(seconds, turn);
       return;
     }
     const result = await this.load.ask({ type: 'run', seconds }, seconds);
     this.requests += result.requests;
-    this.seconds += result.seconds;
-    this.requestsInTime += result.inTime.requests;
-    this.secondsInTime += result.inTime.seconds;
+    // A server can be too slow for a turn.
+    this.add(turn, result.inTime.requests === 0 ? result : result.inTime);
     this.clientMicroseconds += result.cpuMicroseconds;
   }
 
@@ -119,7 +122,11 @@ export class Contestant {
     await this.load.ask({ type: 'close' });
     return {
       sample: {
-        requestsPerSecond: this.requestsPerSecond,
+        requestsPerSecond: rateOf({
+          requests: sum(this.turns.map((turn) => turn.requests)),
+          seconds: sum(this.turns.map((turn) => turn.seconds)),
+        }),
+        turns: this.turns.map(rateOf),
         clientMicrosecondsPerRequest: this.clientMicroseconds / requests,
         ...(counted(idle.counts, before.counts, after.counts) ?? {
           ...uncounted,
@@ -154,12 +161,13 @@ export class Contestant {
     }
   }
 
-  private async measureByFio(seconds: number): Promise<void> {
+  private async measureByFio(seconds: number, turn: number): Promise<void> {
     const { fio = 'fio', signal } = this.means;
     const { place } = this.started;
     const result = await runFio(fio, place, this.workload, seconds, signal);
     this.requests += result.requests;
-    this.seconds += result.requests / result.requestsPerSecond;
+    const { requests, requestsPerSecond } = result;
+    this.add(turn, { requests, seconds: requests / requestsPerSecond });
     this.clientMicroseconds += result.clientMicrosecondsPerRequest * result.requests;
     this.latenciesOfFio = result.histogram;
   }
@@ -170,10 +178,12 @@ export class Contestant {
     return { counts, cpuMicroseconds: cpuMicrosecondsOf(pid) };
   }
 
-  private get requestsPerSecond(): number {
-    // Of fio, and of servers that took longer than the time for all.
-    if (this.requestsInTime === 0) return this.requests / this.seconds;
-    return this.requestsInTime / this.secondsInTime;
+  private add(turn: number, { requests, seconds }: Turn): void {
+    const before = this.turns[turn] ?? { requests: 0, seconds: 0 };
+    this.turns[turn] = {
+      requests: before.requests + requests,
+      seconds: before.seconds + seconds,
+    };
   }
 
   private get started(): Running {
@@ -194,7 +204,7 @@ function counted(
   idle: Counts | undefined,
   before: Counts | undefined,
   after: Counts | undefined,
-): Omit<Sample, 'requestsPerSecond' | 'clientMicrosecondsPerRequest'> | undefined {
+): Omit<Sample, 'requestsPerSecond' | 'turns' | 'clientMicrosecondsPerRequest'> | undefined {
   if (idle === undefined || before === undefined || after === undefined) return undefined;
   const replies = after.replies - before.replies;
   const own = difference(idle.systemCalls, before.systemCalls);
@@ -207,6 +217,14 @@ function counted(
     bytesPerSegment: segments === null || bytes === null ? null : bytes / segments,
     serverMicrosecondsPerRequest: (after.cpuMicroseconds - before.cpuMicroseconds) / replies,
   };
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+function rateOf({ requests, seconds }: Turn): number {
+  return requests / seconds;
 }
 
 function difference(before: number | null, after: number | null): number | null {

@@ -38,6 +38,8 @@ export type Contender =
 /** One run of one contender. */
 export interface Sample {
   readonly requestsPerSecond: number;
+  /** Requests a second in each of its turns, which go with those of the others in the same row and run. */
+  readonly turns: readonly number[];
   /**
    * Reads, sends and options of sockets; waiting for events is not among them.
    * Null where it cannot be counted, as for peers; so are segments without TCP_INFO.
@@ -50,8 +52,11 @@ export interface Sample {
   readonly clientMicrosecondsPerRequest: number | null;
 }
 
+/** What a sample says of its requests. */
+export type Figure = Exclude<keyof Sample, 'turns'>;
+
 /** Of all samples of a trial that have the figure and are no mishaps; null where none has. */
-export type Averages = { readonly [Figure in keyof Sample]: number | null } & {
+export type Averages = Readonly<Record<Figure, number | null>> & {
   /** Samples that were far slower than the others of their trial: statistics.ts. */
   readonly mishaps: number;
   /** Half of the 95 % confidence interval; null for fewer than two samples. */
@@ -71,12 +76,12 @@ export type Verdict = 'faster' | 'slower' | 'no difference shown';
 
 /**
  * Gain over `plain` in the same workload: 0.1 is 10 % more requests a second.
- * Runs of the same round are compared, and averaged by logarithm, mishaps left
+ * Turns that belong together are compared, and averaged by logarithm, mishaps left
  * out: statistics.ts.
  */
 export interface Gain {
   readonly average: number;
-  /** Of all pairs of runs, mishaps among them. */
+  /** Of all pairs of runs, each the average of its turns, mishaps among them. */
   readonly worst: number;
   readonly best: number;
   /** The 99 % confidence interval of the average. */
@@ -148,7 +153,7 @@ export interface Machine {
 }
 
 export interface Results {
-  readonly schema: 2;
+  readonly schema: 3;
   readonly version: string;
   /** Of the working tree, where there is one; `-dirty` behind it where files were changed. */
   readonly commit: string | null;

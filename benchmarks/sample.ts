@@ -76,11 +76,11 @@ async function takeTurns(
   const turns = isLong ? 1 : countOf(longTurn, turnSeconds);
   const isOn = (group: readonly Turns[]): boolean => group.some(({ failed }) => !failed);
   for (let number = 0; number < longTurns && (isOn(ours) || isOn(others)); number++) {
-    if (number % 2 === 1) await turnOf(others, longTurn);
-    for (let turn = 0; turn < turns; turn++) await turnOf(ours, longTurn / turns);
+    if (number % 2 === 1) await turnOf(others, longTurn, number);
+    for (let turn = 0; turn < turns; turn++) await turnOf(ours, longTurn / turns, number);
     if (number % 2 === 1) continue;
     if (isOn(ours) && isOn(others)) await setTimeout(sleepAgainMs);
-    await turnOf(others, longTurn);
+    await turnOf(others, longTurn, number);
   }
 }
 
@@ -88,9 +88,9 @@ function countOf(seconds: number, turn: number): number {
   return Math.max(1, Math.round(seconds / turn));
 }
 
-async function turnOf(group: readonly Turns[], seconds: number): Promise<void> {
+async function turnOf(group: readonly Turns[], seconds: number, number: number): Promise<void> {
   for (const one of shuffled(group)) {
-    await one.attempt((contestant) => contestant.measure(seconds));
+    await one.attempt((contestant) => contestant.measure(seconds, number));
   }
 }
 

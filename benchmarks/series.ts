@@ -6,7 +6,7 @@ import type { Contender, Sample } from './results.js';
 
 export class Series implements Compared {
   readonly samples: Sample[] = [];
-  readonly speeds: number[] = [];
+  readonly speeds: (readonly number[])[] = [];
   histogram: Histogram | undefined;
   /** Why there is nothing more to come, and what there is does not count. */
   failure: string | undefined;
@@ -18,7 +18,7 @@ export class Series implements Compared {
 
   add({ sample, histogram }: Taken): void {
     this.samples.push(sample);
-    this.speeds.push(sample.requestsPerSecond);
+    this.speeds.push(sample.turns);
     if (this.histogram === undefined) this.histogram = histogram;
     else if (histogram !== undefined) this.histogram.add(histogram);
   }

@@ -72,35 +72,52 @@ export function mishapsOf(speeds: readonly number[]): boolean[] {
  */
 export const differenceMin = Math.log(1.03);
 
+/** Requests a second: of each run, those of its turns. */
+export type Speeds = readonly (readonly number[])[];
+
 /**
- * The gain of `others` over `plain`, whose samples were taken in turn: each is
- * compared with that of the same round, so that what slows both down for a while
- * does not count; where one of the two is a mishap, neither does. Twice as fast
- * and half as fast are equally far from no gain, so averages and errors are
- * those of logarithms. By 99 %, not 95: a table has dozens of rows, and every
- * twentieth verdict would be wrong by chance alone. Null for fewer than two pairs.
+ * The gain of `others` over `plain`, who took turns in each run: each turn is
+ * compared with the one beside it, so that what slows both down for a while does
+ * not count; where one of the two is a mishap, neither does. Twice as fast and
+ * half as fast are equally far from no gain, so averages and errors are those of
+ * logarithms. By 99 %, not 95: a table has dozens of rows. What a server process
+ * is like as a whole is the same in all turns of a run, which the error leaves
+ * out; it is less than `differenceMin` by far. Null for fewer than two pairs.
  */
-export function gainOver(plain: readonly number[], others: readonly number[]): Gain | null {
-  const [plainMishaps, mishaps] = [mishapsOf(plain), mishapsOf(others)];
-  const pairs = others.flatMap((other, index) => {
-    const beside = plain[index];
-    if (beside === undefined) return [];
-    const counts = mishaps[index] !== true && plainMishaps[index] !== true;
-    return [{ ratio: Math.log(other / beside), counts }];
-  });
-  const all = pairs.map(({ ratio }) => ratio);
+export function gainOver(plain: Speeds, others: Speeds): Gain | null {
+  const [plainMishaps, mishaps] = [mishapTurns(plain), mishapTurns(others)];
+  const runs = others.map((turns, run) =>
+    turns.flatMap((other, turn) => {
+      const beside = plain[run]?.[turn];
+      if (beside === undefined) return [];
+      const isMishap = mishaps[run]?.[turn] === true || plainMishaps[run]?.[turn] === true;
+      return [{ ratio: Math.log(other / beside), counts: !isMishap }];
+    }),
+  );
+  const pairs = runs.flat();
   const counted = pairs.filter(({ counts }) => counts).map(({ ratio }) => ratio);
   if (counted.length < 2) return null;
   const average = mean(counted);
   const error = meanError(counted, 0.99);
+  const ofRuns = runs
+    .filter((turns) => turns.length > 0)
+    .map((turns) => mean(turns.map(({ ratio }) => ratio)));
   return {
     average: Math.expm1(average),
-    worst: Math.expm1(Math.min(...all)),
-    best: Math.expm1(Math.max(...all)),
+    worst: Math.expm1(Math.min(...ofRuns)),
+    best: Math.expm1(Math.max(...ofRuns)),
     low: Math.expm1(average - error),
     high: Math.expm1(average + error),
     verdict: verdictOf(average, error),
   };
+}
+
+function mishapTurns(speeds: Speeds): boolean[][] {
+  const mishaps = mishapsOf(speeds.flat());
+  return speeds.map((turns, run) => {
+    const before = speeds.slice(0, run).reduce((sum, { length }) => sum + length, 0);
+    return mishaps.slice(before, before + turns.length);
+  });
 }
 
 function verdictOf(average: number, error: number): Verdict {

@@ -1,7 +1,7 @@
 /** What a person at the terminal sees: how far it is, and what came out. */
 import { SingleBar } from 'cli-progress';
 import { markdownTable } from 'markdown-table';
-import type { Gain, Results, Sample, Trial } from './results.js';
+import type { Figure, Gain, Results, Trial } from './results.js';
 import { nameOf, nameOfContender } from './names.js';
 import type { Progress } from './run.js';
 
@@ -55,7 +55,7 @@ interface Column {
   readonly isOptional?: true;
 }
 
-function average(key: keyof Sample, digits: number) {
+function average(key: Figure, digits: number) {
   return ({ averages }: Trial): string => averages[key]?.toFixed(digits) ?? '';
 }
 

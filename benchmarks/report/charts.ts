@@ -1,5 +1,5 @@
 /** Which pictures are drawn of a run. */
-import { kinds, strategies, type Results, type Sample, type Trial } from '../results.js';
+import { kinds, strategies, type Figure, type Results, type Trial } from '../results.js';
 import { contenderLabel, linkLabels, settingLabel } from './labels.js';
 import { latencyPicture } from './latency-chart.js';
 import { microPictures } from './micro-charts.js';
@@ -14,7 +14,7 @@ function isOurs({ contender }: Trial): boolean {
 }
 
 /** The average, between the lowest and the highest of the runs that count: mishaps do in neither. */
-function spreadOf(figure: keyof Sample): Measure {
+function spreadOf(figure: Figure): Measure {
   return ({ samples, averages }) => {
     const value = averages[figure];
     if (value === null || !Number.isFinite(value)) return null;
@@ -100,7 +100,7 @@ function linksSideBySide([row]: readonly Row[]) {
 
 function settingPictures(rows: readonly Row[]): Picture[] {
   const bars = linksSideBySide(rows);
-  const count = (id: string, title: string, valueTitle: string, figure: keyof Sample) => ({
+  const count = (id: string, title: string, valueTitle: string, figure: Figure) => ({
     ...{ ...bars, id, title, valueTitle },
     ...compared(rows, spreadOf(figure), linkOf),
   });

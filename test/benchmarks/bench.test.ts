@@ -44,7 +44,7 @@ describe('a run', () => {
     const words = ['unix', 'pipe', 'read-512', 'depth=1', 'plain', 'stream'];
     const { results, stdout, stderr, folder } = await bench(t, ...words, ...short);
     const { schema, version, command, startedAt, seconds, machine, trials, micro } = results;
-    assert.equal(schema, 2);
+    assert.equal(schema, 3);
     assert.match(version, /^\d+\.\d+\.\d+/);
     assert.equal(command, `nbdcork bench ${words.join(' ')} ${short.join(' ')} --output ${folder}`);
     assert.ok(Math.abs(Date.now() - Date.parse(startedAt)) < 600_000);

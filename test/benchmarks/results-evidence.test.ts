@@ -1,7 +1,7 @@
 /** Behind each answer of RESULTS.md stand measurements, each of which names what it is of. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Gain, Results, Sample } from '../../benchmarks/results.js';
+import type { Figure, Gain, Results } from '../../benchmarks/results.js';
 import {
   compared,
   find,
@@ -15,7 +15,7 @@ import {
   type Asked,
 } from './support/published.js';
 
-const figures: Readonly<Record<string, keyof Sample>> = {
+const figures: Readonly<Record<string, Figure>> = {
   'system calls a request': 'systemCallsPerRequest',
   'segments a reply': 'segmentsPerReply',
   'server µs a request': 'serverMicrosecondsPerRequest',

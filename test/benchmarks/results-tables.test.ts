@@ -1,7 +1,7 @@
 /** The tables of RESULTS.md say, cell by cell, what was measured of that link, kind and strategy. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Comparison, Results, Sample } from '../../benchmarks/results.js';
+import type { Comparison, Figure, Results } from '../../benchmarks/results.js';
 import { differs } from '../../benchmarks/workloads.js';
 import { strategyNames } from '../../lib/transport/transport.js';
 import {
@@ -89,7 +89,7 @@ describe('RESULTS.md', () => {
     ['512-byte reads over the same, one at a time:', 'veth', 'read-512', 1],
   ] as const) {
     test(`causes: ${line}`, () => {
-      const figures: readonly (keyof Sample)[] = [
+      const figures: readonly Figure[] = [
         'systemCallsPerRequest',
         'segmentsPerReply',
         'bytesPerSegment',

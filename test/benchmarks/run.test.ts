@@ -133,7 +133,7 @@ function runInTime(
 
 describe('with time left', () => {
   const alternating = (run: number): number => (run % 2 === 0 ? 1 : 1.2);
-  const speedOf = ({ requestsPerSecond }: Sample): number => requestsPerSecond;
+  const turnsOf = ({ turns }: Sample): readonly number[] => turns;
   const samplesOf = ({ trials }: Awaited<ReturnType<typeof run>>) =>
     trials.map(({ contender, samples }) => [nameOfContender(contender), samples.length]);
 
@@ -168,7 +168,7 @@ describe('with time left', () => {
     const more = measured.trials[1];
     assert.equal(more?.gain?.verdict, 'faster');
     const [before, after] = [4, 9].map((count) =>
-      gainOver(Array<number>(count).fill(100), more.samples.slice(0, count).map(speedOf)),
+      gainOver(Array<number[]>(count).fill([100]), more.samples.slice(0, count).map(turnsOf)),
     );
     assert.deepEqual([before?.verdict, after], ['no difference shown', more.gain]);
   });

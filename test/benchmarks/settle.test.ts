@@ -40,9 +40,9 @@ describe('a verdict', () => {
 });
 
 describe('a row', () => {
-  const plain: Compared = { contender: ours('plain'), speeds: [100, 100, 100, 100] };
-  const clear: Compared = { contender: ours('batched'), speeds: [300, 301, 300, 300] };
-  const unclear: Compared = { contender: ours('more'), speeds: [100, 120, 100, 120] };
+  const plain: Compared = { contender: ours('plain'), speeds: [[100], [100], [100], [100]] };
+  const clear: Compared = { contender: ours('batched'), speeds: [[300], [301], [300], [300]] };
+  const unclear: Compared = { contender: ours('more'), speeds: [[100], [120], [100], [120]] };
 
   test('of clear verdicts is settled', () => {
     assert.equal(unsettledOf(workload, [plain, clear]), undefined);
@@ -55,7 +55,7 @@ describe('a row', () => {
   });
 
   test('leaves out who missed a round', () => {
-    const longer: Compared = { contender: ours('plain'), speeds: [...plain.speeds, 100] };
+    const longer: Compared = { contender: ours('plain'), speeds: [...plain.speeds, [100]] };
     assert.equal(unsettledOf(workload, [longer, clear, unclear]), undefined);
   });
 

@@ -30,8 +30,12 @@ function speeds(random: () => number, factor: number, noise: Noise, rounds = 9) 
   return { plain, other };
 }
 
+/** Of runs of one turn each. */
 function gainOf(plain: readonly number[], others: readonly number[]): Gain {
-  const gain = gainOver(plain, others);
+  const gain = gainOver(
+    plain.map((speed) => [speed]),
+    others.map((speed) => [speed]),
+  );
   assert.ok(gain !== null);
   return gain;
 }
@@ -102,9 +106,56 @@ describe('the gain', () => {
     assert.equal(gain.verdict, 'faster');
   });
 
-  test('of one pair of runs is unknown', () => {
-    assert.equal(gainOver([100], [200]), null);
-    assert.equal(gainOver([100, 100], [200]), null);
+  test('is by turns, of which those that belong together are compared', () => {
+    const plain = [
+      [100, 10],
+      [1000, 50],
+    ];
+    const gain = gainOver(plain, [
+      [110, 11],
+      [1100, 55],
+    ]);
+    assert.ok(gain !== null && Math.abs(gain.average - 0.1) < 1e-9 && gain.high - gain.low < 1e-6);
+    const missing = gainOver(plain, [[110, 11, 12], [1100], [7]]);
+    assert.ok(missing !== null && Math.abs(missing.average - 0.1) < 1e-9);
+  });
+
+  test('worst and best are of runs, not of turns', () => {
+    const gain = gainOver(
+      [
+        [100, 100],
+        [100, 100],
+      ],
+      [
+        [400, 100],
+        [50, 50],
+      ],
+    );
+    assert.deepEqual(
+      [gain?.worst, gain?.best].map((value) => value?.toFixed(6)),
+      ['-0.500000', '1.000000'],
+    );
+  });
+
+  test('leaves out turns that are mishaps, wherever they are', () => {
+    const plain = [
+      [100, 101],
+      [100, 99, 100],
+      [20, 100],
+    ];
+    const gain = gainOver(
+      plain,
+      plain.map((turns, run) =>
+        turns.map((speed, turn) => (run === 1 && turn === 1 ? 9 : 1.1 * speed)),
+      ),
+    );
+    assert.ok(gain !== null && Math.abs(gain.average - 0.1) < 1e-9);
+    assert.ok(gain.worst < 0);
+  });
+
+  test('of one pair of turns is unknown', () => {
+    assert.equal(gainOver([[100]], [[200]]), null);
+    assert.equal(gainOver([[100], [100]], [[200]]), null);
   });
 
   test('the average lies within its interval, and between worst and best', () => {

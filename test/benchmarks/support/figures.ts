@@ -3,11 +3,11 @@
  * be in the results, or follow from them: averages, medians, ratios.
  */
 import {
+  type Figure,
   type Gain,
   links,
   strategies,
   type Results,
-  type Sample,
   type Trial,
 } from '../../../benchmarks/results.js';
 import { kindLabels } from '../../../benchmarks/report/labels.js';
@@ -50,7 +50,7 @@ function sum(values: readonly number[]): number {
 function addTrial(known: Known, trial: Trial): void {
   const { samples, latencyMicroseconds, gain, workload } = trial;
   const all = [...samples, trial.averages];
-  const of = (name: keyof Sample) => present(all.map((sample) => sample[name]));
+  const of = (name: Figure) => present(all.map((sample) => sample[name]));
   known.rate.push(...of('requestsPerSecond'));
   known.systemCalls.push(...of('systemCallsPerRequest'));
   known.segments.push(...of('segmentsPerReply'));

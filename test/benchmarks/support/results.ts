@@ -28,6 +28,7 @@ const nbdkit: Contender = { type: 'peer', name: 'nbdkit', version: '1.42.3' };
 export function sample(requestsPerSecond: number, more: Partial<Sample> = {}): Sample {
   return {
     requestsPerSecond,
+    turns: [requestsPerSecond],
     systemCallsPerRequest: null,
     segmentsPerReply: null,
     bytesPerSegment: null,
@@ -106,7 +107,7 @@ const cork = trial(ours('cork'), {
 const shallow: Workload = { ...workload, link: 'unix', depth: 1 };
 
 export const results: Results = {
-  schema: 2,
+  schema: 3,
   version: '0.1.0',
   commit: '4dadb43',
   command: 'nbdcork bench tcp',
