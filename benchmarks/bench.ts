@@ -164,21 +164,26 @@ async function measure(
       progress: options.progress,
       signal,
       isNamed: (contender) => selection.names(contender),
-      take: (workload, contenders) => {
+      take: (workload, contenders, seconds) => {
         const far = workload.link === 'veth' ? veth : undefined;
         const entrants = contenders.map((contender, index) => ({
           start: start(workload, contender),
           load: loadOf(index),
           isOurs: contender.type === 'strategy',
         }));
-        return takeSamples(workload, entrants, timing, {
-          fio,
-          signal,
-          preSharedKey,
-          keyFolder: folder,
-          prefix: far?.prefix ?? [],
-          host: far?.host ?? '127.0.0.1',
-        });
+        return takeSamples(
+          workload,
+          entrants,
+          { ...timing, seconds },
+          {
+            fio,
+            signal,
+            preSharedKey,
+            keyFolder: folder,
+            prefix: far?.prefix ?? [],
+            host: far?.host ?? '127.0.0.1',
+          },
+        );
       },
     });
   } finally {

@@ -33,6 +33,7 @@ export interface RunOptions {
   readonly take: (
     workload: Workload,
     contenders: readonly Contender[],
+    seconds: number,
   ) => Promise<readonly PromiseSettledResult<Taken>[]>;
   readonly progress: (progress: Progress) => void;
   /** Aborted, no further sample is begun. */
@@ -50,6 +51,9 @@ export interface Measured extends Collected {
   readonly rounds: number;
   readonly interrupted: boolean;
 }
+
+/** Of samples that do not count. */
+const throwawaySeconds = 0.05;
 
 /** Rounds of which a run that was interrupted is still worth a report, the first left out. */
 const roundsMin = 3;
@@ -143,7 +147,9 @@ class Run {
     this.tell(row.workload);
     this.samples += sound.length;
     const contenders = sound.map(({ contender }) => contender);
-    const results = await this.options.take(row.workload, contenders);
+    const { take, timing } = this.options;
+    const seconds = counts ? timing.seconds : Math.min(timing.seconds, throwawaySeconds);
+    const results = await take(row.workload, contenders, seconds);
     // Stopping ends the load, and with it what it was asked: what was taken then is not whole.
     if (this.isStopped()) return;
     for (const [index, result] of results.entries()) {

@@ -47,14 +47,14 @@ async function repeat(): Promise<Map<string, Verdict>> {
     timing,
     progress: () => undefined,
     signal,
-    take: (_, entered) =>
+    take: (_, entered, seconds) =>
       takeSamples(
         asked,
         loads.slice(0, entered.length).flatMap((load, index) => {
           const contender = entered[index];
           return contender === undefined ? [] : [{ start: startOf(contender), load, isOurs: true }];
         }),
-        timing,
+        { ...timing, seconds },
         {
           fio: undefined,
           signal,

@@ -35,15 +35,19 @@ export function unsettledOf<Of extends Compared>(
 }
 
 /**
- * How wide the interval is, as so many times what settles the verdict: half of
- * it is as long as the least difference that counts, or as half of what the gain
- * has beyond that. The second is stricter than the verdict itself, so looking
- * after every round does not make it right by chance.
+ * How wide the interval is, as so many times what settles the verdict. A
+ * difference is settled where the gain has twice the interval's half beyond the
+ * least difference that counts, which is stricter than the verdict itself, so
+ * that looking after every round does not make it right by chance. That there is
+ * none is settled where no gain of three times that is left in the interval.
  */
 export function doubtOf(gain: Gain | null): number {
   if (gain === null) return Infinity;
   const middle = Math.log1p(gain.average);
   const error = Math.log1p(gain.high) - middle;
   const beyond = Math.abs(middle) - differenceMin;
-  return Math.min(error / differenceMin, beyond > 0 ? (2 * error) / beyond : Infinity);
+  return Math.min(
+    (Math.abs(middle) + error) / (3 * differenceMin),
+    beyond > 0 ? (2 * error) / beyond : Infinity,
+  );
 }

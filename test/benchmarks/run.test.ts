@@ -83,6 +83,17 @@ test('strategies that belong together are compared, and peers with ours', async 
   );
 });
 
+test('the run that is thrown away is a short one', async () => {
+  const asked: number[] = [];
+  await run([ours('plain'), ours('cork')], () => 100, {
+    take: (_, entered, seconds) => {
+      asked.push(seconds);
+      return Promise.allSettled(entered.map(() => Promise.resolve({ sample: sample(100) })));
+    },
+  });
+  assert.deepEqual(asked, [0.05, ...Array<number>(9).fill(0.25)]);
+});
+
 describe('a run that is interrupted', () => {
   const interruptedAt = (samples: number) => {
     const stopping = new AbortController();

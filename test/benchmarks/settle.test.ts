@@ -28,10 +28,11 @@ describe('a verdict', () => {
     assert.ok(doubtOf(gain(-least - 0.2, 0.101)) > 1);
   });
 
-  test('of no difference is settled where the interval is narrow', () => {
-    assert.ok(doubtOf(gain(0, 0.029)) < 1);
-    assert.ok(doubtOf(gain(0, 0.03)) > 1);
-    assert.ok(doubtOf(gain(0.02, 0.03)) > 1);
+  test('of no difference is settled where the interval leaves no large one', () => {
+    assert.ok(doubtOf(gain(0, 3 * least - 0.001)) < 1);
+    assert.ok(doubtOf(gain(0, 3 * least + 0.001)) > 1);
+    assert.ok(doubtOf(gain(-0.02, 3 * least - 0.021)) < 1);
+    assert.ok(doubtOf(gain(-0.02, 3 * least - 0.019)) > 1);
   });
 
   test('without a gain is not', () => {
