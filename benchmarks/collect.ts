@@ -10,6 +10,8 @@ import { gainOver } from './statistics.js';
 export interface MeasuredRow {
   readonly workload: Workload;
   readonly series: readonly Series[];
+  /** Those that count. */
+  rounds: number;
 }
 
 export interface Collected {

@@ -5,7 +5,7 @@ import { median, type Speeds } from './statistics.js';
 /** What was measured of one contender of a row, as far as comparing needs it. */
 export interface Compared {
   readonly contender: Contender;
-  /** Of its turns, run by run, in the same order for all of the row. */
+  /** Of its turns, round by round; none of a round that it had no part in. */
   readonly speeds: Speeds;
 }
 

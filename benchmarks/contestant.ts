@@ -32,7 +32,7 @@ export interface Means {
 }
 
 export interface Taken {
-  readonly sample: Sample;
+  readonly sample: Omit<Sample, 'round'>;
   /** All latencies in nanoseconds. */
   readonly histogram?: Histogram;
 }
@@ -192,6 +192,11 @@ export class Contestant {
   }
 }
 
+type Counted = Pick<
+  Sample,
+  'systemCallsPerRequest' | 'segmentsPerReply' | 'bytesPerSegment' | 'serverMicrosecondsPerRequest'
+>;
+
 const uncounted = { systemCallsPerRequest: null, segmentsPerReply: null, bytesPerSegment: null };
 
 function perRequest(before: Marks, after: Marks, requests: number): number | null {
@@ -204,7 +209,7 @@ function counted(
   idle: Counts | undefined,
   before: Counts | undefined,
   after: Counts | undefined,
-): Omit<Sample, 'requestsPerSecond' | 'turns' | 'clientMicrosecondsPerRequest'> | undefined {
+): Counted | undefined {
   if (idle === undefined || before === undefined || after === undefined) return undefined;
   const replies = after.replies - before.replies;
   const own = difference(idle.systemCalls, before.systemCalls);

@@ -37,6 +37,8 @@ export type Contender =
 
 /** One run of one contender. */
 export interface Sample {
+  /** From 0 on; samples of a row are compared with those of the same round. */
+  readonly round: number;
   readonly requestsPerSecond: number;
   /** Requests a second in each of its turns, which go with those of the others in the same row and run. */
   readonly turns: readonly number[];
@@ -53,7 +55,7 @@ export interface Sample {
 }
 
 /** What a sample says of its requests. */
-export type Figure = Exclude<keyof Sample, 'turns'>;
+export type Figure = Exclude<keyof Sample, 'round' | 'turns'>;
 
 /** Of all samples of a trial that have the figure and are no mishaps; null where none has. */
 export type Averages = Readonly<Record<Figure, number | null>> & {

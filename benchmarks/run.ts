@@ -88,6 +88,7 @@ class Run {
     this.rows = plan.map(({ workload, contenders }) => ({
       workload,
       series: contenders.map((contender) => new Series(contender)),
+      rounds: 0,
     }));
     this.options = options;
     this.clock = options.clock ?? (() => performance.now() / 1000);
@@ -137,7 +138,7 @@ class Run {
     });
     return doubtful
       .filter(({ contenders }) => contenders.length <= affordable)
-      .filter(({ contenders: [first] }) => (first?.samples.length ?? 0) < settlingRunsMax - 1)
+      .filter(({ row }) => row.rounds < settlingRunsMax - 1)
       .toSorted((a, b) => b.doubt - a.doubt)[0];
   }
 
@@ -156,8 +157,9 @@ class Run {
       const series = sound[index];
       if (series === undefined) continue;
       if (result.status === 'rejected') series.failure = messageOf(result.reason);
-      else if (counts) series.add(result.value);
+      else if (counts) series.add(result.value, row.rounds);
     }
+    if (counts) row.rounds++;
   }
 
   /** The bar never goes back, though more may be left than was thought. */

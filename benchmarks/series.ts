@@ -16,8 +16,11 @@ export class Series implements Compared {
     this.contender = contender;
   }
 
-  add({ sample, histogram }: Taken): void {
-    this.samples.push(sample);
+  /** Of the row's round of that number, from 0 on. */
+  add({ sample, histogram }: Taken, round: number): void {
+    this.samples.push({ ...sample, round });
+    // Of rounds that it had no part in there are no turns.
+    while (this.speeds.length < round) this.speeds.push([]);
     this.speeds.push(sample.turns);
     if (this.histogram === undefined) this.histogram = histogram;
     else if (histogram !== undefined) this.histogram.add(histogram);

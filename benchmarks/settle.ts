@@ -13,18 +13,12 @@ export interface Unsettled<Of> {
   readonly contenders: readonly Of[];
 }
 
-/**
- * What of a row is not settled yet; undefined where all is. Runs are compared by
- * round, so who missed one has no part in later ones.
- */
+/** What of a row is not settled yet; undefined where all is. */
 export function unsettledOf<Of extends Compared>(
   workload: Workload,
   row: readonly Of[],
 ): Unsettled<Of> | undefined {
-  const rounds = Math.max(...row.map(({ speeds }) => speeds.length));
-  const takesPart = ({ speeds }: Of): boolean => speeds.length === rounds;
   const doubtful = [...pairsOverPlain(row), ...pairsOfOthers(workload, row)]
-    .filter(({ of, over }) => takesPart(of) && takesPart(over))
     .map((pair) => ({ ...pair, doubt: doubtOf(gainOver(pair.over.speeds, pair.of.speeds)) }))
     .filter(({ doubt }) => doubt > 1);
   if (doubtful.length === 0) return undefined;

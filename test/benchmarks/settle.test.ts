@@ -55,9 +55,17 @@ describe('a row', () => {
     assert.ok(found.doubt > 1);
   });
 
-  test('leaves out who missed a round', () => {
+  test('counts rounds that both have had', () => {
     const longer: Compared = { contender: ours('plain'), speeds: [...plain.speeds, [100]] };
-    assert.equal(unsettledOf(workload, [longer, clear, unclear]), undefined);
+    const missing: Compared = { contender: ours('more'), speeds: [[], [], ...unclear.speeds] };
+    assert.deepEqual(unsettledOf(workload, [longer, clear, unclear])?.contenders, [
+      unclear,
+      longer,
+    ]);
+    assert.equal(
+      unsettledOf(workload, [plain, clear, missing])?.doubt,
+      unsettledOf(workload, [plain, clear, { ...unclear, speeds: [[], [], [100], [120]] }])?.doubt,
+    );
   });
 
   test('of nobody or of one is settled', () => {

@@ -27,6 +27,7 @@ const nbdkit: Contender = { type: 'peer', name: 'nbdkit', version: '1.42.3' };
 
 export function sample(requestsPerSecond: number, more: Partial<Sample> = {}): Sample {
   return {
+    round: 0,
     requestsPerSecond,
     turns: [requestsPerSecond],
     systemCallsPerRequest: null,
