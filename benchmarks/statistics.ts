@@ -28,10 +28,14 @@ export function mean(values: readonly number[]): number {
 /** Half of the confidence interval of the mean; infinite for fewer than two values. */
 export function meanError(values: readonly number[], confidence: Confidence = 0.95): number {
   if (values.length < 2) return Infinity;
+  return studentT(values.length - 1, confidence) * standardError(values);
+}
+
+/** Of the mean of two values at least. */
+function standardError(values: readonly number[]): number {
   const center = mean(values);
   const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
-  const deviation = Math.sqrt(squares / (values.length - 1));
-  return (studentT(values.length - 1, confidence) * deviation) / Math.sqrt(values.length);
+  return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
 /** A mishap reaches less than this of its series' median. */
@@ -72,6 +76,14 @@ export function mishapsOf(speeds: readonly number[]): boolean[] {
  */
 export const differenceMin = Math.log(1.03);
 
+/** Two turns that belong together. */
+interface Pair {
+  /** As a logarithm. */
+  readonly ratio: number;
+  /** Whether neither is a mishap. */
+  readonly counts: boolean;
+}
+
 /** Requests a second: of each run, those of its turns. */
 export type Speeds = readonly (readonly number[])[];
 
@@ -80,14 +92,13 @@ export type Speeds = readonly (readonly number[])[];
  * compared with the one beside it, so that what slows both down for a while does
  * not count; where one of the two is a mishap, neither does. Twice as fast and
  * half as fast are equally far from no gain, so averages and errors are those of
- * logarithms. By 99 %, not 95: a table has dozens of rows. What a server process
- * is like as a whole is the same in all turns of a run, which the error leaves
- * out; it is less than `differenceMin` by far. Null for fewer than two pairs.
+ * logarithms. By 99 %, not 95: a table has dozens of rows. Null for fewer than two
+ * pairs.
  */
 export function gainOver(plain: Speeds, others: Speeds): Gain | null {
   const [plainMishaps, mishaps] = [mishapTurns(plain), mishapTurns(others)];
   const runs = others.map((turns, run) =>
-    turns.flatMap((other, turn) => {
+    turns.flatMap((other, turn): Pair[] => {
       const beside = plain[run]?.[turn];
       if (beside === undefined) return [];
       const isMishap = mishaps[run]?.[turn] === true || plainMishaps[run]?.[turn] === true;
@@ -98,7 +109,7 @@ export function gainOver(plain: Speeds, others: Speeds): Gain | null {
   const counted = pairs.filter(({ counts }) => counts).map(({ ratio }) => ratio);
   if (counted.length < 2) return null;
   const average = mean(counted);
-  const error = meanError(counted, 0.99);
+  const error = errorOf(runs.map((turns) => turns.filter(({ counts }) => counts)));
   const ofRuns = runs
     .filter((turns) => turns.length > 0)
     .map((turns) => mean(turns.map(({ ratio }) => ratio)));
@@ -110,6 +121,22 @@ export function gainOver(plain: Speeds, others: Speeds): Gain | null {
     high: Math.expm1(average + error),
     verdict: verdictOf(average, error),
   };
+}
+
+/** Of a normal distribution, two-sided. */
+const normal99 = 2.5758;
+
+/**
+ * Half of the interval, from turns. Those of a run share a server process: where
+ * runs differ by more than their turns let expect, it is from runs. Their own
+ * quantile would be that of a few samples, as if nothing was known of turns.
+ */
+function errorOf(runs: readonly (readonly Pair[])[]): number {
+  const ratios = runs.map((turns) => turns.map(({ ratio }) => ratio));
+  const averages = ratios.filter((turns) => turns.length > 0).map(mean);
+  if (averages.length < 2) return meanError(ratios.flat(), 0.99);
+  const error = normal99 * standardError(averages);
+  return Math.max(error, meanError(ratios.flat(), 0.99));
 }
 
 function mishapTurns(speeds: Speeds): boolean[][] {

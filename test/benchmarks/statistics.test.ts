@@ -120,6 +120,16 @@ describe('the gain', () => {
     assert.ok(missing !== null && Math.abs(missing.average - 0.1) < 1e-9);
   });
 
+  test('is as unsure as its runs where their turns are like each other', () => {
+    const plain = Array.from({ length: 4 }, () => Array<number>(5).fill(100));
+    const others = [100, 120, 100, 120].map((speed) => Array<number>(5).fill(speed));
+    const gain = gainOver(plain, others);
+    // Logarithms of 0 and 0.182322 twice each: s = 0.105263, of four runs half of it, by 2.5758.
+    assert.ok(gain !== null);
+    const error = Math.log1p(gain.high) - Math.log1p(gain.average);
+    assert.ok(Math.abs(error - 2.5758 * 0.0526316) < 1e-4, String(error));
+  });
+
   test('worst and best are of runs, not of turns', () => {
     const gain = gainOver(
       [
