@@ -54,6 +54,8 @@ export interface Measured extends Collected {
 
 /** Of samples that do not count. */
 const throwawaySeconds = 0.05;
+/** So many times as long are samples of what is in doubt: they need no more time to start. */
+const settlingLength = 3;
 
 /** Rounds of which a run that was interrupted is still worth a report, the first left out. */
 const roundsMin = 3;
@@ -107,7 +109,8 @@ class Run {
         const done = number + index / this.rows.length;
         this.wholeSecondsLeft = (rounds - done) * this.roundSeconds;
         // The first round warms up: files, caches, the load.
-        await this.take(row, row.series, number > 0);
+        const seconds = number > 0 ? timing.seconds : Math.min(timing.seconds, throwawaySeconds);
+        await this.take(row, row.series, seconds, number > 0);
       }
       this.roundSeconds = this.elapsed / (number + 1);
       rounds = Math.max(number + 1, roundsWithin(timing, this.roundSeconds));
@@ -118,18 +121,20 @@ class Run {
 
   /** Rounds of what is in doubt, the most doubtful first, while there is time. */
   async settle(): Promise<void> {
-    if (this.options.timing.secondsMax === undefined) return;
+    const { seconds, secondsMax } = this.options.timing;
+    if (secondsMax === undefined) return;
     this.wholeSecondsLeft = 0;
     while (!this.isStopped()) {
       const next = this.mostDoubtful();
       if (next === undefined) return;
-      await this.take(next.row, next.contenders, true);
+      await this.take(next.row, next.contenders, settlingLength * seconds, true);
     }
   }
 
   /** Undefined where all is settled, or no time is left for what is not. */
   private mostDoubtful(): { row: MeasuredRow; contenders: readonly Series[] } | undefined {
-    const sampleSeconds = this.elapsed / this.samples;
+    const { seconds } = this.options.timing;
+    const sampleSeconds = this.elapsed / this.samples + (settlingLength - 1) * seconds;
     const affordable = this.settlingSecondsLeft / sampleSeconds;
     const doubtful = this.rows.flatMap((row) => {
       const sound = row.series.filter(({ failure }) => failure === undefined);
@@ -142,15 +147,18 @@ class Run {
       .toSorted((a, b) => b.doubt - a.doubt)[0];
   }
 
-  private async take(row: MeasuredRow, all: readonly Series[], counts: boolean): Promise<void> {
+  private async take(
+    row: MeasuredRow,
+    all: readonly Series[],
+    seconds: number,
+    counts: boolean,
+  ): Promise<void> {
     const sound = all.filter(({ failure }) => failure === undefined);
     if (sound.length === 0) return;
     this.tell(row.workload);
     this.samples += sound.length;
     const contenders = sound.map(({ contender }) => contender);
-    const { take, timing } = this.options;
-    const seconds = counts ? timing.seconds : Math.min(timing.seconds, throwawaySeconds);
-    const results = await take(row.workload, contenders, seconds);
+    const results = await this.options.take(row.workload, contenders, seconds);
     // Stopping ends the load, and with it what it was asked: what was taken then is not whole.
     if (this.isStopped()) return;
     for (const [index, result] of results.entries()) {
