@@ -21,6 +21,7 @@ import type { Results, Skipped } from './results.js';
 import { runPlan, type Measured, type Progress } from './run.js';
 import { takeSamples } from './sample.js';
 import { Selection } from './selection.js';
+import { shuffled } from './statistics.js';
 import { makeVeth, type Veth } from './veth.js';
 import { forFio } from './workloads.js';
 
@@ -166,9 +167,11 @@ async function measure(
       isNamed: (contender) => selection.names(contender),
       take: (workload, contenders, seconds) => {
         const far = workload.link === 'veth' ? veth : undefined;
+        // By chance, so that what a process of the load is like favours nobody.
+        const order = shuffled([...contenders.keys()]);
         const entrants = contenders.map((contender, index) => ({
           start: start(workload, contender),
-          load: loadOf(index),
+          load: loadOf(order[index] ?? index),
           isOurs: contender.type === 'strategy',
         }));
         return takeSamples(

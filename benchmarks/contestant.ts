@@ -16,6 +16,7 @@ import type { LoadAnswers, LoadPlan, LoadQuestion } from './load/messages.js';
 import type { PreSharedKey } from './place.js';
 import type { Sample, Workload } from './results.js';
 import type { Counts } from './server/messages.js';
+import { sum } from './statistics.js';
 
 export type Start = (setting: Setting) => Promise<Running>;
 export type Load = Asked<LoadQuestion, LoadAnswers>;
@@ -222,10 +223,6 @@ function counted(
     bytesPerSegment: segments === null || bytes === null ? null : bytes / segments,
     serverMicrosecondsPerRequest: (after.cpuMicroseconds - before.cpuMicroseconds) / replies,
   };
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
 
 function rateOf({ requests, seconds }: Turn): number {

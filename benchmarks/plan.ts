@@ -23,9 +23,6 @@ export interface Timing {
   readonly secondsMax: number | undefined;
 }
 
-/** Starting and stopping servers, connecting, filling disks: about what that takes for each. */
-const overheadSeconds = 0.2;
-
 /** Until then V8 compiles what the server does again and again. */
 const warmUpSeconds = 0.2;
 
@@ -52,12 +49,6 @@ export function ourContenders({ link }: Workload, hasAddon: boolean): Contender[
 
 export function needsAddon(strategy: Strategy): boolean {
   return strategy !== 'plain' && strategy !== 'stream';
-}
-
-/** What a round is expected to take before one was timed. */
-export function expectedRoundSeconds(rows: readonly Row[], timing: Timing): number {
-  const samples = rows.reduce((sum, { contenders }) => sum + contenders.length, 0);
-  return samples * (timing.seconds + timing.warmUpSeconds + overheadSeconds);
 }
 
 /** How many rounds of everything there will be, if each takes so long. */

@@ -83,7 +83,7 @@ export type Verdict = 'faster' | 'slower' | 'no difference shown';
  */
 export interface Gain {
   readonly average: number;
-  /** Of all pairs of runs, each the average of its turns, mishaps among them. */
+  /** Of all runs: each is the average of its turns, without mishaps where it has others. */
   readonly worst: number;
   readonly best: number;
   /** The 99 % confidence interval of the average. */
@@ -105,7 +105,7 @@ export interface Trial {
    */
   readonly latencyCurve: readonly number[];
   /**
-   * Null for `plain` itself, without two runs to compare, and for another server
+   * Null for `plain` itself, without two turns to compare, and for another server
    * that is compared with what we serve with by default.
    */
   readonly gain: Gain | null;
@@ -165,7 +165,7 @@ export interface Results {
   readonly seconds: number;
   readonly machine: Machine;
   readonly timing: {
-    /** Of each sample. */
+    /** Of each sample; of what was not settled some are longer. */
     readonly seconds: number;
     readonly warmUpSeconds: number;
     /** Counted of each trial at least; 0 where there is none. */

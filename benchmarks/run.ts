@@ -5,18 +5,14 @@
 import { messageOf } from '../lib/errors.js';
 import { collect, type Collected, type MeasuredRow } from './collect.js';
 import { nameOf } from './names.js';
-import {
-  expectedRoundSeconds,
-  roundsWithin,
-  settlingRunsMax,
-  type Row,
-  type Timing,
-} from './plan.js';
+import type { Pair } from './comparisons.js';
+import { Pace } from './pace.js';
+import { roundsWithin, settlingRunsMax, type Row, type Timing } from './plan.js';
 import type { Contender, Workload } from './results.js';
 import type { Taken } from './contestant.js';
 import { Series } from './series.js';
 import { unsettledOf } from './settle.js';
-import { shuffled } from './statistics.js';
+import { shuffled, sum } from './statistics.js';
 
 export interface Progress {
   /** Of 1. */
@@ -75,76 +71,63 @@ export async function runPlan(rows: readonly Row[], options: RunOptions): Promis
 
 class Run {
   readonly rows: readonly MeasuredRow[];
-  private readonly plan: readonly Row[];
   private readonly options: RunOptions;
-  private readonly clock: () => number;
-  private readonly start: number;
-  private samples = 0;
-  /** What a round of everything takes, as far as it is known. */
-  private roundSeconds: number;
-  private wholeSecondsLeft = 0;
+  private readonly pace: Pace;
+  /** Samples that a round of everything has still to take, and all later ones of the kind. */
+  private samplesLeft = 0;
   private done = 0;
 
   constructor(plan: readonly Row[], options: RunOptions) {
-    this.plan = plan;
     this.rows = plan.map(({ workload, contenders }) => ({
       workload,
       series: contenders.map((contender) => new Series(contender)),
       rounds: 0,
     }));
     this.options = options;
-    this.clock = options.clock ?? (() => performance.now() / 1000);
-    this.start = this.clock();
-    this.roundSeconds = expectedRoundSeconds(plan, options.timing);
+    this.pace = new Pace(options.timing, options.clock);
   }
 
   /** Returns how many count. */
   async wholeRounds(): Promise<number> {
     const { timing, random } = this.options;
-    let rounds = roundsWithin(timing, this.roundSeconds);
+    const size = sum(this.rows.map(({ series }) => series.length));
+    const fitting = (): number => roundsWithin(timing, size * this.pace.secondsFor(timing.seconds));
+    let rounds = fitting();
     let number = 0;
     for (; number < rounds && !this.isStopped(); number++) {
-      for (const [index, row] of shuffled(this.rows, random).entries()) {
+      this.samplesLeft = (rounds - number) * size;
+      for (const row of shuffled(this.rows, random)) {
         if (this.isStopped()) break;
-        const done = number + index / this.rows.length;
-        this.wholeSecondsLeft = (rounds - done) * this.roundSeconds;
         // The first round warms up: files, caches, the load.
         const seconds = number > 0 ? timing.seconds : Math.min(timing.seconds, throwawaySeconds);
         await this.take(row, row.series, seconds, number > 0);
+        this.samplesLeft -= row.series.length;
       }
-      this.roundSeconds = this.elapsed / (number + 1);
-      rounds = Math.max(number + 1, roundsWithin(timing, this.roundSeconds));
+      rounds = Math.max(number + 1, fitting());
     }
     // The round that was cut short is not whole.
     return number - (this.isStopped() ? 2 : 1);
   }
 
-  /** Rounds of what is in doubt, the most doubtful first, while there is time. */
+  /** Rounds of what is in doubt, what takes least to settle first, while there is time. */
   async settle(): Promise<void> {
-    const { seconds, secondsMax } = this.options.timing;
-    if (secondsMax === undefined) return;
-    this.wholeSecondsLeft = 0;
-    while (!this.isStopped()) {
-      const next = this.mostDoubtful();
+    if (this.options.timing.secondsMax === undefined) return;
+    this.samplesLeft = 0;
+    while (!this.isStopped() && this.settlingSecondsLeft >= 2 * this.settlingSampleSeconds) {
+      const next = this.nearestToSettled();
       if (next === undefined) return;
-      await this.take(next.row, next.contenders, settlingLength * seconds, true);
+      await this.take(next.row, [next.of, next.over], this.settlingSeconds, true);
     }
   }
 
-  /** Undefined where all is settled, or no time is left for what is not. */
-  private mostDoubtful(): { row: MeasuredRow; contenders: readonly Series[] } | undefined {
-    const { seconds } = this.options.timing;
-    const sampleSeconds = this.elapsed / this.samples + (settlingLength - 1) * seconds;
-    const affordable = this.settlingSecondsLeft / sampleSeconds;
-    const doubtful = this.rows.flatMap((row) => {
-      const sound = row.series.filter(({ failure }) => failure === undefined);
-      const unsettled = unsettledOf(row.workload, sound);
-      return unsettled === undefined ? [] : [{ row, ...unsettled }];
-    });
-    return doubtful
-      .filter(({ contenders }) => contenders.length <= affordable)
-      .filter(({ row }) => row.rounds < settlingRunsMax - 1)
-      .toSorted((a, b) => b.doubt - a.doubt)[0];
+  private nearestToSettled(): (Pair<Series> & { row: MeasuredRow }) | undefined {
+    const unsettled = this.rows
+      .filter(({ rounds }) => rounds < settlingRunsMax - 1)
+      .flatMap((row) => {
+        const sound = row.series.filter(({ failure }) => failure === undefined);
+        return unsettledOf(row.workload, sound).map((pair) => ({ ...pair, row }));
+      });
+    return unsettled.toSorted((a, b) => a.turnsMissing - b.turnsMissing)[0];
   }
 
   private async take(
@@ -156,9 +139,9 @@ class Run {
     const sound = all.filter(({ failure }) => failure === undefined);
     if (sound.length === 0) return;
     this.tell(row.workload);
-    this.samples += sound.length;
     const contenders = sound.map(({ contender }) => contender);
     const results = await this.options.take(row.workload, contenders, seconds);
+    this.pace.took(sound.length, seconds);
     // Stopping ends the load, and with it what it was asked: what was taken then is not whole.
     if (this.isStopped()) return;
     for (const [index, result] of results.entries()) {
@@ -172,26 +155,35 @@ class Run {
 
   /** The bar never goes back, though more may be left than was thought. */
   private tell(workload: Workload): void {
-    const { elapsed } = this;
+    const { elapsedSeconds } = this.pace;
     const secondsLeft = this.wholeSecondsLeft + this.settlingSecondsLeft;
-    const done = elapsed === 0 ? 0 : elapsed / (elapsed + secondsLeft);
+    const done = elapsedSeconds === 0 ? 0 : elapsedSeconds / (elapsedSeconds + secondsLeft);
     this.done = Math.max(this.done, done);
     this.options.progress({ done: this.done, secondsLeft, what: nameOf(workload) });
+  }
+
+  private get settlingSeconds(): number {
+    return settlingLength * this.options.timing.seconds;
+  }
+
+  private get settlingSampleSeconds(): number {
+    return this.pace.secondsFor(this.settlingSeconds);
+  }
+
+  private get wholeSecondsLeft(): number {
+    return this.samplesLeft * this.pace.secondsFor(this.options.timing.seconds);
   }
 
   private get settlingSecondsLeft(): number {
     const { secondsMax } = this.options.timing;
     if (secondsMax === undefined) return 0;
-    const left = secondsMax - this.elapsed - this.wholeSecondsLeft;
-    return Math.max(0, Math.min(left, settlingRunsMax * this.roundSeconds));
+    const left = secondsMax - this.pace.elapsedSeconds - this.wholeSecondsLeft;
+    const rounds = sum(this.rows.map((row) => settlingRunsMax - 1 - row.rounds));
+    return Math.max(0, Math.min(left, 2 * rounds * this.settlingSampleSeconds));
   }
 
   // Asked anew each time: it changes while a sample is taken.
   private isStopped(): boolean {
     return this.options.signal.aborted;
-  }
-
-  private get elapsed(): number {
-    return this.clock() - this.start;
   }
 }

@@ -43,33 +43,33 @@ export async function takeSamples(
   timing: SampleTiming,
   means: Means,
 ): Promise<PromiseSettledResult<Taken>[]> {
-  const turns = entrants.map(
-    ({ start, load, isOurs }) => new Turns(new Contestant(workload, start, load, means), isOurs),
+  const rivals = entrants.map(
+    ({ start, load, isOurs }) => new Rival(new Contestant(workload, start, load, means), isOurs),
   );
-  const ours = turns.filter(({ isOurs }) => isOurs);
-  const others = turns.filter(({ isOurs }) => !isOurs);
+  const ours = rivals.filter(({ isOurs }) => isOurs);
+  const others = rivals.filter(({ isOurs }) => !isOurs);
   await Promise.all(ours.map((one) => one.attempt((contestant) => contestant.start())));
   // One by one: whoever is told a port finds it free only until the next one looks.
   for (const one of others) await one.attempt((contestant) => contestant.start());
-  for (const one of turns) {
+  for (const one of shuffled(rivals)) {
     const seconds = Math.min(timing.warmUpSeconds, one.isOurs ? Infinity : othersWarmUpSeconds);
     await one.attempt((contestant) => contestant.warmUp(seconds));
   }
   await takeTurns(workload, ours, others, timing.seconds);
-  for (const one of turns) {
+  for (const one of rivals) {
     await one.attempt(async (contestant) => {
       one.taken = await contestant.finish();
     });
   }
-  await Promise.all(turns.map((one) => one.stop()));
-  return turns.map((one) => one.result());
+  await Promise.all(rivals.map((one) => one.stop()));
+  return rivals.map((one) => one.result());
 }
 
 /** Ours and others by turns, to and fro, so that the pause is needed every other time. */
 async function takeTurns(
   { load, connections, depth }: Workload,
-  ours: readonly Turns[],
-  others: readonly Turns[],
+  ours: readonly Rival[],
+  others: readonly Rival[],
   seconds: number,
 ): Promise<void> {
   // fio cannot be told to go on.
@@ -77,7 +77,7 @@ async function takeTurns(
   const longTurn = seconds / longTurns;
   const isLong = load === 'fio' || connections * depth > shallowMax;
   const turns = isLong ? 1 : countOf(longTurn, turnSeconds);
-  const isOn = (group: readonly Turns[]): boolean => group.some(({ failed }) => !failed);
+  const isOn = (group: readonly Rival[]): boolean => group.some(({ failed }) => !failed);
   for (let number = 0; number < longTurns && (isOn(ours) || isOn(others)); number++) {
     if (number % 2 === 1) await turnOf(others, longTurn, number);
     for (let turn = 0; turn < turns; turn++) await turnOf(ours, longTurn / turns, number);
@@ -91,17 +91,18 @@ function countOf(seconds: number, turn: number): number {
   return Math.max(1, Math.round(seconds / turn));
 }
 
-async function turnOf(group: readonly Turns[], seconds: number, number: number): Promise<void> {
+async function turnOf(group: readonly Rival[], seconds: number, number: number): Promise<void> {
   for (const one of shuffled(group)) {
     await one.attempt((contestant) => contestant.measure(seconds, number));
   }
 }
 
 /** A contestant, until something of it fails. */
-class Turns {
+class Rival {
   taken: Taken | undefined;
   readonly isOurs: boolean;
   private readonly contestant: Contestant;
+  private stopped = false;
   private failure: { readonly reason: unknown } | undefined;
 
   constructor(contestant: Contestant, isOurs: boolean) {
@@ -119,10 +120,14 @@ class Turns {
       await work(this.contestant);
     } catch (reason) {
       this.failure = { reason };
+      // At once, so that it does not disturb those that go on.
+      await this.stop();
     }
   }
 
   async stop(): Promise<void> {
+    if (this.stopped) return;
+    this.stopped = true;
     try {
       await this.contestant.stop();
     } catch (reason) {

@@ -16,6 +16,7 @@ import type { Contender, SelfCheck, Verdict } from './results.js';
 import { nameOfContender } from './names.js';
 import { runPlan } from './run.js';
 import { takeSamples } from './sample.js';
+import { shuffled } from './statistics.js';
 import { workload } from './workloads.js';
 
 const repetitions = 20;
@@ -47,12 +48,13 @@ async function repeat(): Promise<Map<string, Verdict>> {
     timing,
     progress: () => undefined,
     signal,
-    take: (_, entered, seconds) =>
-      takeSamples(
+    take: (_, entered, seconds) => {
+      const order = shuffled(loads);
+      return takeSamples(
         asked,
-        loads.slice(0, entered.length).flatMap((load, index) => {
-          const contender = entered[index];
-          return contender === undefined ? [] : [{ start: startOf(contender), load, isOurs: true }];
+        entered.flatMap((contender, index) => {
+          const load = order[index];
+          return load === undefined ? [] : [{ start: startOf(contender), load, isOurs: true }];
         }),
         { ...timing, seconds },
         {
@@ -63,7 +65,8 @@ async function repeat(): Promise<Map<string, Verdict>> {
           prefix: [],
           host: '127.0.0.1',
         },
-      ),
+      );
+    },
   });
   for (const { what, why } of skipped) throw new Error(`${what}: ${why}`);
   return new Map(

@@ -21,8 +21,12 @@ function studentT(degrees: number, confidence: Confidence): number {
   return table[Math.min(degrees, table.length) - 1] ?? Infinity;
 }
 
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
 export function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+  return sum(values) / values.length;
 }
 
 /** Half of the confidence interval of the mean; infinite for fewer than two values. */
@@ -111,6 +115,9 @@ export function gainOver(plain: Speeds, others: Speeds): Gain | null {
   const average = mean(counted);
   const error = errorOf(runs.map((turns) => turns.filter(({ counts }) => counts)));
   const ofRuns = runs
+    .map((turns) =>
+      turns.some(({ counts }) => counts) ? turns.filter(({ counts }) => counts) : turns,
+    )
     .filter((turns) => turns.length > 0)
     .map((turns) => mean(turns.map(({ ratio }) => ratio)));
   return {
@@ -133,10 +140,13 @@ const normal99 = 2.5758;
  */
 function errorOf(runs: readonly (readonly Pair[])[]): number {
   const ratios = runs.map((turns) => turns.map(({ ratio }) => ratio));
-  const averages = ratios.filter((turns) => turns.length > 0).map(mean);
-  if (averages.length < 2) return meanError(ratios.flat(), 0.99);
-  const error = normal99 * standardError(averages);
-  return Math.max(error, meanError(ratios.flat(), 0.99));
+  const all = ratios.flat();
+  const count = ratios.filter((turns) => turns.length > 0).length;
+  if (count < 2) return meanError(all, 0.99);
+  const center = mean(all);
+  const squares = ratios.map((turns) => sum(turns.map((ratio) => ratio - center)) ** 2);
+  const ofRuns = Math.sqrt((sum(squares) * count) / (count - 1)) / all.length;
+  return Math.max(normal99 * ofRuns, meanError(all, 0.99));
 }
 
 function mishapTurns(speeds: Speeds): boolean[][] {

@@ -79,9 +79,18 @@ export async function startPeer(
   }
 }
 
-async function placeFor(link: Link, { folder, host }: Setting): Promise<Place> {
+const farPorts = { first: 20_000, count: 10_000 };
+let farPortsTaken = 0;
+
+function nextFarPort(): number {
+  return farPorts.first + (farPortsTaken++ % farPorts.count);
+}
+
+async function placeFor(link: Link, { folder, host, prefix }: Setting): Promise<Place> {
   if (link === 'unix' || link === 'unix-tls')
     return { type: 'unix', path: join(folder, 'nbd.sock') };
+  // Ours take ports of the other namespace above these, and nobody else is there.
+  if (prefix.length > 0) return { type: 'tcp', host, port: nextFarPort() };
   const finder = createServer().listen(0, '127.0.0.1');
   await once(finder, 'listening');
   const address = finder.address();

@@ -191,7 +191,8 @@ export class MemoryBackend implements Backend {
     // It is in memory.
   }
 
-  extents(offset: number, length: number): IterableIterator<Extent, undefined> {
+  /** Chunks are data and what lies between them is holes, however much of that there is. */
+  extents(offset: number, length: number): Iterable<Extent> {
     return new MemoryExtents(this.indexes, this.chunkBytes, { offset, length, size: this.sizeNow });
   }
 

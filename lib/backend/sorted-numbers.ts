@@ -57,9 +57,12 @@ export class SortedNumbers {
     if (bucket === undefined) return undefined;
     const at = this.lastAt;
     const found = bucket[at] ?? -Infinity;
-    if (found >= value) return (bucket[at - 1] ?? Infinity) < value ? found : undefined;
+    if (found >= value) {
+      const before = at > 0 ? bucket[at - 1] : undefined;
+      return before !== undefined && before < value ? found : undefined;
+    }
     const following = bucket[at + 1] ?? -Infinity;
-    if (found === -Infinity || following < value) return undefined;
+    if (following < value) return undefined;
     this.lastAt = at + 1;
     return following;
   }

@@ -41,7 +41,11 @@ export function benchCommand(): Command {
       `runs of each, at least ${runsMin}, the first thrown away (default: 10; without --all what fits into three minutes, and more of what is not sure then)`,
       parseRuns,
     )
-    .option('--seconds <seconds>', 'how long a run is (default: 0.15)', parseSeconds)
+    .option(
+      '--seconds <seconds>',
+      'how long a run is (default: 0.25, or 0.15 with --all)',
+      parseSeconds,
+    )
     .option(
       '--limit <path>',
       'a server that is as fast as can be, started as PATH unix:SOCKET or PATH tcp:PORT',

@@ -46,6 +46,34 @@ describe('sorted numbers', () => {
     );
   });
 
+  test('are those of a set of many, whatever came and went since the last search', () => {
+    const value = fc.nat(4000);
+    const step = fc.record({
+      kind: fc.constantFrom('add', 'delete', 'next'),
+      from: value,
+      count: fc.constantFrom(1, 2, 300, 1500),
+      stride: fc.constantFrom(1, 3),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const numbers = new SortedNumbers();
+        const present = new Uint8Array(10_000);
+        for (const { kind, from, count, stride } of steps) {
+          for (let index = 0; index < count; index++) {
+            const number = from + index * stride;
+            if (kind === 'next') {
+              const found = present.indexOf(1, number);
+              assert.equal(numbers.next(number), found < 0 ? undefined : found);
+            } else {
+              present[number] = kind === 'add' ? 1 : 0;
+              numbers[kind === 'add' ? 'add' : 'delete'](number);
+            }
+          }
+        }
+      }),
+    );
+  });
+
   for (const [order, place] of [
     ['ascending', (index: number) => index],
     ['descending', (index: number) => 9999 - index],

@@ -1,13 +1,8 @@
 /** What is measured, in which order, and for how long. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import {
-  expectedRoundSeconds,
-  ourContenders,
-  roundsWithin,
-  fullTiming,
-  usualTiming,
-} from '../../benchmarks/plan.js';
+import { ourContenders, roundsWithin, fullTiming, usualTiming } from '../../benchmarks/plan.js';
+import { Pace } from '../../benchmarks/pace.js';
 import { kinds, links, type Contender, type Kind } from '../../benchmarks/results.js';
 import { Selection } from '../../benchmarks/selection.js';
 import { forFio } from '../../benchmarks/workloads.js';
@@ -37,7 +32,8 @@ describe('without words', () => {
       ),
     }));
     assert.ok(rows.some(({ contenders }) => contenders.includes(peers[0] ?? peer(''))));
-    const seconds = expectedRoundSeconds(rows, usualTiming);
+    const samples = rows.reduce((sum, { contenders }) => sum + contenders.length, 0);
+    const seconds = samples * new Pace(usualTiming).secondsFor(usualTiming.seconds);
     const rounds = roundsWithin(usualTiming, seconds);
     assert.ok(rounds >= 4);
     assert.ok(rounds * seconds <= 165, `${rounds} rounds of ${seconds} s`);

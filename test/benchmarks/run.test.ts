@@ -115,7 +115,7 @@ describe('a run that is interrupted', () => {
   });
 });
 
-/** Time passes only while samples are taken, a second each. */
+/** Time passes only while samples are taken: as long as they are, and half a second more. */
 function runInTime(
   contenders: readonly Contender[],
   speedOf: (name: string, run: number) => number,
@@ -123,18 +123,18 @@ function runInTime(
   more: Partial<RunOptions> = {},
 ) {
   const counts = new Map<string, number>();
-  let seconds = 0;
+  let now = 0;
   return run(contenders, () => NaN, {
     timing: { seconds: 0.5, warmUpSeconds: 0.25, runs: 5, secondsMax },
-    clock: () => seconds,
-    take: (_, entered) =>
+    clock: () => now,
+    take: (_, entered, seconds) =>
       Promise.allSettled(
         entered.map(async (contender) => {
           await Promise.resolve();
           const name = nameOfContender(contender);
           const number = counts.get(name) ?? 0;
           counts.set(name, number + 1);
-          seconds++;
+          now += 0.5 + seconds;
           return { sample: sample(speedOf(name, number)) };
         }),
       ),
@@ -166,8 +166,8 @@ describe('with time left', () => {
         if (name === 'more') return 105 * alternating(number);
         return { plain: 100, batched: 1000, nbdkit: 10 }[name] ?? NaN;
       },
-      // The rounds of everything take 20 seconds of them, and none is begun that might take longer.
-      32,
+      // The rounds of everything take 18.2 seconds of them, and those of two 4 seconds each.
+      40,
     );
     assert.deepEqual(samplesOf(measured), [
       ['plain', 9],
@@ -201,7 +201,7 @@ describe('with time left', () => {
       50,
       { progress: ({ done }) => seen.push(done) },
     );
-    assert.ok(seen.length >= 24 && seen.every((done) => done >= 0 && done < 1));
+    assert.ok(seen.length >= 10 && seen.every((done) => done >= 0 && done < 1));
     assert.deepEqual(
       seen,
       seen.toSorted((a, b) => a - b),
@@ -231,11 +231,11 @@ describe('with time left', () => {
         if (name === 'more' && number === 6) throw new Error('no more');
         return name === 'plain' ? 100 : 100 * alternating(number);
       },
-      50,
+      200,
     );
     const [plain = [], cork = [], ...rest] = samplesOf(measured);
     assert.deepEqual([plain[0], cork[0], rest], ['plain', 'cork', []]);
-    assert.ok(Number(plain[1]) > 10 && plain[1] === cork[1]);
+    assert.ok(Number(cork[1]) > 10 && Number(plain[1]) >= Number(cork[1]));
     assert.deepEqual(
       measured.skipped.map(({ why }) => why),
       ['no more'],

@@ -35,6 +35,11 @@ describe('a verdict', () => {
     assert.ok(doubtOf(gain(-0.02, 3 * least - 0.019)) > 1);
   });
 
+  test('is not settled at the border, however narrow the interval is', () => {
+    assert.ok(doubtOf(gain(0.06, 0.028)) > 1);
+    assert.ok(doubtOf(gain(least + 0.001, 0.001)) > 1);
+  });
+
   test('without a gain is not', () => {
     assert.equal(doubtOf(null), Infinity);
   });
@@ -46,30 +51,34 @@ describe('a row', () => {
   const unclear: Compared = { contender: ours('more'), speeds: [[100], [120], [100], [120]] };
 
   test('of clear verdicts is settled', () => {
-    assert.equal(unsettledOf(workload, [plain, clear]), undefined);
+    assert.deepEqual(unsettledOf(workload, [plain, clear]), []);
   });
 
   test('names those that are in doubt', () => {
-    const found = unsettledOf(workload, [plain, clear, unclear]);
-    assert.deepEqual(found?.contenders, [unclear, plain]);
-    assert.ok(found.doubt > 1);
+    const [found, ...others] = unsettledOf(workload, [plain, clear, unclear]);
+    assert.deepEqual([found?.of, found?.over, others], [unclear, plain, []]);
+  });
+
+  test('more turns are missing where there is more doubt', () => {
+    const missingOf = (...speeds: number[]): number => {
+      const other: Compared = { contender: ours('more'), speeds: speeds.map((one) => [one]) };
+      return unsettledOf(workload, [plain, other])[0]?.turnsMissing ?? 0;
+    };
+    assert.equal(missingOf(130, 131, 130, 131), 0);
+    assert.ok(missingOf(120, 110, 120, 110) > 0);
+    assert.ok(missingOf(140, 90, 140, 90) > missingOf(120, 110, 120, 110));
   });
 
   test('counts rounds that both have had', () => {
-    const longer: Compared = { contender: ours('plain'), speeds: [...plain.speeds, [100]] };
-    const missing: Compared = { contender: ours('more'), speeds: [[], [], ...unclear.speeds] };
-    assert.deepEqual(unsettledOf(workload, [longer, clear, unclear])?.contenders, [
-      unclear,
-      longer,
-    ]);
-    assert.equal(
-      unsettledOf(workload, [plain, clear, missing])?.doubt,
-      unsettledOf(workload, [plain, clear, { ...unclear, speeds: [[], [], [100], [120]] }])?.doubt,
-    );
+    const missing: Compared = { contender: ours('more'), speeds: [[], [], [100], [120], [100]] };
+    const short: Compared = { contender: ours('more'), speeds: [[], [], [100], [120]] };
+    const [one, other] = [missing, short].map((more) => unsettledOf(workload, [plain, more])[0]);
+    assert.ok(one !== undefined);
+    assert.equal(one.turnsMissing, other?.turnsMissing);
   });
 
   test('of nobody or of one is settled', () => {
-    assert.equal(unsettledOf(workload, []), undefined);
-    assert.equal(unsettledOf(workload, [plain]), undefined);
+    assert.deepEqual(unsettledOf(workload, []), []);
+    assert.deepEqual(unsettledOf(workload, [plain]), []);
   });
 });
