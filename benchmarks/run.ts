@@ -5,13 +5,13 @@
 import { messageOf } from '../lib/errors.js';
 import { collect, type Collected, type MeasuredRow } from './collect.js';
 import { nameOf } from './names.js';
-import type { Pair } from './comparisons.js';
 import { Pace } from './pace.js';
 import { roundsWithin, settlingRunsMax, type Row, type Timing } from './plan.js';
 import type { Contender, Workload } from './results.js';
 import type { Taken } from './contestant.js';
+import { turnsIn } from './sample.js';
 import { Series } from './series.js';
-import { unsettledOf } from './settle.js';
+import { unsettledOf, type Unsettled } from './settle.js';
 import { shuffled, sum } from './statistics.js';
 
 export interface Progress {
@@ -116,16 +116,21 @@ class Run {
     while (!this.isStopped() && this.settlingSecondsLeft >= 2 * this.settlingSampleSeconds) {
       const next = this.nearestToSettled();
       if (next === undefined) return;
-      await this.take(next.row, [next.of, next.over], this.settlingSeconds, true);
+      await this.take(next.row, next.contenders, this.settlingSeconds, true);
     }
   }
 
-  private nearestToSettled(): (Pair<Series> & { row: MeasuredRow }) | undefined {
+  private nearestToSettled(): (Unsettled<Series> & { row: MeasuredRow }) | undefined {
+    const samplesLeft = this.settlingSecondsLeft / this.settlingSampleSeconds;
+    const turnsMax = (samplesLeft / 2) * turnsIn(this.settlingSeconds);
     const unsettled = this.rows
       .filter(({ rounds }) => rounds < settlingRunsMax - 1)
       .flatMap((row) => {
         const sound = row.series.filter(({ failure }) => failure === undefined);
-        return unsettledOf(row.workload, sound).map((pair) => ({ ...pair, row }));
+        const found = unsettledOf(row.workload, sound, turnsMax);
+        return found === undefined || found.contenders.length > samplesLeft
+          ? []
+          : [{ ...found, row }];
       });
     return unsettled.toSorted((a, b) => a.turnsMissing - b.turnsMissing)[0];
   }

@@ -73,7 +73,7 @@ async function takeTurns(
   seconds: number,
 ): Promise<void> {
   // fio cannot be told to go on.
-  const longTurns = load === 'fio' ? 1 : countOf(seconds, longTurnSeconds);
+  const longTurns = load === 'fio' ? 1 : turnsIn(seconds);
   const longTurn = seconds / longTurns;
   const isLong = load === 'fio' || connections * depth > shallowMax;
   const turns = isLong ? 1 : countOf(longTurn, turnSeconds);
@@ -85,6 +85,11 @@ async function takeTurns(
     if (isOn(ours) && isOn(others)) await setTimeout(sleepAgainMs);
     await turnOf(others, longTurn, number);
   }
+}
+
+/** How many turns that are compared a sample has, other than with fio. */
+export function turnsIn(seconds: number): number {
+  return countOf(seconds, longTurnSeconds);
 }
 
 function countOf(seconds: number, turn: number): number {

@@ -4,31 +4,44 @@
  */
 import { pairsOfOthers, pairsOverPlain, type Compared, type Pair } from './comparisons.js';
 import type { Gain, Workload } from './results.js';
-import { differenceMin, gainOver } from './statistics.js';
+import { differenceMin, gainOver, mean, sum } from './statistics.js';
 
-/** Two whose verdict is not settled yet. */
-export interface Unsettled<Of> extends Pair<Of> {
-  /** About how many more of their turns would settle it. */
+/** What of a row is not settled yet. */
+export interface Unsettled<Of> {
+  /** Who takes part in it. */
+  readonly contenders: readonly Of[];
+  /** About how many more turns of one of them it takes, for each verdict that they settle. */
   readonly turnsMissing: number;
 }
 
+/**
+ * Undefined where all is settled. Verdicts that more turns than `turnsMax` of
+ * each would have to settle are left alone where there are others.
+ */
 export function unsettledOf<Of extends Compared>(
   workload: Workload,
   row: readonly Of[],
-): Unsettled<Of>[] {
-  return [...pairsOverPlain(row), ...pairsOfOthers(workload, row)].flatMap(({ of, over }) => {
-    const doubt = doubtOf(gainOver(over.speeds, of.speeds));
-    if (doubt <= 1) return [];
-    // Errors shrink with the root of how often something was measured.
-    return [{ of, over, turnsMissing: (doubt ** 2 - 1) * turnsOfBoth(of, over) }];
-  });
+  turnsMax = Infinity,
+): Unsettled<Of> | undefined {
+  const all = [...pairsOverPlain(row), ...pairsOfOthers(workload, row)]
+    .map((pair) => ({ ...pair, missing: turnsMissing(pair) }))
+    .filter(({ missing }) => missing > 0);
+  const near = all.filter(({ missing }) => missing <= turnsMax);
+  const pairs = near.length > 0 ? near : all;
+  if (pairs.length === 0) return undefined;
+  const contenders = [...new Set(pairs.flatMap(({ of, over }) => [of, over]))];
+  const missing = mean(pairs.map((pair) => pair.missing));
+  return { contenders, turnsMissing: (missing * contenders.length) / pairs.length };
 }
 
-function turnsOfBoth({ speeds }: Compared, other: Compared): number {
-  return speeds.reduce(
-    (sum, turns, round) => sum + Math.min(turns.length, other.speeds[round]?.length ?? 0),
-    0,
+/** Errors shrink with the root of how often something was measured. */
+function turnsMissing({ of, over }: Pair<Compared>): number {
+  const doubt = doubtOf(gainOver(over.speeds, of.speeds));
+  if (doubt <= 1) return 0;
+  const turns = of.speeds.map((own, round) =>
+    Math.min(own.length, over.speeds[round]?.length ?? 0),
   );
+  return (doubt ** 2 - 1) * sum(turns);
 }
 
 /**

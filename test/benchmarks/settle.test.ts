@@ -51,34 +51,47 @@ describe('a row', () => {
   const unclear: Compared = { contender: ours('more'), speeds: [[100], [120], [100], [120]] };
 
   test('of clear verdicts is settled', () => {
-    assert.deepEqual(unsettledOf(workload, [plain, clear]), []);
+    assert.equal(unsettledOf(workload, [plain, clear]), undefined);
   });
 
   test('names those that are in doubt', () => {
-    const [found, ...others] = unsettledOf(workload, [plain, clear, unclear]);
-    assert.deepEqual([found?.of, found?.over, others], [unclear, plain, []]);
+    assert.deepEqual(unsettledOf(workload, [plain, clear, unclear])?.contenders, [unclear, plain]);
   });
 
+  const other = (...speeds: number[]): Compared => ({
+    contender: ours('more'),
+    speeds: speeds.map((one) => [one]),
+  });
+  const missingOf = (more: Compared): number =>
+    unsettledOf(workload, [plain, more])?.turnsMissing ?? 0;
+
   test('more turns are missing where there is more doubt', () => {
-    const missingOf = (...speeds: number[]): number => {
-      const other: Compared = { contender: ours('more'), speeds: speeds.map((one) => [one]) };
-      return unsettledOf(workload, [plain, other])[0]?.turnsMissing ?? 0;
-    };
-    assert.equal(missingOf(130, 131, 130, 131), 0);
-    assert.ok(missingOf(120, 110, 120, 110) > 0);
-    assert.ok(missingOf(140, 90, 140, 90) > missingOf(120, 110, 120, 110));
+    assert.equal(missingOf(other(130, 131, 130, 131)), 0);
+    assert.ok(missingOf(other(120, 110, 120, 110)) > 0);
+    assert.ok(missingOf(other(140, 90, 140, 90)) > missingOf(other(120, 110, 120, 110)));
+  });
+
+  test('leaves alone what takes too long, where there is something else', () => {
+    const near: Compared = { contender: ours('stream'), speeds: [[120], [110], [120], [110]] };
+    const far = other(130, 80, 130, 80);
+    assert.equal(unsettledOf(workload, [plain, near, far])?.contenders.length, 3);
+    const turnsMax = missingOf({ ...near, contender: ours('more') }) / 2;
+    assert.deepEqual(unsettledOf(workload, [plain, near, far], turnsMax)?.contenders, [
+      near,
+      plain,
+    ]);
+    assert.deepEqual(unsettledOf(workload, [plain, far], 1)?.contenders, [far, plain]);
   });
 
   test('counts rounds that both have had', () => {
     const missing: Compared = { contender: ours('more'), speeds: [[], [], [100], [120], [100]] };
     const short: Compared = { contender: ours('more'), speeds: [[], [], [100], [120]] };
-    const [one, other] = [missing, short].map((more) => unsettledOf(workload, [plain, more])[0]);
-    assert.ok(one !== undefined);
-    assert.equal(one.turnsMissing, other?.turnsMissing);
+    assert.ok(missingOf(missing) > 0);
+    assert.equal(missingOf(missing), missingOf(short));
   });
 
   test('of nobody or of one is settled', () => {
-    assert.deepEqual(unsettledOf(workload, []), []);
-    assert.deepEqual(unsettledOf(workload, [plain]), []);
+    assert.equal(unsettledOf(workload, []), undefined);
+    assert.equal(unsettledOf(workload, [plain]), undefined);
   });
 });
