@@ -20,9 +20,12 @@ const folder = fileURLToPath(new URL('../../../../benchmarks/', import.meta.url)
 
 export const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8');
 
-/** What the figures are from: everything, the usual three times, and three questions more. */
+/** What most figures are from: everything, and three questions more. */
+export const firstRuns = ['full.json', 'sends.json', 'awake.json', 'fio.json'] as const;
 export const usualRuns = ['default.json', 'default-again.json', 'default-third.json'] as const;
-const names = ['full.json', ...usualRuns, 'sends.json', 'awake.json', 'fio.json'] as const;
+/** Of a later commit: the usual three times, and what has changed. */
+export const laterRuns = [...usualRuns, 'extents.json'] as const;
+const names = [...firstRuns, ...laterRuns] as const;
 
 function parsed(name: string): unknown {
   return JSON.parse(readFileSync(join(folder, 'results', name), 'utf8'));
