@@ -4,24 +4,21 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { messageOf, NbdError } from '../lib/errors.js';
-import { Asked } from './ask.js';
 import { findContenders, type Contenders } from './contenders/index.js';
 import { findProgram } from './contenders/programs.js';
 import { whyNothing } from './exclusions.js';
-import type { Load } from './contestant.js';
 import { latencyPercentiles } from './latency.js';
-import type { LoadAnswers, LoadQuestion } from './load/messages.js';
+import { Loads } from './loads.js';
 import { commit, describeMachine, packageVersion } from './machine.js';
 import { runMicro, type MicroMeasured } from './micro/index.js';
 import { fullTiming, usualTiming, type Timing } from './plan.js';
 import type { PreSharedKey } from './place.js';
-import type { Results, Skipped } from './results.js';
+import { findApart, type Apart } from './processors.js';
+import type { Contender, Results, Skipped } from './results.js';
 import { runPlan, type Measured, type Progress } from './run.js';
-import { takeSamples } from './sample.js';
+import { takeSamples, type Entrant } from './sample.js';
 import { Selection } from './selection.js';
-import { shuffled } from './statistics.js';
 import { makeVeth, type Veth } from './veth.js';
 import { forFio } from './workloads.js';
 
@@ -40,8 +37,6 @@ export interface BenchOptions {
   readonly progress: (progress: Progress) => void;
   readonly signal: AbortSignal;
 }
-
-const loadPath = fileURLToPath(new URL('./load/main.js', import.meta.url));
 
 /**
  * Measure.
@@ -62,6 +57,8 @@ export async function bench(options: BenchOptions): Promise<Results> {
   const skipped: Skipped[] = [];
   const fio = options.load === 'fio' ? findFio() : undefined;
   const timing = timingOf(options);
+  // fio would have to be told as well, and is there to be a foreign load.
+  const apart = options.load === 'fio' ? undefined : findApart();
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
   const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
   const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
@@ -73,7 +70,14 @@ export async function bench(options: BenchOptions): Promise<Results> {
     if (found.length > 0 && !remains(contenders, selection)) {
       throw nothingToMeasure(skipped.map(({ what, why }) => `${what}: ${why}`));
     }
-    measured = await measure(contenders, selection, { ...options, folder, veth, fio, timing });
+    measured = await measure(contenders, selection, {
+      ...options,
+      folder,
+      veth,
+      fio,
+      timing,
+      apart,
+    });
     if (selection.wantsMicro && !measured.interrupted) {
       alone = await runMicro({ ...options, folder });
     }
@@ -89,6 +93,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
     startedAt: startedAt.toISOString(),
     seconds: (Date.now() - startedAt.getTime()) / 1000,
     machine: describeMachine(fio),
+    processors: apart === undefined ? null : { servers: apart.servers, load: apart.load },
     timing: {
       seconds: timing.seconds,
       warmUpSeconds: timing.warmUpSeconds,
@@ -137,6 +142,8 @@ interface MeasureOptions extends BenchOptions {
   /** The path of fio, where it is the load. */
   readonly fio: string | undefined;
   readonly timing: Timing;
+  /** Where ours run. */
+  readonly apart: Apart | undefined;
 }
 
 function findFio(): string {
@@ -153,12 +160,11 @@ async function measure(
   if (rows.length === 0) {
     return { trials: [], comparisons: [], skipped: [], rounds: 0, interrupted: false };
   }
-  const { folder, veth, fio, timing, signal } = options;
+  const { folder, veth, fio, timing, signal, apart } = options;
   const preSharedKey = await writeKey(folder);
-  const loads: Load[] = [];
-  // What they were asked fails with them, so the servers of the samples are stopped as well.
-  const loadOf = (index: number): Load =>
-    (loads[index] ??= new Asked<LoadQuestion, LoadAnswers>(loadPath, { signal }));
+  const loads = new Loads(apart?.loadPrefix ?? [], signal);
+  // Others are measured as they are: where they run is theirs to choose.
+  const loadsOfOthers = new Loads([], signal);
   try {
     return await runPlan(rows, {
       timing,
@@ -167,16 +173,24 @@ async function measure(
       isNamed: (contender) => selection.names(contender),
       take: (workload, contenders, seconds) => {
         const far = workload.link === 'veth' ? veth : undefined;
-        // By chance, so that what a process of the load is like favours nobody.
-        const order = shuffled([...contenders.keys()]);
-        const entrants = contenders.map((contender, index) => ({
-          start: start(workload, contender),
-          load: loadOf(order[index] ?? index),
-          isOurs: contender.type === 'strategy',
-        }));
+        const isOurs = ({ type }: Contender): boolean => type === 'strategy';
+        const ours = loads.deal(contenders.filter(isOurs).length);
+        const others = loadsOfOthers.deal(contenders.length - ours.length);
         return takeSamples(
           workload,
-          entrants,
+          contenders.flatMap((contender): Entrant[] => {
+            const load = (isOurs(contender) ? ours : others).pop();
+            if (load === undefined) return [];
+            const prefix = isOurs(contender) ? (apart?.serverPrefix ?? []) : [];
+            const begin = start(workload, contender);
+            return [
+              {
+                start: (setting) => begin({ ...setting, prefix: [...setting.prefix, ...prefix] }),
+                load,
+                isOurs: isOurs(contender),
+              },
+            ];
+          }),
           { ...timing, seconds },
           {
             fio,
@@ -190,7 +204,7 @@ async function measure(
       },
     });
   } finally {
-    await Promise.all(loads.map((load) => load.stop()));
+    await Promise.all([loads.stop(), loadsOfOthers.stop()]);
   }
 }
 

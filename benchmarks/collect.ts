@@ -5,7 +5,7 @@ import { curveOf, latencyOf } from './latency.js';
 import { nameOf, nameOfContender } from './names.js';
 import type { Comparison, Contender, Gain, Skipped, Trial, Workload } from './results.js';
 import type { Series } from './series.js';
-import { gainOver } from './statistics.js';
+import { gainOver } from './gain.js';
 
 export interface MeasuredRow {
   readonly workload: Workload;

@@ -1,12 +1,15 @@
 /** Who is compared with whom, in the same workload. */
 import type { Contender, Strategy, Workload } from './results.js';
-import { median, type Speeds } from './statistics.js';
+import type { Speeds } from './gain.js';
+import { median } from './statistics.js';
 
 /** What was measured of one contender of a row, as far as comparing needs it. */
 export interface Compared {
   readonly contender: Contender;
   /** Of its turns, round by round; none of a round that it had no part in. */
   readonly speeds: Speeds;
+  /** How long it was measured in each of these rounds. */
+  readonly seconds: readonly number[];
 }
 
 export interface Pair<Of> {

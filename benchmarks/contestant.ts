@@ -44,6 +44,9 @@ interface Marks {
   readonly cpuMicroseconds: number | null;
 }
 
+/** Of the speed of a turn: more would be of its own chance. */
+const turnDigits = 5;
+
 /** What counts of a turn. */
 interface Turn {
   readonly requests: number;
@@ -101,16 +104,16 @@ export class Contestant {
     this.before = await this.look();
   }
 
-  /** Some of what is measured, for the turn of that number. */
-  async measure(seconds: number, turn: number): Promise<void> {
+  /** A turn of what is measured. */
+  async measure(seconds: number): Promise<void> {
     if (this.workload.load === 'fio') {
-      await this.measureByFio(seconds, turn);
+      await this.measureByFio(seconds);
       return;
     }
     const result = await this.load.ask({ type: 'run', seconds }, seconds);
     this.requests += result.requests;
     // A server can be too slow for a turn.
-    this.add(turn, result.inTime.requests === 0 ? result : result.inTime);
+    this.turns.push(result.inTime.requests === 0 ? result : result.inTime);
     this.clientMicroseconds += result.cpuMicroseconds;
   }
 
@@ -127,7 +130,7 @@ export class Contestant {
           requests: sum(this.turns.map((turn) => turn.requests)),
           seconds: sum(this.turns.map((turn) => turn.seconds)),
         }),
-        turns: this.turns.map(rateOf),
+        turns: this.turns.map((turn) => Number(rateOf(turn).toPrecision(turnDigits))),
         clientMicrosecondsPerRequest: this.clientMicroseconds / requests,
         ...(counted(idle.counts, before.counts, after.counts) ?? {
           ...uncounted,
@@ -162,13 +165,13 @@ export class Contestant {
     }
   }
 
-  private async measureByFio(seconds: number, turn: number): Promise<void> {
+  private async measureByFio(seconds: number): Promise<void> {
     const { fio = 'fio', signal } = this.means;
     const { place } = this.started;
     const result = await runFio(fio, place, this.workload, seconds, signal);
     this.requests += result.requests;
     const { requests, requestsPerSecond } = result;
-    this.add(turn, { requests, seconds: requests / requestsPerSecond });
+    this.turns.push({ requests, seconds: requests / requestsPerSecond });
     this.clientMicroseconds += result.clientMicrosecondsPerRequest * result.requests;
     this.latenciesOfFio = result.histogram;
   }
@@ -177,14 +180,6 @@ export class Contestant {
     const { pid, count } = this.started;
     const counts = this.workload.load === 'fio' ? undefined : await count?.();
     return { counts, cpuMicroseconds: cpuMicrosecondsOf(pid) };
-  }
-
-  private add(turn: number, { requests, seconds }: Turn): void {
-    const before = this.turns[turn] ?? { requests: 0, seconds: 0 };
-    this.turns[turn] = {
-      requests: before.requests + requests,
-      seconds: before.seconds + seconds,
-    };
   }
 
   private get started(): Running {

@@ -73,17 +73,17 @@ export interface Latency {
   readonly p999: number | null;
 }
 
-/** Whether the 99 % confidence interval lies beyond 3 % of difference: statistics.ts. */
+/** Whether the 99 % confidence interval lies beyond 3 % of difference: gain.ts. */
 export type Verdict = 'faster' | 'slower' | 'no difference shown';
 
 /**
  * Gain over `plain` in the same workload: 0.1 is 10 % more requests a second.
- * Turns that belong together are compared, and averaged by logarithm, mishaps left
- * out: statistics.ts.
+ * Turns that belong together are compared, and the middle half of the ratios is
+ * averaged by logarithm: gain.ts.
  */
 export interface Gain {
   readonly average: number;
-  /** Of all runs: each is the average of its turns, without mishaps where it has others. */
+  /** Of all runs: each is the average of its turns that count, where it has any. */
   readonly worst: number;
   readonly best: number;
   /** The 99 % confidence interval of the average. */
@@ -154,6 +154,14 @@ export interface Machine {
   readonly fio: string | null;
 }
 
+/** By the kernel's numbers. */
+export interface Processors {
+  /** Where our servers run. */
+  readonly servers: readonly number[];
+  /** Where the load runs that asks them. */
+  readonly load: number;
+}
+
 export interface Results {
   readonly schema: 3;
   readonly version: string;
@@ -164,6 +172,8 @@ export interface Results {
   readonly startedAt: string;
   readonly seconds: number;
   readonly machine: Machine;
+  /** Null where the kernel chose. */
+  readonly processors: Processors | null;
   readonly timing: {
     /** Of each sample; of what was not settled some are longer. */
     readonly seconds: number;

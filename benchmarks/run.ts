@@ -9,7 +9,6 @@ import { Pace } from './pace.js';
 import { roundsWithin, settlingRunsMax, type Row, type Timing } from './plan.js';
 import type { Contender, Workload } from './results.js';
 import type { Taken } from './contestant.js';
-import { turnsIn } from './sample.js';
 import { Series } from './series.js';
 import { unsettledOf, type Unsettled } from './settle.js';
 import { shuffled, sum } from './statistics.js';
@@ -122,17 +121,17 @@ class Run {
 
   private nearestToSettled(): (Unsettled<Series> & { row: MeasuredRow }) | undefined {
     const samplesLeft = this.settlingSecondsLeft / this.settlingSampleSeconds;
-    const turnsMax = (samplesLeft / 2) * turnsIn(this.settlingSeconds);
+    const secondsMax = (samplesLeft / 2) * this.settlingSeconds;
     const unsettled = this.rows
       .filter(({ rounds }) => rounds < settlingRunsMax - 1)
       .flatMap((row) => {
         const sound = row.series.filter(({ failure }) => failure === undefined);
-        const found = unsettledOf(row.workload, sound, turnsMax);
+        const found = unsettledOf(row.workload, sound, secondsMax);
         return found === undefined || found.contenders.length > samplesLeft
           ? []
           : [{ ...found, row }];
       });
-    return unsettled.toSorted((a, b) => a.turnsMissing - b.turnsMissing)[0];
+    return unsettled.toSorted((a, b) => a.secondsMissing - b.secondsMissing)[0];
   }
 
   private async take(
@@ -153,7 +152,7 @@ class Run {
       const series = sound[index];
       if (series === undefined) continue;
       if (result.status === 'rejected') series.failure = messageOf(result.reason);
-      else if (counts) series.add(result.value, row.rounds);
+      else if (counts) series.add(result.value, row.rounds, seconds);
     }
     if (counts) row.rounds++;
   }

@@ -21,11 +21,15 @@ export interface Entrant {
 
 type SampleTiming = Pick<Timing, 'seconds' | 'warmUpSeconds'>;
 
-/** A turn of ours. Shorter, and caches that others have filled would count. */
-const turnSeconds = 0.015;
 /** A turn of others, which may need more to get going, and of many requests at a time. */
 const longTurnSeconds = 0.05;
 const shallowMax = 64;
+/**
+ * In as many turns ours take the time of a long one: as short as several batches
+ * of replies allow, so that what slows the machine down for a moment spoils few.
+ */
+const shortTurns = 6;
+const shortTurnsOfLarge = 3;
 /** Others are compiled already. */
 const othersWarmUpSeconds = 0.05;
 
@@ -67,38 +71,36 @@ export async function takeSamples(
 
 /** Ours and others by turns, to and fro, so that the pause is needed every other time. */
 async function takeTurns(
-  { load, connections, depth }: Workload,
+  workload: Workload,
   ours: readonly Rival[],
   others: readonly Rival[],
   seconds: number,
 ): Promise<void> {
   // fio cannot be told to go on.
-  const longTurns = load === 'fio' ? 1 : turnsIn(seconds);
+  const isOnce = workload.load === 'fio';
+  const longTurns = isOnce ? 1 : Math.max(1, Math.round(seconds / longTurnSeconds));
   const longTurn = seconds / longTurns;
-  const isLong = load === 'fio' || connections * depth > shallowMax;
-  const turns = isLong ? 1 : countOf(longTurn, turnSeconds);
+  const turns = isOnce ? 1 : turnsOfOurs(workload);
   const isOn = (group: readonly Rival[]): boolean => group.some(({ failed }) => !failed);
   for (let number = 0; number < longTurns && (isOn(ours) || isOn(others)); number++) {
-    if (number % 2 === 1) await turnOf(others, longTurn, number);
-    for (let turn = 0; turn < turns; turn++) await turnOf(ours, longTurn / turns, number);
+    if (number % 2 === 1) await turnOf(others, longTurn);
+    for (let turn = 0; turn < turns; turn++) await turnOf(ours, longTurn / turns);
     if (number % 2 === 1) continue;
     if (isOn(ours) && isOn(others)) await setTimeout(sleepAgainMs);
-    await turnOf(others, longTurn, number);
+    await turnOf(others, longTurn);
   }
 }
 
-/** How many turns that are compared a sample has, other than with fio. */
-export function turnsIn(seconds: number): number {
-  return countOf(seconds, longTurnSeconds);
+/** In the time of a long one. */
+function turnsOfOurs({ kind, connections, depth }: Workload): number {
+  if (connections * depth > shallowMax) return 1;
+  const isLarge = kind === 'read-64k' || kind === 'extents';
+  return isLarge && depth > 1 ? shortTurnsOfLarge : shortTurns;
 }
 
-function countOf(seconds: number, turn: number): number {
-  return Math.max(1, Math.round(seconds / turn));
-}
-
-async function turnOf(group: readonly Rival[], seconds: number, number: number): Promise<void> {
+async function turnOf(group: readonly Rival[], seconds: number): Promise<void> {
   for (const one of shuffled(group)) {
-    await one.attempt((contestant) => contestant.measure(seconds, number));
+    await one.attempt((contestant) => contestant.measure(seconds));
   }
 }
 

@@ -5,18 +5,16 @@
  * it takes some minutes. Behind `--` may stand a file that gets the verdicts.
  */
 import { openSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { Asked } from './ask.js';
 import type { Start } from './contestant.js';
 import { startOurs } from './contenders/ours.js';
-import type { LoadAnswers, LoadQuestion } from './load/messages.js';
+import { Loads } from './loads.js';
 import { commit } from './machine.js';
 import { fullTiming, type Timing } from './plan.js';
 import type { Contender, SelfCheck, Verdict } from './results.js';
 import { nameOfContender } from './names.js';
+import { findApart } from './processors.js';
 import { runPlan } from './run.js';
 import { takeSamples } from './sample.js';
-import { shuffled } from './statistics.js';
 import { workload } from './workloads.js';
 
 const repetitions = 20;
@@ -49,11 +47,11 @@ async function repeat(): Promise<Map<string, Verdict>> {
     progress: () => undefined,
     signal,
     take: (_, entered, seconds) => {
-      const order = shuffled(loads);
+      const dealt = loads.deal(entered.length);
       return takeSamples(
         asked,
         entered.flatMap((contender, index) => {
-          const load = order[index];
+          const load = dealt[index];
           return load === undefined ? [] : [{ start: startOf(contender), load, isOurs: true }];
         }),
         { ...timing, seconds },
@@ -62,7 +60,7 @@ async function repeat(): Promise<Map<string, Verdict>> {
           signal,
           preSharedKey: { identity: '', keyHex: '' },
           keyFolder: '',
-          prefix: [],
+          prefix: apart?.serverPrefix ?? [],
           host: '127.0.0.1',
         },
       );
@@ -80,8 +78,8 @@ const [, , path] = process.argv;
 // Where it cannot be written is known at once, not minutes later.
 const output = path === undefined ? undefined : openSync(path, 'w');
 const told: Map<string, Verdict>[] = [];
-const loadPath = fileURLToPath(new URL('./load/main.js', import.meta.url));
-const loads = contenders.map(() => new Asked<LoadQuestion, LoadAnswers>(loadPath));
+const apart = findApart();
+const loads = new Loads(apart?.loadPrefix ?? []);
 try {
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     const verdicts = await repeat();
@@ -90,7 +88,7 @@ try {
     console.log(`${repetition} of ${repetitions}: ${words.join(', ')}`);
   }
 } finally {
-  await Promise.all(loads.map((load) => load.stop()));
+  await loads.stop();
 }
 if (output !== undefined) {
   const found: SelfCheck = {

@@ -4,44 +4,43 @@
  */
 import { pairsOfOthers, pairsOverPlain, type Compared, type Pair } from './comparisons.js';
 import type { Gain, Workload } from './results.js';
-import { differenceMin, gainOver, mean, sum } from './statistics.js';
+import { differenceMin, gainOver } from './gain.js';
+import { mean, sum } from './statistics.js';
 
 /** What of a row is not settled yet. */
 export interface Unsettled<Of> {
   /** Who takes part in it. */
   readonly contenders: readonly Of[];
-  /** About how many more turns of one of them it takes, for each verdict that they settle. */
-  readonly turnsMissing: number;
+  /** About how long they have to be measured, all together, for each verdict that it settles. */
+  readonly secondsMissing: number;
 }
 
 /**
- * Undefined where all is settled. Verdicts that more turns than `turnsMax` of
- * each would have to settle are left alone where there are others.
+ * Undefined where all is settled. Verdicts for which each would have to be measured
+ * for more than `secondsMax` are left alone where there are others.
  */
 export function unsettledOf<Of extends Compared>(
   workload: Workload,
   row: readonly Of[],
-  turnsMax = Infinity,
+  secondsMax = Infinity,
 ): Unsettled<Of> | undefined {
   const all = [...pairsOverPlain(row), ...pairsOfOthers(workload, row)]
-    .map((pair) => ({ ...pair, missing: turnsMissing(pair) }))
+    .map((pair) => ({ ...pair, missing: secondsMissing(pair) }))
     .filter(({ missing }) => missing > 0);
-  const near = all.filter(({ missing }) => missing <= turnsMax);
+  const near = all.filter(({ missing }) => missing <= secondsMax);
   const pairs = near.length > 0 ? near : all;
   if (pairs.length === 0) return undefined;
   const contenders = [...new Set(pairs.flatMap(({ of, over }) => [of, over]))];
   const missing = mean(pairs.map((pair) => pair.missing));
-  return { contenders, turnsMissing: (missing * contenders.length) / pairs.length };
+  return { contenders, secondsMissing: (missing * contenders.length) / pairs.length };
 }
 
 /** Errors shrink with the root of how often something was measured. */
-function turnsMissing({ of, over }: Pair<Compared>): number {
+function secondsMissing({ of, over }: Pair<Compared>): number {
   const doubt = doubtOf(gainOver(over.speeds, of.speeds));
   if (doubt <= 1) return 0;
-  const turns = of.speeds.map((own, round) =>
-    Math.min(own.length, over.speeds[round]?.length ?? 0),
-  );
-  return (doubt ** 2 - 1) * sum(turns);
+  const seconds = of.seconds.map((own, round) => Math.min(own, over.seconds[round] ?? 0));
+  return (doubt ** 2 - 1) * sum(seconds);
 }
 
 /**

@@ -1,5 +1,4 @@
-/** What a few noisy samples allow to be said. */
-import type { Gain, Verdict } from './results.js';
+/** What a few noisy samples allow to be said of one contender; gain.ts: of two. */
 
 /** Quantiles of Student's t for 1 to 30 degrees of freedom, two-sided. */
 const t95 = [
@@ -16,7 +15,7 @@ const t99 = [
 export type Confidence = 0.95 | 0.99;
 
 /** For more degrees of freedom than the table has, its last quantile, which is a little wide. */
-function studentT(degrees: number, confidence: Confidence): number {
+export function studentT(degrees: number, confidence: Confidence): number {
   const table = confidence === 0.95 ? t95 : t99;
   return table[Math.min(degrees, table.length) - 1] ?? Infinity;
 }
@@ -36,7 +35,7 @@ export function meanError(values: readonly number[], confidence: Confidence = 0.
 }
 
 /** Of the mean of two values at least. */
-function standardError(values: readonly number[]): number {
+export function standardError(values: readonly number[]): number {
   const center = mean(values);
   const squares = values.reduce((sum, value) => sum + (value - center) ** 2, 0);
   return Math.sqrt(squares / (values.length - 1) / values.length);
@@ -72,95 +71,6 @@ export function mishapsOf(speeds: readonly number[]): boolean[] {
   const count = slow.filter(Boolean).length;
   const areOdd = speeds.length >= mishapSamplesMin && count <= speeds.length * mishapsShareMax;
   return areOdd ? slow : slow.map(() => false);
-}
-
-/**
- * The least difference that counts, as a logarithm: 3 %. Which way of sending
- * wins is not decided by less, which another kernel or compiler can turn round.
- */
-export const differenceMin = Math.log(1.03);
-
-/** Two turns that belong together. */
-interface Pair {
-  /** As a logarithm. */
-  readonly ratio: number;
-  /** Whether neither is a mishap. */
-  readonly counts: boolean;
-}
-
-/** Requests a second: of each run, those of its turns. */
-export type Speeds = readonly (readonly number[])[];
-
-/**
- * The gain of `others` over `plain`, who took turns in each run: each turn is
- * compared with the one beside it, so that what slows both down for a while does
- * not count; where one of the two is a mishap, neither does. Twice as fast and
- * half as fast are equally far from no gain, so averages and errors are those of
- * logarithms. By 99 %, not 95: a table has dozens of rows. Null for fewer than two
- * pairs.
- */
-export function gainOver(plain: Speeds, others: Speeds): Gain | null {
-  const [plainMishaps, mishaps] = [mishapTurns(plain), mishapTurns(others)];
-  const runs = others.map((turns, run) =>
-    turns.flatMap((other, turn): Pair[] => {
-      const beside = plain[run]?.[turn];
-      if (beside === undefined) return [];
-      const isMishap = mishaps[run]?.[turn] === true || plainMishaps[run]?.[turn] === true;
-      return [{ ratio: Math.log(other / beside), counts: !isMishap }];
-    }),
-  );
-  const pairs = runs.flat();
-  const counted = pairs.filter(({ counts }) => counts).map(({ ratio }) => ratio);
-  if (counted.length < 2) return null;
-  const average = mean(counted);
-  const error = errorOf(runs.map((turns) => turns.filter(({ counts }) => counts)));
-  const ofRuns = runs
-    .map((turns) =>
-      turns.some(({ counts }) => counts) ? turns.filter(({ counts }) => counts) : turns,
-    )
-    .filter((turns) => turns.length > 0)
-    .map((turns) => mean(turns.map(({ ratio }) => ratio)));
-  return {
-    average: Math.expm1(average),
-    worst: Math.expm1(Math.min(...ofRuns)),
-    best: Math.expm1(Math.max(...ofRuns)),
-    low: Math.expm1(average - error),
-    high: Math.expm1(average + error),
-    verdict: verdictOf(average, error),
-  };
-}
-
-/** Of a normal distribution, two-sided. */
-const normal99 = 2.5758;
-
-/**
- * Half of the interval, from turns. Those of a run share a server process: where
- * runs differ by more than their turns let expect, it is from runs. Their own
- * quantile would be that of a few samples, as if nothing was known of turns.
- */
-function errorOf(runs: readonly (readonly Pair[])[]): number {
-  const ratios = runs.map((turns) => turns.map(({ ratio }) => ratio));
-  const all = ratios.flat();
-  const count = ratios.filter((turns) => turns.length > 0).length;
-  if (count < 2) return meanError(all, 0.99);
-  const center = mean(all);
-  const squares = ratios.map((turns) => sum(turns.map((ratio) => ratio - center)) ** 2);
-  const ofRuns = Math.sqrt((sum(squares) * count) / (count - 1)) / all.length;
-  return Math.max(normal99 * ofRuns, meanError(all, 0.99));
-}
-
-function mishapTurns(speeds: Speeds): boolean[][] {
-  const mishaps = mishapsOf(speeds.flat());
-  return speeds.map((turns, run) => {
-    const before = speeds.slice(0, run).reduce((sum, { length }) => sum + length, 0);
-    return mishaps.slice(before, before + turns.length);
-  });
-}
-
-function verdictOf(average: number, error: number): Verdict {
-  if (average - error > differenceMin) return 'faster';
-  if (average + error < -differenceMin) return 'slower';
-  return 'no difference shown';
 }
 
 /** A random order, by a source of numbers from 0 to 1. */

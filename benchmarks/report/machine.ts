@@ -19,6 +19,11 @@ function mishapsOf({ trials }: Results): Fact {
 
 type Fact = [string, string];
 
+function whereOf({ processors }: Results): string {
+  if (processors === null) return 'whichever cores the kernel chose';
+  return `cores ${processors.servers.join(', ')}, and ${processors.load}`;
+}
+
 export function machineTable(results: Results): Table {
   const { machine, version, commit, command, startedAt, seconds } = results;
   const facts: Fact[] = [
@@ -35,6 +40,7 @@ export function machineTable(results: Results): Table {
     ...(results.interrupted ? [['interrupted', 'stopped before all runs were done'] as Fact] : []),
     ['processor', machine.processor],
     ['cores', whole(machine.cores)],
+    ['ours and their load run on', whereOf(results)],
     ['memory', gibibytes(machine.memoryBytes)],
     ['kernel', machine.kernel],
     ['Node', machine.node],

@@ -119,6 +119,7 @@ describe('the report in Markdown', () => {
       'a run': '0.250 s, after 0.100 s to warm up',
       processor: 'Example CPU @ 2.10GHz',
       cores: '2',
+      'ours and their load run on': 'cores 0, and 1',
       memory: '24 GiB',
       kernel: '6.12.9',
       Node: 'v20.19.5',

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { Contender, Sample } from '../../benchmarks/results.js';
 import { nameOfContender } from '../../benchmarks/names.js';
 import { runPlan, type RunOptions } from '../../benchmarks/run.js';
-import { gainOver } from '../../benchmarks/statistics.js';
+import { gainOver } from '../../benchmarks/gain.js';
 import { normal, randomNumbers } from './support/random.js';
 import { ours, sample, workload } from './support/results.js';
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Compared } from '../../benchmarks/comparisons.js';
-import type { Gain } from '../../benchmarks/results.js';
+import type { Gain, Strategy } from '../../benchmarks/results.js';
 import { doubtOf, unsettledOf } from '../../benchmarks/settle.js';
 import { ours, workload } from './support/results.js';
 
@@ -46,9 +46,15 @@ describe('a verdict', () => {
 });
 
 describe('a row', () => {
-  const plain: Compared = { contender: ours('plain'), speeds: [[100], [100], [100], [100]] };
-  const clear: Compared = { contender: ours('batched'), speeds: [[300], [301], [300], [300]] };
-  const unclear: Compared = { contender: ours('more'), speeds: [[100], [120], [100], [120]] };
+  /** Of runs of a turn and a second each. */
+  const of = (strategy: Strategy, ...speeds: number[]): Compared => ({
+    contender: ours(strategy),
+    speeds: speeds.map((one) => [one]),
+    seconds: speeds.map(() => 1),
+  });
+  const plain = of('plain', 100, 100, 100, 100);
+  const clear = of('batched', 300, 301, 300, 300);
+  const unclear = of('more', 100, 120, 100, 120);
 
   test('of clear verdicts is settled', () => {
     assert.equal(unsettledOf(workload, [plain, clear]), undefined);
@@ -58,25 +64,30 @@ describe('a row', () => {
     assert.deepEqual(unsettledOf(workload, [plain, clear, unclear])?.contenders, [unclear, plain]);
   });
 
-  const other = (...speeds: number[]): Compared => ({
-    contender: ours('more'),
-    speeds: speeds.map((one) => [one]),
-  });
   const missingOf = (more: Compared): number =>
-    unsettledOf(workload, [plain, more])?.turnsMissing ?? 0;
+    unsettledOf(workload, [plain, more])?.secondsMissing ?? 0;
 
-  test('more turns are missing where there is more doubt', () => {
-    assert.equal(missingOf(other(130, 131, 130, 131)), 0);
-    assert.ok(missingOf(other(120, 110, 120, 110)) > 0);
-    assert.ok(missingOf(other(140, 90, 140, 90)) > missingOf(other(120, 110, 120, 110)));
+  test('more time is missing where there is more doubt', () => {
+    assert.equal(missingOf(of('more', 130, 131, 130, 131)), 0);
+    const little = missingOf(of('more', 120, 110, 120, 110));
+    assert.ok(little > 0);
+    assert.ok(missingOf(of('more', 140, 90, 140, 90)) > little);
+  });
+
+  test('it is a multiple of the time that both were measured', () => {
+    const short = of('more', 120, 110, 120, 110);
+    const long = { ...short, seconds: [3, 3, 3, 3] };
+    assert.equal(missingOf(long), missingOf(short));
+    const both = unsettledOf(workload, [{ ...plain, seconds: [3, 3, 3, 3] }, long]);
+    assert.equal(both?.secondsMissing, 3 * missingOf(short));
   });
 
   test('leaves alone what takes too long, where there is something else', () => {
-    const near: Compared = { contender: ours('stream'), speeds: [[120], [110], [120], [110]] };
-    const far = other(130, 80, 130, 80);
+    const near = of('stream', 120, 110, 120, 110);
+    const far = of('more', 130, 80, 130, 80);
     assert.equal(unsettledOf(workload, [plain, near, far])?.contenders.length, 3);
-    const turnsMax = missingOf({ ...near, contender: ours('more') }) / 2;
-    assert.deepEqual(unsettledOf(workload, [plain, near, far], turnsMax)?.contenders, [
+    const secondsMax = missingOf({ ...near, contender: ours('more') }) / 2;
+    assert.deepEqual(unsettledOf(workload, [plain, near, far], secondsMax)?.contenders, [
       near,
       plain,
     ]);
@@ -84,8 +95,10 @@ describe('a row', () => {
   });
 
   test('counts rounds that both have had', () => {
-    const missing: Compared = { contender: ours('more'), speeds: [[], [], [100], [120], [100]] };
-    const short: Compared = { contender: ours('more'), speeds: [[], [], [100], [120]] };
+    const late = of('more', 0, 0, 100, 120, 100);
+    const speeds = late.speeds.map((turns, round) => (round < 2 ? [] : turns));
+    const missing = { ...late, speeds, seconds: [0, 0, 1, 1, 1] };
+    const short = { ...missing, speeds: speeds.slice(0, 4), seconds: [0, 0, 1, 1] };
     assert.ok(missingOf(missing) > 0);
     assert.equal(missingOf(missing), missingOf(short));
   });

@@ -71,7 +71,7 @@ function addGain(known: Known, { average, worst, best, low, high }: Gain): void 
 }
 
 function knownIn(results: Results): Known {
-  const { trials, comparisons, micro, machine, timing, seconds } = results;
+  const { trials, comparisons, micro, machine, processors, timing, seconds } = results;
   const known: Known = {
     // Of the confidence intervals, of the latencies, of mishaps, and the least difference.
     percent: [95, 50, 99, 99.9, 60, 3],
@@ -85,6 +85,7 @@ function knownIn(results: Results): Known {
     nanoseconds: micro.flatMap((one) => [one.nanosecondsPerCall, one.nanosecondsError]),
     other: [
       ...present(micro.map(({ pieces }) => pieces)),
+      ...(processors === null ? [] : [...processors.servers, processors.load]),
       ...[machine.cores, machine.memoryBytes, machine.memoryBytes / 2 ** 30],
       sum(trials.map(({ averages }) => averages.mishaps)),
       sum(trials.map(({ samples }) => samples.length)),

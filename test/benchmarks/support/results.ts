@@ -123,6 +123,7 @@ export const results: Results = {
     openssl: '3.0.17',
     fio: null,
   },
+  processors: { servers: [0], load: 1 },
   timing: { seconds: 0.25, warmUpSeconds: 0.1, rounds: 2 },
   latencyPercentiles: [50, 95, 99, 99.9, 99.99],
   interrupted: false,

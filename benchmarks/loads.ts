@@ -1,0 +1,39 @@
+/** The processes of the load, one for each contender of a row. Caller: bench.ts. */
+import { fileURLToPath } from 'node:url';
+import { Asked } from './ask.js';
+import type { Load } from './contestant.js';
+import type { LoadAnswers, LoadQuestion } from './load/messages.js';
+import { shuffled } from './statistics.js';
+
+const loadPath = fileURLToPath(new URL('./load/main.js', import.meta.url));
+
+/** Some that are started alike, when they are needed, and used again and again. */
+export class Loads {
+  private readonly all: Load[] = [];
+  private readonly prefix: readonly string[];
+  private readonly signal: AbortSignal | undefined;
+
+  /** Aborted, they end. What they were asked fails with them, so servers are stopped as well. */
+  constructor(prefix: readonly string[], signal?: AbortSignal) {
+    this.prefix = prefix;
+    this.signal = signal;
+  }
+
+  /** By chance, so that what a process is like favours nobody. */
+  deal(count: number): Load[] {
+    while (this.all.length < count) {
+      const { prefix, signal } = this;
+      this.all.push(
+        new Asked<LoadQuestion, LoadAnswers>(loadPath, {
+          prefix,
+          ...(signal !== undefined && { signal }),
+        }),
+      );
+    }
+    return shuffled(this.all.slice(0, count));
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.all.map((load) => load.stop()));
+  }
+}

@@ -1,0 +1,53 @@
+/** Where processes are told to run, asked of the kernel. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { describe, test } from 'node:test';
+import { Loads } from '../../benchmarks/loads.js';
+import { findApart, numbersOf } from '../../benchmarks/processors.js';
+
+test('a list of processors is read as the kernel writes it', () => {
+  assert.deepEqual(numbersOf('0'), [0]);
+  assert.deepEqual(numbersOf('0-3'), [0, 1, 2, 3]);
+  assert.deepEqual(numbersOf('1,4-6,9'), [1, 4, 5, 6, 9]);
+  assert.deepEqual(numbersOf(''), []);
+});
+
+const apart = findApart();
+const skip = apart === undefined ? 'there is one processor, or no taskset' : false;
+
+describe('the load and the servers', { skip }, () => {
+  test('have no processor in common', () => {
+    assert.ok(apart !== undefined);
+    assert.ok(apart.servers.length > 0 && !apart.servers.includes(apart.load));
+  });
+
+  test('run where they are told to', async (t) => {
+    assert.ok(apart !== undefined);
+    for (const [prefix, expected] of [
+      [apart.loadPrefix, [apart.load]],
+      [apart.serverPrefix, apart.servers],
+    ] as const) {
+      const loads = new Loads(prefix);
+      t.after(() => loads.stop());
+      const [load] = loads.deal(1);
+      await load?.ask({ type: 'latencies' });
+      const status = readFileSync(`/proc/${load?.pid ?? 'self'}/status`, 'latin1');
+      const [, allowed = ''] = /^Cpus_allowed_list:\s*(\S+)$/m.exec(status) ?? [];
+      assert.deepEqual(numbersOf(allowed), expected);
+    }
+  });
+});
+
+test('loads are used again, in an order of chance, and stopped', async (t) => {
+  const loads = new Loads([]);
+  t.after(() => loads.stop());
+  const first = loads.deal(2);
+  assert.equal(new Set(first).size, 2);
+  const orders = Array.from({ length: 50 }, () => loads.deal(2));
+  for (const order of orders) assert.deepEqual(new Set(order), new Set(first));
+  assert.ok(orders.some(([load]) => load === first[1]));
+  const three = loads.deal(3);
+  assert.equal(new Set(three).size, 3);
+  await loads.stop();
+  for (const { pid } of three) assert.ok(!existsSync(`/proc/${pid}`));
+});
