@@ -15,7 +15,7 @@ import { runMicro, type MicroMeasured } from './micro/index.js';
 import { fullTiming, usualTiming, type Timing } from './plan.js';
 import type { PreSharedKey } from './place.js';
 import { findApart, type Apart } from './processors.js';
-import type { Contender, Results, Skipped } from './results.js';
+import type { Results, Skipped } from './results.js';
 import { runPlan, type Measured, type Progress } from './run.js';
 import { takeSamples, type Entrant } from './sample.js';
 import { Selection } from './selection.js';
@@ -93,7 +93,10 @@ export async function bench(options: BenchOptions): Promise<Results> {
     startedAt: startedAt.toISOString(),
     seconds: (Date.now() - startedAt.getTime()) / 1000,
     machine: describeMachine(fio),
-    processors: apart === undefined ? null : { servers: apart.servers, load: apart.load },
+    processors:
+      apart === undefined || measured.trials.length === 0
+        ? null
+        : { servers: apart.servers, load: apart.load },
     timing: {
       seconds: timing.seconds,
       warmUpSeconds: timing.warmUpSeconds,
@@ -163,7 +166,7 @@ async function measure(
   const { folder, veth, fio, timing, signal, apart } = options;
   const preSharedKey = await writeKey(folder);
   const loads = new Loads(apart?.loadPrefix ?? [], signal);
-  // Others are measured as they are: where they run is theirs to choose.
+  // Others have threads, and are measured as they are: where the kernel puts them.
   const loadsOfOthers = new Loads([], signal);
   try {
     return await runPlan(rows, {
@@ -173,23 +176,17 @@ async function measure(
       isNamed: (contender) => selection.names(contender),
       take: (workload, contenders, seconds) => {
         const far = workload.link === 'veth' ? veth : undefined;
-        const isOurs = ({ type }: Contender): boolean => type === 'strategy';
-        const ours = loads.deal(contenders.filter(isOurs).length);
-        const others = loadsOfOthers.deal(contenders.length - ours.length);
+        const ours = contenders.filter(({ type }) => type === 'strategy').length;
+        const [nextOfOurs, nextOfOthers] = [
+          loads.deal(ours),
+          loadsOfOthers.deal(contenders.length - ours),
+        ];
         return takeSamples(
           workload,
-          contenders.flatMap((contender): Entrant[] => {
-            const load = (isOurs(contender) ? ours : others).pop();
-            if (load === undefined) return [];
-            const prefix = isOurs(contender) ? (apart?.serverPrefix ?? []) : [];
-            const begin = start(workload, contender);
-            return [
-              {
-                start: (setting) => begin({ ...setting, prefix: [...setting.prefix, ...prefix] }),
-                load,
-                isOurs: isOurs(contender),
-              },
-            ];
+          contenders.map((contender): Entrant => {
+            const isOurs = contender.type === 'strategy';
+            const load = isOurs ? nextOfOurs() : nextOfOthers();
+            return { start: start(workload, contender), load, isOurs };
           }),
           { ...timing, seconds },
           {
@@ -199,6 +196,7 @@ async function measure(
             keyFolder: folder,
             prefix: far?.prefix ?? [],
             host: far?.host ?? '127.0.0.1',
+            apart,
           },
         );
       },

@@ -14,6 +14,7 @@ import type { Running, Setting } from './contenders/running.js';
 import { cpuMicrosecondsOf } from './contenders/time.js';
 import type { LoadAnswers, LoadPlan, LoadQuestion } from './load/messages.js';
 import type { PreSharedKey } from './place.js';
+import type { Apart } from './processors.js';
 import type { Sample, Workload } from './results.js';
 import type { Counts } from './server/messages.js';
 import { sum } from './statistics.js';
@@ -30,6 +31,8 @@ export interface Means {
   /** How to be at the other end of each link. */
   readonly prefix: readonly string[];
   readonly host: string;
+  /** Where our servers and their load run; undefined where the kernel chooses. */
+  readonly apart: Apart | undefined;
 }
 
 export interface Taken {
@@ -95,6 +98,11 @@ export class Contestant {
     });
   }
 
+  /** One of ours leaves the processor to the load. */
+  async moveApart(): Promise<void> {
+    await this.means.apart?.moveServer(this.started.pid);
+  }
+
   async warmUp(seconds: number): Promise<void> {
     await this.load.ask({ type: 'run', seconds }, seconds);
     await this.load.ask({ type: 'latencies' });
@@ -112,8 +120,8 @@ export class Contestant {
     }
     const result = await this.load.ask({ type: 'run', seconds }, seconds);
     this.requests += result.requests;
-    // A server can be too slow for a turn.
-    this.turns.push(result.inTime.requests === 0 ? result : result.inTime);
+    // A long reply may have come in part only.
+    this.turns.push(result.timed.requests === 0 ? result : result.timed);
     this.clientMicroseconds += result.cpuMicroseconds;
   }
 

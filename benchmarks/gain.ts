@@ -45,47 +45,45 @@ export function gainOver(plain: Speeds, others: Speeds): Gain | null {
   if (all.length < 2) return null;
   const average = mean(all);
   const error = errorOf(spread, all.length);
-  const ofRuns = runs.flatMap((pairs, run) => {
-    if (pairs.length === 0) return [];
-    const some = counted[run] ?? [];
-    return mean(some.length > 0 ? some : pairs.map(({ ratio }) => ratio));
-  });
+  const ofRuns = runs.filter((pairs) => pairs.length > 0).map(averageOfRun);
   return {
     average: Math.expm1(average),
-    worst: Math.expm1(Math.min(...ofRuns)),
-    best: Math.expm1(Math.max(...ofRuns)),
+    worst: Math.expm1(Math.min(average, ...ofRuns)),
+    best: Math.expm1(Math.max(average, ...ofRuns)),
     low: Math.expm1(average - error),
     high: Math.expm1(average + error),
     verdict: verdictOf(average, error),
   };
 }
 
-function pairsOf(plain: Speeds, others: Speeds): Pair[][] {
-  const [plainMishaps, mishaps] = [mishapTurns(plain), mishapTurns(others)];
-  return others.map((all, run) => {
-    const count = Math.min(all.length, plain[run]?.length ?? 0);
-    const turns = joined(all, mishaps[run] ?? [], count);
-    const beside = joined(plain[run] ?? [], plainMishaps[run] ?? [], count);
-    return turns.flatMap(({ speed, isMishap }, turn): Pair[] => {
-      const other = beside[turn];
-      if (other === undefined) return [];
-      return [{ ratio: Math.log(speed / other.speed), isSound: !isMishap && !other.isMishap }];
-    });
-  });
+/** Of a run by itself, as if there was no other. */
+function averageOfRun(pairs: readonly Pair[]): number {
+  const { counted } = pairs.length < middlePairsMin ? withoutMishaps([pairs]) : middleHalf([pairs]);
+  const some = counted.flat();
+  return mean(some.length > 0 ? some : pairs.map(({ ratio }) => ratio));
 }
 
-interface Turn {
-  readonly speed: number;
-  readonly isMishap: boolean;
+function pairsOf(plain: Speeds, others: Speeds): Pair[][] {
+  const counts = others.map((turns, run) => Math.min(turns.length, plain[run]?.length ?? 0));
+  const own = counts.map((count, run) => joined(others[run] ?? [], count));
+  const beside = counts.map((count, run) => joined(plain[run] ?? [], count));
+  const [ownMishaps, mishapsBeside] = [mishapTurns(own), mishapTurns(beside)];
+  return own.map((turns, run) =>
+    turns.flatMap((speed, turn): Pair[] => {
+      const other = beside[run]?.[turn];
+      if (other === undefined) return [];
+      const isMishap = ownMishaps[run]?.[turn] === true || mishapsBeside[run]?.[turn] === true;
+      return [{ ratio: Math.log(speed / other), isSound: !isMishap }];
+    }),
+  );
 }
 
 /** As many turns as `count`: where one has several in the time of one of the other, their average. */
-function joined(speeds: readonly number[], mishaps: readonly boolean[], count: number): Turn[] {
+function joined(speeds: readonly number[], count: number): number[] {
   const size = count === 0 ? 0 : Math.floor(speeds.length / count);
-  return Array.from({ length: count }, (_, turn) => ({
-    speed: mean(speeds.slice(turn * size, (turn + 1) * size)),
-    isMishap: mishaps.slice(turn * size, (turn + 1) * size).some(Boolean),
-  }));
+  return Array.from({ length: count }, (_, turn) =>
+    mean(speeds.slice(turn * size, (turn + 1) * size)),
+  );
 }
 
 /** Of fewer, half would be too few to tell how far they lie from each other. */
@@ -101,10 +99,9 @@ function withoutMishaps(runs: readonly (readonly Pair[])[]): Ratios {
 /**
  * Of a few milliseconds, many turns are disturbed on a machine that others use as
  * well, and how much is chance: the quarters of pairs with the highest and the
- * lowest ratios do not count. That makes the error half of what it is with them,
- * and tells of what usually is: how often somebody stalls is told by latencies.
- * For the error they are taken as the outermost of those that count (Tukey and
- * McLaughlin 1963).
+ * lowest ratios do not count. So a gain is of what usually is: a stall now and
+ * then is told by rates and latencies. For the error the quarters are taken as the
+ * outermost of those that count (Tukey and McLaughlin 1963).
  */
 function middleHalf(runs: readonly (readonly Pair[])[]): Ratios {
   const sorted = runs
@@ -144,11 +141,8 @@ function errorOf(spread: Speeds, counted: number): number {
 }
 
 function mishapTurns(speeds: Speeds): boolean[][] {
-  const mishaps = mishapsOf(speeds.flat());
-  return speeds.map((turns, run) => {
-    const before = speeds.slice(0, run).reduce((sum, { length }) => sum + length, 0);
-    return mishaps.slice(before, before + turns.length);
-  });
+  const mishaps = mishapsOf(speeds.flat()).values();
+  return speeds.map((turns) => turns.map(() => mishaps.next().value === true));
 }
 
 function verdictOf(average: number, error: number): Verdict {

@@ -1,4 +1,4 @@
-/** The processes of the load, one for each contender of a row. Caller: bench.ts. */
+/** The processes of the load, one for each contender of a row. Callers: bench.ts, selfcheck.ts. */
 import { fileURLToPath } from 'node:url';
 import { Asked } from './ask.js';
 import type { Load } from './contestant.js';
@@ -19,8 +19,8 @@ export class Loads {
     this.signal = signal;
   }
 
-  /** By chance, so that what a process is like favours nobody. */
-  deal(count: number): Load[] {
+  /** Each call gives another one, by chance, so that what a process is like favours nobody. */
+  deal(count: number): () => Load {
     while (this.all.length < count) {
       const { prefix, signal } = this;
       this.all.push(
@@ -30,7 +30,12 @@ export class Loads {
         }),
       );
     }
-    return shuffled(this.all.slice(0, count));
+    const order = shuffled(this.all.slice(0, count));
+    return () => {
+      const load = order.pop();
+      if (load === undefined) throw new RangeError(`Only ${count} loads were dealt.`);
+      return load;
+    };
   }
 
   async stop(): Promise<void> {

@@ -1,43 +1,74 @@
 /**
  * Where our servers and their load run. Callers: bench.ts, selfcheck.ts. Left to
  * the kernel, a server and its load share a processor in some runs and not in
- * others, for as long as they live, and one run is a fifth slower than the next.
+ * others, for as long as they live, and their speeds differ for it.
  */
+import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { findProgram } from './contenders/programs.js';
 import type { Processors } from './results.js';
 
 export interface Apart extends Processors {
-  /** What a server is started with. */
-  readonly serverPrefix: readonly string[];
+  /** Move a server, once it has started: on all processors that is done sooner. */
+  readonly moveServer: (pid: number) => Promise<void>;
   /** What a load is started with. */
   readonly loadPrefix: readonly string[];
 }
 
-/** The load has the last processor for itself. Undefined where there is one, or no `taskset`. */
+/**
+ * The load has the last processor for itself, of a core whose others nobody uses
+ * either, where there are so many. Undefined where there is one, or no `taskset`.
+ */
 export function findApart(): Apart | undefined {
   const taskset = findProgram('taskset');
-  const allowed = numbersOf(allowedList());
-  const load = allowed.at(-1);
-  if (taskset === undefined || load === undefined || allowed.length < 2) return undefined;
-  const servers = allowed.slice(0, -1);
+  if (taskset === undefined) return undefined;
+  const usable = usableProcessors();
+  const load = usable.at(-1);
+  if (load === undefined || usable.length < 2) return undefined;
+  const sameCore = numbersOf(readList(`${system}/cpu${load}/topology/thread_siblings_list`));
+  const others = usable.filter((processor) => !sameCore.includes(processor));
+  const servers = others.length > 0 ? others : usable.slice(0, -1);
+  // Sandboxes may forbid it.
+  if (![servers, [load]].every((list) => works(taskset, list))) return undefined;
   return {
     servers,
     load,
-    serverPrefix: [taskset, '-c', servers.join(',')],
+    moveServer: async (pid) => {
+      // All of its threads.
+      await promisify(execFile)(taskset, ['-a', '-p', '-c', servers.join(','), String(pid)]);
+    },
     loadPrefix: [taskset, '-c', String(load)],
   };
 }
 
-/** Containers may be allowed some of the machine's only. */
-function allowedList(): string {
-  const status = readFileSync('/proc/self/status', 'latin1');
-  return /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '';
+const system = '/sys/devices/system/cpu';
+
+/** Containers may be allowed some of the machine's only, and some that are allowed be switched off. */
+function usableProcessors(): number[] {
+  const [, allowed = ''] = /^Cpus_allowed_list:(.*)$/m.exec(readList('/proc/self/status')) ?? [];
+  const online = numbersOf(readList(`${system}/online`));
+  return numbersOf(allowed).filter((processor) => online.includes(processor));
+}
+
+/** Empty where the system does not tell. */
+function readList(path: string): string {
+  try {
+    return readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
+
+function works(taskset: string, processors: readonly number[]): boolean {
+  const { status } = spawnSync(taskset, ['-c', processors.join(','), 'true'], { stdio: 'ignore' });
+  return status === 0;
 }
 
 /** Of a list as the kernel writes it, `0-2,5`. */
 export function numbersOf(list: string): number[] {
-  const parts = list === '' ? [] : list.split(',');
+  const trimmed = list.trim();
+  const parts = trimmed === '' ? [] : trimmed.split(',');
   return parts.flatMap((part) => {
     const [first = NaN, last = first] = part.split('-').map(Number);
     return Array.from({ length: last - first + 1 || 0 }, (_, index) => first + index);

@@ -50,7 +50,7 @@ export interface Measured extends Collected {
 /** Of samples that do not count. */
 const throwawaySeconds = 0.05;
 /** So many times as long are samples of what is in doubt: they need no more time to start. */
-const settlingLength = 3;
+const settlingLength = 5;
 
 /** Rounds of which a run that was interrupted is still worth a report, the first left out. */
 const roundsMin = 3;

@@ -25,11 +25,12 @@ type SampleTiming = Pick<Timing, 'seconds' | 'warmUpSeconds'>;
 const longTurnSeconds = 0.05;
 const shallowMax = 64;
 /**
- * In as many turns ours take the time of a long one: as short as several batches
- * of replies allow, so that what slows the machine down for a moment spoils few.
+ * A turn of ours: so short that what slows the machine down for a moment spoils
+ * few, and long enough for several batches of replies. Whoever was asked before
+ * has filled the caches, for all of them alike.
  */
-const shortTurns = 6;
-const shortTurnsOfLarge = 3;
+const turnSeconds = 0.008;
+const turnSecondsOfLarge = 0.016;
 /** Others are compiled already. */
 const othersWarmUpSeconds = 0.05;
 
@@ -53,10 +54,12 @@ export async function takeSamples(
   const ours = rivals.filter(({ isOurs }) => isOurs);
   const others = rivals.filter(({ isOurs }) => !isOurs);
   await Promise.all(ours.map((one) => one.attempt((contestant) => contestant.start())));
+  await Promise.all(ours.map((one) => one.attempt((contestant) => contestant.moveApart())));
   // One by one: whoever is told a port finds it free only until the next one looks.
   for (const one of others) await one.attempt((contestant) => contestant.start());
   for (const one of shuffled(rivals)) {
-    const seconds = Math.min(timing.warmUpSeconds, one.isOurs ? Infinity : othersWarmUpSeconds);
+    const secondsMax = one.isOurs ? timing.seconds : othersWarmUpSeconds;
+    const seconds = Math.min(timing.warmUpSeconds, secondsMax);
     await one.attempt((contestant) => contestant.warmUp(seconds));
   }
   await takeTurns(workload, ours, others, timing.seconds);
@@ -80,7 +83,7 @@ async function takeTurns(
   const isOnce = workload.load === 'fio';
   const longTurns = isOnce ? 1 : Math.max(1, Math.round(seconds / longTurnSeconds));
   const longTurn = seconds / longTurns;
-  const turns = isOnce ? 1 : turnsOfOurs(workload);
+  const turns = isOnce ? 1 : Math.max(1, Math.floor(longTurn / turnOfOurs(workload)));
   const isOn = (group: readonly Rival[]): boolean => group.some(({ failed }) => !failed);
   for (let number = 0; number < longTurns && (isOn(ours) || isOn(others)); number++) {
     if (number % 2 === 1) await turnOf(others, longTurn);
@@ -91,11 +94,10 @@ async function takeTurns(
   }
 }
 
-/** In the time of a long one. */
-function turnsOfOurs({ kind, connections, depth }: Workload): number {
-  if (connections * depth > shallowMax) return 1;
+function turnOfOurs({ kind, connections, depth }: Workload): number {
+  if (connections * depth > shallowMax) return longTurnSeconds;
   const isLarge = kind === 'read-64k' || kind === 'extents';
-  return isLarge && depth > 1 ? shortTurnsOfLarge : shortTurns;
+  return isLarge && depth > 1 ? turnSecondsOfLarge : turnSeconds;
 }
 
 async function turnOf(group: readonly Rival[], seconds: number): Promise<void> {

@@ -13,6 +13,7 @@ import {
   connectionCounts,
   depths,
   headerKinds,
+  isBatching,
   isControl,
   peerNames,
   usualHeaders,
@@ -79,7 +80,11 @@ export class Selection {
     const wanted = this.chosen.get('contender');
     const name = contenderName(contender);
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
-    if (contender.type === 'strategy') return !isControl(contender.strategy);
+    if (contender.type === 'strategy') {
+      if (isControl(contender.strategy)) return false;
+      // Three minutes tell few apart: with one request at a time there is nothing to batch.
+      return !this.usual || depth > 1 || !isBatching(contender.strategy);
+    }
     if (!this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');
   }

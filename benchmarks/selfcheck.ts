@@ -47,21 +47,19 @@ async function repeat(): Promise<Map<string, Verdict>> {
     progress: () => undefined,
     signal,
     take: (_, entered, seconds) => {
-      const dealt = loads.deal(entered.length);
+      const next = loads.deal(entered.length);
       return takeSamples(
         asked,
-        entered.flatMap((contender, index) => {
-          const load = dealt[index];
-          return load === undefined ? [] : [{ start: startOf(contender), load, isOurs: true }];
-        }),
+        entered.map((contender) => ({ start: startOf(contender), load: next(), isOurs: true })),
         { ...timing, seconds },
         {
           fio: undefined,
           signal,
           preSharedKey: { identity: '', keyHex: '' },
           keyFolder: '',
-          prefix: apart?.serverPrefix ?? [],
+          prefix: [],
           host: '127.0.0.1',
+          apart,
         },
       );
     },

@@ -39,6 +39,7 @@ export function unsettledOf<Of extends Compared>(
 function secondsMissing({ of, over }: Pair<Compared>): number {
   const doubt = doubtOf(gainOver(over.speeds, of.speeds));
   if (doubt <= 1) return 0;
+  if (doubt === Infinity) return Infinity;
   const seconds = of.seconds.map((own, round) => Math.min(own, over.seconds[round] ?? 0));
   return (doubt ** 2 - 1) * sum(seconds);
 }

@@ -36,13 +36,20 @@ async function run(seconds: number): Promise<LoadResult> {
   return {
     requests: sessions.reduce((sum, { requests }) => sum + requests, 0),
     seconds: (end - start) / 1000,
-    inTime: {
-      requests: sessions.reduce((sum, { requestsInTime }) => sum + requestsInTime, 0),
-      seconds: (Math.max(...sessions.map(({ lastInTime }) => lastInTime)) - start) / 1000,
-    },
+    timed: timedSince(start),
     cpuMicroseconds:
       after.userCPUTime + after.systemCPUTime - before.userCPUTime - before.systemCPUTime,
   };
+}
+
+/** Each connection has its own end, and so its own speed. */
+function timedSince(start: number): LoadResult['timed'] {
+  const requests = sessions.reduce((sum, { requestsTimed }) => sum + requestsTimed, 0);
+  const speed = sessions.reduce(
+    (sum, { requestsTimed, timedUntil }) => sum + (requestsTimed * 1000) / (timedUntil - start),
+    0,
+  );
+  return { requests, seconds: requests === 0 ? 0 : requests / speed };
 }
 
 /** Takes milliseconds, and so is asked for once, not after each run. */

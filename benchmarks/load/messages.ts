@@ -34,11 +34,12 @@ export interface LoadResult {
   readonly requests: number;
   readonly seconds: number;
   /**
-   * Requests that were answered before the time was over, and the time until the
-   * last of them. What is left then is no measure of speed: some servers wait for
-   * an acknowledgement that is delayed, until the client sends again.
+   * Requests that were answered until the first read after the time was over, and
+   * the time until then: a server that was stalling when it was has stalled. What
+   * is left then is no measure of speed: some servers wait for an acknowledgement
+   * that is delayed, until the client sends again.
    */
-  readonly inTime: { readonly requests: number; readonly seconds: number };
+  readonly timed: { readonly requests: number; readonly seconds: number };
   /** User and system time of the load. */
   readonly cpuMicroseconds: number;
 }

@@ -32,9 +32,9 @@ export interface SessionPlan {
 export class Session {
   /** Answered since the run began. */
   requests = 0;
-  /** Those of them that were answered before it was to end, and when the last was: `performance.now()`. */
-  requestsInTime = 0;
-  lastInTime = 0;
+  /** Those of them until the first read after it was to end, and when that was: `performance.now()`. */
+  requestsTimed = 0;
+  timedUntil = 0;
   private readonly transport: Transport;
   private readonly latency: Histogram;
   private readonly maker: RequestMaker;
@@ -70,10 +70,10 @@ export class Session {
   /** Settles when the time is over and the last request is answered. */
   run(until: number): Promise<void> {
     this.requests = 0;
-    this.requestsInTime = 0;
+    this.requestsTimed = 0;
     this.until = until;
     this.now = performance.now();
-    this.lastInTime = this.now;
+    this.timedUntil = this.now;
     this.transport.gather();
     for (let slot = 0; slot < this.depth; slot++) this.request(slot);
     this.transport.flush();
@@ -87,9 +87,9 @@ export class Session {
     this.transport.gather();
     this.replies.receive(bytes, view, end);
     this.transport.flush();
-    if (this.now < this.until) {
-      this.requestsInTime = this.requests;
-      this.lastInTime = this.now;
+    if (this.timedUntil < this.until) {
+      this.requestsTimed = this.requests;
+      this.timedUntil = this.now;
     }
     if (this.waiting === 0) this.finished?.();
   }

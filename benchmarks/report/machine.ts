@@ -10,7 +10,7 @@ function runsOf({ trials }: Results): string {
   return fewest === most ? whole(most) : `${whole(fewest)} to ${whole(most)}`;
 }
 
-/** How many runs of all are left out of averages and gains. */
+/** How many runs of all are left out of averages. */
 function mishapsOf({ trials }: Results): Fact {
   const left = trials.reduce((sum, { averages }) => sum + averages.mishaps, 0);
   const all = trials.reduce((sum, { samples }) => sum + samples.length, 0);
@@ -19,9 +19,12 @@ function mishapsOf({ trials }: Results): Fact {
 
 type Fact = [string, string];
 
-function whereOf({ processors }: Results): string {
-  if (processors === null) return 'whichever cores the kernel chose';
-  return `cores ${processors.servers.join(', ')}, and ${processors.load}`;
+function processorsOf({ processors }: Results): Fact[] {
+  if (processors === null) return [];
+  return [
+    ['our servers run on processors', processors.servers.join(', ')],
+    ['the load that asks them, on', whole(processors.load)],
+  ];
 }
 
 export function machineTable(results: Results): Table {
@@ -40,7 +43,7 @@ export function machineTable(results: Results): Table {
     ...(results.interrupted ? [['interrupted', 'stopped before all runs were done'] as Fact] : []),
     ['processor', machine.processor],
     ['cores', whole(machine.cores)],
-    ['ours and their load run on', whereOf(results)],
+    ...processorsOf(results),
     ['memory', gibibytes(machine.memoryBytes)],
     ['kernel', machine.kernel],
     ['Node', machine.node],

@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
+import { findApart } from '../../benchmarks/processors.js';
 import type { Results } from '../../benchmarks/results.js';
 import { makeVeth } from '../../benchmarks/veth.js';
 import { messageOf } from '../../lib/errors.js';
@@ -51,6 +52,11 @@ describe('a run', () => {
     assert.ok(isFigure(seconds) && isFigure(machine.cores) && isFigure(machine.memoryBytes));
     assert.equal(machine.node, process.version);
     assert.match(machine.kernel, /^Linux \d/);
+    const apart = findApart();
+    assert.deepEqual(
+      results.processors,
+      apart === undefined ? null : { servers: apart.servers, load: apart.load },
+    );
     assert.deepEqual(micro, []);
     assert.deepEqual(
       trials.map(({ workload, contender }) => [

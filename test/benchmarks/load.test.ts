@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { setImmediate } from 'node:timers/promises';
+import { setImmediate, setTimeout } from 'node:timers/promises';
 import { decodeFromCompressedBase64 } from 'hdr-histogram-js';
 import { startOurs } from '../../benchmarks/contenders/ours.js';
 import { diskBytes, exportName } from '../../benchmarks/disk.js';
@@ -121,15 +121,15 @@ describe('the load', () => {
   test('fills the whole disk, then reads all over it, 4 KiB at multiples of 4 KiB', async (t) => {
     const disk = new NotingDisk();
     const plan = { kind: 'read-4k', connections: 1, depth: 8, headers: 'simple' } as const;
-    const { requests, seconds, inTime, latencies } = await ask(t, plan, disk);
+    const { requests, seconds, timed, latencies } = await ask(t, plan, disk);
     assert.equal(disk.filled, diskBytes);
     assert.equal(disk.reads.length, requests);
     assert.equal(disk.writes.length, 0);
     assert.equal(disk.inProgressMax, 8);
     assert.ok(seconds >= 0.05);
     // The last ones of a depth of 8 come when the time is over.
-    assert.ok(inTime.requests >= requests - 8 && inTime.requests <= requests);
-    assert.ok(inTime.seconds < 0.05 && inTime.seconds > 0);
+    assert.ok(timed.requests > requests - 8 && timed.requests <= requests);
+    assert.ok(timed.seconds >= 0.05 && timed.seconds <= seconds);
     for (const [offset, length] of disk.reads) {
       assert.ok(length === 4096 && offset % 4096 === 0 && offset + length <= diskBytes);
     }
@@ -150,6 +150,20 @@ describe('the load', () => {
     const share = disk.writes.length / requests;
     assert.ok(share > 0.3 && share < 0.7, `${disk.writes.length} of ${requests}`);
     assert.ok(disk.writes.every(([offset, length]) => length === 4096 && offset % 4096 === 0));
+  });
+
+  test('counts the time in which a server stalls, though the turn is over', async (t) => {
+    const disk = new NotingDisk();
+    const stalling = Object.assign(disk, {
+      read: async (...args: Parameters<NotingDisk['read']>) => {
+        if (disk.reads.length === 1) await setTimeout(200);
+        return NotingDisk.prototype.read.apply(disk, args);
+      },
+    });
+    const plan = { kind: 'read-4k', connections: 1, depth: 1, headers: 'simple' } as const;
+    const { requests, timed } = await ask(t, plan, stalling);
+    assert.deepEqual([requests, timed.requests], [2, 2]);
+    assert.ok(timed.seconds >= 0.19, String(timed.seconds));
   });
 
   test('says so where a request fails', async (t) => {

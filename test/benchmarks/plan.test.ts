@@ -5,7 +5,7 @@ import { ourContenders, roundsWithin, fullTiming, usualTiming } from '../../benc
 import { Pace } from '../../benchmarks/pace.js';
 import { kinds, links, type Contender, type Kind } from '../../benchmarks/results.js';
 import { Selection } from '../../benchmarks/selection.js';
-import { forFio } from '../../benchmarks/workloads.js';
+import { forFio, workload } from '../../benchmarks/workloads.js';
 
 const select = (...words: string[]) => new Selection(words, false);
 const selectAll = (...words: string[]) => new Selection(words, true);
@@ -84,6 +84,17 @@ describe('words', () => {
       [true, true, false, true, false],
     );
     assert.deepEqual(selection.workloads, select().workloads);
+  });
+
+  test('without any, nothing is batched where there is nothing to batch', () => {
+    const isBatched = (selection: Selection): boolean[] =>
+      [1, 64].map((depth) =>
+        selection.wantsContender(strategy('batched'), workload('veth', 'read-4k', depth)),
+      );
+    assert.deepEqual(isBatched(select()), [false, true]);
+    for (const other of [selectAll(), select('veth', 'depth=1'), select('batched')]) {
+      assert.deepEqual(isBatched(other), [true, true]);
+    }
   });
 
   test('everything has other servers in every row', () => {

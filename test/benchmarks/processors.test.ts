@@ -1,6 +1,6 @@
 /** Where processes are told to run, asked of the kernel. */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { Loads } from '../../benchmarks/loads.js';
 import { findApart, numbersOf } from '../../benchmarks/processors.js';
@@ -11,6 +11,15 @@ test('a list of processors is read as the kernel writes it', () => {
   assert.deepEqual(numbersOf('1,4-6,9'), [1, 4, 5, 6, 9]);
   assert.deepEqual(numbersOf(''), []);
 });
+
+/** Of all threads of a process, without repetition. */
+function allowedOf(pid: number): number[][] {
+  const lists = readdirSync(`/proc/${pid}/task`).map((thread) => {
+    const status = readFileSync(`/proc/${pid}/task/${thread}/status`, 'latin1');
+    return /^Cpus_allowed_list:\s*(\S+)$/m.exec(status)?.[1] ?? '';
+  });
+  return [...new Set(lists)].map(numbersOf);
+}
 
 const apart = findApart();
 const skip = apart === undefined ? 'there is one processor, or no taskset' : false;
@@ -23,31 +32,31 @@ describe('the load and the servers', { skip }, () => {
 
   test('run where they are told to', async (t) => {
     assert.ok(apart !== undefined);
-    for (const [prefix, expected] of [
-      [apart.loadPrefix, [apart.load]],
-      [apart.serverPrefix, apart.servers],
-    ] as const) {
-      const loads = new Loads(prefix);
-      t.after(() => loads.stop());
-      const [load] = loads.deal(1);
-      await load?.ask({ type: 'latencies' });
-      const status = readFileSync(`/proc/${load?.pid ?? 'self'}/status`, 'latin1');
-      const [, allowed = ''] = /^Cpus_allowed_list:\s*(\S+)$/m.exec(status) ?? [];
-      assert.deepEqual(numbersOf(allowed), expected);
-    }
+    const loads = new Loads(apart.loadPrefix);
+    t.after(() => loads.stop());
+    const load = loads.deal(1)();
+    await load.ask({ type: 'latencies' });
+    assert.deepEqual(allowedOf(load.pid), [[apart.load]]);
+    await apart.moveServer(load.pid);
+    assert.deepEqual(allowedOf(load.pid), [apart.servers], 'all of its threads');
   });
 });
 
 test('loads are used again, in an order of chance, and stopped', async (t) => {
   const loads = new Loads([]);
   t.after(() => loads.stop());
-  const first = loads.deal(2);
+  const dealt = (count: number) => {
+    const next = loads.deal(count);
+    return Array.from({ length: count }, next);
+  };
+  const first = dealt(2);
   assert.equal(new Set(first).size, 2);
-  const orders = Array.from({ length: 50 }, () => loads.deal(2));
+  const orders = Array.from({ length: 50 }, () => dealt(2));
   for (const order of orders) assert.deepEqual(new Set(order), new Set(first));
   assert.ok(orders.some(([load]) => load === first[1]));
-  const three = loads.deal(3);
+  const three = dealt(3);
   assert.equal(new Set(three).size, 3);
+  assert.throws(loads.deal(0), RangeError);
   await loads.stop();
   for (const { pid } of three) assert.ok(!existsSync(`/proc/${pid}`));
 });

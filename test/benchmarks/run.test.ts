@@ -166,8 +166,8 @@ describe('with time left', () => {
         if (name === 'more') return 105 * alternating(number);
         return { plain: 100, batched: 1000, nbdkit: 10 }[name] ?? NaN;
       },
-      // The rounds of everything take 18.2 seconds of them, and those of two 4 seconds each.
-      40,
+      // The rounds of everything take 18.2 seconds of them, and those of two 6 seconds each.
+      52,
     );
     assert.deepEqual(samplesOf(measured), [
       ['plain', 9],

@@ -132,6 +132,30 @@ describe('in a row', () => {
     );
   });
 
+  test('turns of long replies are longer', async (t) => {
+    const rivals = new Rivals(t);
+    await take(t, [rivals.entrant('a', true)], {}, workload('unix', 'read-64k', 16));
+    assert.deepEqual(
+      rivals.measured.map(({ seconds }) => seconds),
+      Array<number>(6).fill(0.05 / 3),
+    );
+  });
+
+  test('ours leave a processor to the load, and others stay where they are', async (t) => {
+    const rivals = new Rivals(t);
+    const moved: number[] = [];
+    const moveServer = (pid: number): Promise<void> => {
+      assert.equal(rivals.turns.length, 0);
+      moved.push(pid);
+      return Promise.resolve();
+    };
+    const apart = { servers: [0], load: 1, loadPrefix: [], moveServer };
+    const ours = [rivals.entrant('a', true), rivals.entrant('b', true)];
+    await take(t, [...ours, rivals.entrant('c', false)], { apart });
+    assert.equal(new Set(moved).size, 2);
+    assert.equal(moved.length, 2);
+  });
+
   test('one that fails has no more turns, and the others have theirs', async (t) => {
     const rivals = new Rivals(t);
     const results = await take(t, [

@@ -43,6 +43,7 @@ export async function makeMeans(
     keyFolder,
     prefix,
     host: '127.0.0.1',
+    apart: undefined,
   };
 }
 
