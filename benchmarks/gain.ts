@@ -56,7 +56,7 @@ export function gainOver(plain: Speeds, others: Speeds): Gain | null {
   };
 }
 
-/** Of a run by itself, as if there was no other. */
+/** Of a run by itself. */
 function averageOfRun(pairs: readonly Pair[]): number {
   const { counted } = pairs.length < middlePairsMin ? withoutMishaps([pairs]) : middleHalf([pairs]);
   const some = counted.flat();

@@ -24,7 +24,7 @@ export interface Timing {
 }
 
 /** Until then V8 compiles what the server does again and again. */
-const warmUpSeconds = 0.12;
+const warmUpSeconds = 0.2;
 
 export const fullTiming: Timing = {
   seconds: 0.15,

@@ -27,8 +27,7 @@ export function findApart(): Apart | undefined {
   const load = usable.at(-1);
   if (load === undefined || usable.length < 2) return undefined;
   const sameCore = numbersOf(readList(`${system}/cpu${load}/topology/thread_siblings_list`));
-  const others = usable.filter((processor) => !sameCore.includes(processor));
-  const servers = others.length > 0 ? others : usable.slice(0, -1);
+  const servers = serversBeside(load, usable, sameCore);
   // Sandboxes may forbid it.
   if (![servers, [load]].every((list) => works(taskset, list))) return undefined;
   return {
@@ -42,13 +41,26 @@ export function findApart(): Apart | undefined {
   };
 }
 
+/** Where there is one core alone, its other processors. */
+export function serversBeside(
+  load: number,
+  usable: readonly number[],
+  sameCore: readonly number[],
+): number[] {
+  const others = usable.filter((processor) => processor !== load);
+  const ofOtherCores = others.filter((processor) => !sameCore.includes(processor));
+  return ofOtherCores.length > 0 ? ofOtherCores : others;
+}
+
 const system = '/sys/devices/system/cpu';
 
 /** Containers may be allowed some of the machine's only, and some that are allowed be switched off. */
 function usableProcessors(): number[] {
   const [, allowed = ''] = /^Cpus_allowed_list:(.*)$/m.exec(readList('/proc/self/status')) ?? [];
   const online = numbersOf(readList(`${system}/online`));
-  return numbersOf(allowed).filter((processor) => online.includes(processor));
+  return numbersOf(allowed).filter(
+    (processor) => online.length === 0 || online.includes(processor),
+  );
 }
 
 /** Empty where the system does not tell. */
@@ -61,7 +73,11 @@ function readList(path: string): string {
 }
 
 function works(taskset: string, processors: readonly number[]): boolean {
-  const { status } = spawnSync(taskset, ['-c', processors.join(','), 'true'], { stdio: 'ignore' });
+  // The shell moves itself, as servers are moved.
+  const move = '"$0" -a -p -c "$1" $$';
+  const { status } = spawnSync('sh', ['-c', move, taskset, processors.join(',')], {
+    stdio: 'ignore',
+  });
   return status === 0;
 }
 

@@ -83,7 +83,10 @@ export type Verdict = 'faster' | 'slower' | 'no difference shown';
  */
 export interface Gain {
   readonly average: number;
-  /** Of all runs: each is the average of its turns that count, where it has any. */
+  /**
+   * Of all runs: each is the average of its own middle half; or the average itself,
+   * where all of them lie on one side of it.
+   */
   readonly worst: number;
   readonly best: number;
   /** The 99 % confidence interval of the average. */
@@ -172,7 +175,7 @@ export interface Results {
   readonly startedAt: string;
   readonly seconds: number;
   readonly machine: Machine;
-  /** Null where the kernel chose. */
+  /** Null where the kernel chose, and where nothing but single calls was measured. */
   readonly processors: Processors | null;
   readonly timing: {
     /** Of each sample; of what was not settled some are longer. */

@@ -8,7 +8,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { Contestant, type Load, type Means, type Start, type Taken } from './contestant.js';
 import type { Timing } from './plan.js';
-import type { Workload } from './results.js';
+import type { Link, Workload } from './results.js';
 import { shuffled } from './statistics.js';
 
 export interface Entrant {
@@ -26,8 +26,8 @@ const longTurnSeconds = 0.05;
 const shallowMax = 64;
 /**
  * A turn of ours: so short that what slows the machine down for a moment spoils
- * few, and long enough for several batches of replies. Whoever was asked before
- * has filled the caches, for all of them alike.
+ * few, and long enough for two batches of replies at least. Whoever was asked
+ * before has filled the caches, for all of them alike.
  */
 const turnSeconds = 0.008;
 const turnSecondsOfLarge = 0.016;
@@ -58,8 +58,9 @@ export async function takeSamples(
   // One by one: whoever is told a port finds it free only until the next one looks.
   for (const one of others) await one.attempt((contestant) => contestant.start());
   for (const one of shuffled(rivals)) {
-    const secondsMax = one.isOurs ? timing.seconds : othersWarmUpSeconds;
-    const seconds = Math.min(timing.warmUpSeconds, secondsMax);
+    const seconds = one.isOurs
+      ? timing.warmUpSeconds * (goesThroughStreams(workload.link) ? 2 : 1)
+      : Math.min(timing.warmUpSeconds, othersWarmUpSeconds);
     await one.attempt((contestant) => contestant.warmUp(seconds));
   }
   await takeTurns(workload, ours, others, timing.seconds);
@@ -70,6 +71,11 @@ export async function takeSamples(
   }
   await Promise.all(rivals.map((one) => one.stop()));
   return rivals.map((one) => one.result());
+}
+
+/** There V8 has to compile more, Node's code among it. */
+function goesThroughStreams(link: Link): boolean {
+  return link === 'unix-tls' || link === 'tcp-tls' || link === 'pipe';
 }
 
 /** Ours and others by turns, to and fro, so that the pause is needed every other time. */

@@ -13,7 +13,6 @@ import {
   connectionCounts,
   depths,
   headerKinds,
-  isBatching,
   isControl,
   peerNames,
   usualHeaders,
@@ -82,8 +81,8 @@ export class Selection {
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
     if (contender.type === 'strategy') {
       if (isControl(contender.strategy)) return false;
-      // Three minutes tell few apart: with one request at a time there is nothing to batch.
-      return !this.usual || depth > 1 || !isBatching(contender.strategy);
+      // Three minutes tell few apart: of one request at a time a batch is a vector.
+      return !this.usual || depth > 1 || contender.strategy !== 'batched';
     }
     if (!this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');

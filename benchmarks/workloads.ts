@@ -30,11 +30,6 @@ export function isControl(strategy: Strategy): boolean {
   return strategy === 'sends';
 }
 
-/** What sends the replies of a tick together. */
-export function isBatching(strategy: Strategy): boolean {
-  return strategy === 'batched' || strategy === 'stream';
-}
-
 export function differs(link: Link, strategy: Strategy): boolean {
   return strategiesOf[link].includes(strategy);
 }

@@ -88,6 +88,13 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
     const why = 'MSG_MORE and TCP_CORK do something on TCP alone: name tcp or veth';
     missing.push({ what: `sends on ${withoutControl.join(', ')}`, why });
   }
+  const batched: Contender = { type: 'strategy', strategy: 'batched' };
+  const isLeftOut = (workload: Workload): boolean =>
+    differs(workload.link, 'batched') && !selection.wantsContender(batched, workload);
+  if (selection.wantsStrategy('batched') && workloads.some(isLeftOut)) {
+    const why = 'it is vectored then: name it to have it measured';
+    missing.push({ what: 'batched, one request at a time', why });
+  }
   const withoutAddon = strategies.filter(
     (strategy) =>
       needsAddon(strategy) &&

@@ -49,7 +49,7 @@ function timedSince(start: number): LoadResult['timed'] {
     (sum, { requestsTimed, timedUntil }) => sum + (requestsTimed * 1000) / (timedUntil - start),
     0,
   );
-  return { requests, seconds: requests === 0 ? 0 : requests / speed };
+  return { requests, seconds: requests / speed };
 }
 
 /** Takes milliseconds, and so is asked for once, not after each run. */

@@ -34,10 +34,11 @@ export interface LoadResult {
   readonly requests: number;
   readonly seconds: number;
   /**
-   * Requests that were answered until the first read after the time was over, and
-   * the time until then: a server that was stalling when it was has stalled. What
-   * is left then is no measure of speed: some servers wait for an acknowledgement
-   * that is delayed, until the client sends again.
+   * Requests that were answered until the first read after the end of the time
+   * that completes some, in a time that makes their speed: the sum of those of
+   * all connections, which end one by one. So a stall at the end counts in full.
+   * What is left then is no measure of speed: some servers wait for an
+   * acknowledgement that is delayed, until the client sends again.
    */
   readonly timed: { readonly requests: number; readonly seconds: number };
   /** User and system time of the load. */

@@ -32,7 +32,7 @@ export interface SessionPlan {
 export class Session {
   /** Answered since the run began. */
   requests = 0;
-  /** Those of them until the first read after it was to end, and when that was: `performance.now()`. */
+  /** Those of them until the first that was answered after it was to end, and when that was: `performance.now()`. */
   requestsTimed = 0;
   timedUntil = 0;
   private readonly transport: Transport;
@@ -73,7 +73,7 @@ export class Session {
     this.requestsTimed = 0;
     this.until = until;
     this.now = performance.now();
-    this.timedUntil = this.now;
+    this.timedUntil = 0;
     this.transport.gather();
     for (let slot = 0; slot < this.depth; slot++) this.request(slot);
     this.transport.flush();
@@ -87,7 +87,8 @@ export class Session {
     this.transport.gather();
     this.replies.receive(bytes, view, end);
     this.transport.flush();
-    if (this.timedUntil < this.until) {
+    // A part of a reply ends nothing: its time would count, and the request would not.
+    if (this.timedUntil < this.until && this.requests > this.requestsTimed) {
       this.requestsTimed = this.requests;
       this.timedUntil = this.now;
     }

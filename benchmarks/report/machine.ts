@@ -20,7 +20,7 @@ function mishapsOf({ trials }: Results): Fact {
 type Fact = [string, string];
 
 function processorsOf({ processors }: Results): Fact[] {
-  if (processors === null) return [];
+  if (processors === null) return [['our servers and the load run', 'where the kernel puts them']];
   return [
     ['our servers run on processors', processors.servers.join(', ')],
     ['the load that asks them, on', whole(processors.load)],
@@ -38,7 +38,7 @@ export function machineTable(results: Results): Table {
     mishapsOf(results),
     [
       'a run',
-      `${figure(results.timing.seconds)} s, after ${figure(results.timing.warmUpSeconds)} s to warm up`,
+      `${figure(results.timing.seconds)} s, of ours after ${figure(results.timing.warmUpSeconds)} s to warm up, by TLS and pipes twice as long`,
     ],
     ...(results.interrupted ? [['interrupted', 'stopped before all runs were done'] as Fact] : []),
     ['processor', machine.processor],

@@ -128,7 +128,7 @@ describe('the load', () => {
     assert.equal(disk.inProgressMax, 8);
     assert.ok(seconds >= 0.05);
     // The last ones of a depth of 8 come when the time is over.
-    assert.ok(timed.requests > requests - 8 && timed.requests <= requests);
+    assert.ok(timed.requests > requests - 8 && timed.requests <= requests, 'all but the last');
     assert.ok(timed.seconds >= 0.05 && timed.seconds <= seconds);
     for (const [offset, length] of disk.reads) {
       assert.ok(length === 4096 && offset % 4096 === 0 && offset + length <= diskBytes);
@@ -164,6 +164,22 @@ describe('the load', () => {
     const { requests, timed } = await ask(t, plan, stalling);
     assert.deepEqual([requests, timed.requests], [2, 2]);
     assert.ok(timed.seconds >= 0.19, String(timed.seconds));
+  });
+
+  test('has a speed for each connection, whenever each ends', async (t) => {
+    const disk = new NotingDisk();
+    // The first of them to be asked waits; the others go on.
+    let asked = 0;
+    const stalling = Object.assign(disk, {
+      read: async (...args: Parameters<NotingDisk['read']>) => {
+        if (asked++ === 0) await setTimeout(500);
+        return NotingDisk.prototype.read.apply(disk, args);
+      },
+    });
+    const plan = { kind: 'read-4k', connections: 2, depth: 1, headers: 'simple' } as const;
+    const { requests, seconds, timed } = await ask(t, plan, stalling);
+    assert.equal(timed.requests, requests);
+    assert.ok(seconds >= 0.49 && timed.seconds < 0.25, `${seconds} ${timed.seconds}`);
   });
 
   test('says so where a request fails', async (t) => {

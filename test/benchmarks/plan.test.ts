@@ -86,7 +86,7 @@ describe('words', () => {
     assert.deepEqual(selection.workloads, select().workloads);
   });
 
-  test('without any, nothing is batched where there is nothing to batch', () => {
+  test('without any, nothing is batched where a batch is a vector', () => {
     const isBatched = (selection: Selection): boolean[] =>
       [1, 64].map((depth) =>
         selection.wantsContender(strategy('batched'), workload('veth', 'read-4k', depth)),

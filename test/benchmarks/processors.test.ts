@@ -3,13 +3,20 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { Loads } from '../../benchmarks/loads.js';
-import { findApart, numbersOf } from '../../benchmarks/processors.js';
+import { findApart, numbersOf, serversBeside } from '../../benchmarks/processors.js';
 
 test('a list of processors is read as the kernel writes it', () => {
   assert.deepEqual(numbersOf('0'), [0]);
   assert.deepEqual(numbersOf('0-3'), [0, 1, 2, 3]);
   assert.deepEqual(numbersOf('1,4-6,9'), [1, 4, 5, 6, 9]);
+  assert.deepEqual(numbersOf('2-3\n'), [2, 3]);
   assert.deepEqual(numbersOf(''), []);
+});
+
+test('servers have other cores than the load, where there are some', () => {
+  assert.deepEqual(serversBeside(3, [0, 1, 2, 3], [1, 3]), [0, 2]);
+  assert.deepEqual(serversBeside(1, [0, 1], [0, 1]), [0]);
+  assert.deepEqual(serversBeside(7, [2, 5, 7], []), [2, 5]);
 });
 
 /** Of all threads of a process, without repetition. */

@@ -60,6 +60,12 @@ describe('a row', () => {
     assert.equal(unsettledOf(workload, [plain, clear]), undefined);
   });
 
+  test('without two turns to compare misses no end of time', () => {
+    const [one, other] = [of('plain', 100), of('more', 100)];
+    const none = unsettledOf(workload, [{ ...one, seconds: [0] }, other]);
+    assert.equal(none?.secondsMissing, Infinity);
+  });
+
   test('names those that are in doubt', () => {
     assert.deepEqual(unsettledOf(workload, [plain, clear, unclear])?.contenders, [unclear, plain]);
   });
