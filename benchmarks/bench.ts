@@ -174,7 +174,7 @@ async function measure(
       progress: options.progress,
       signal,
       isNamed: (contender) => selection.names(contender),
-      take: (workload, contenders, seconds) => {
+      take: (workload, contenders, sampleTiming) => {
         const far = workload.link === 'veth' ? veth : undefined;
         const ours = contenders.filter(({ type }) => type === 'strategy').length;
         const [nextOfOurs, nextOfOthers] = [
@@ -188,7 +188,7 @@ async function measure(
             const load = isOurs ? nextOfOurs() : nextOfOthers();
             return { start: start(workload, contender), load, isOurs };
           }),
-          { ...timing, seconds },
+          sampleTiming,
           {
             fio,
             signal,

@@ -9,6 +9,7 @@ import { Pace } from './pace.js';
 import { roundsWithin, settlingRunsMax, type Row, type Timing } from './plan.js';
 import type { Contender, Workload } from './results.js';
 import type { Taken } from './contestant.js';
+import type { SampleTiming } from './sample.js';
 import { Series } from './series.js';
 import { unsettledOf, type Unsettled } from './settle.js';
 import { shuffled, sum } from './statistics.js';
@@ -28,7 +29,7 @@ export interface RunOptions {
   readonly take: (
     workload: Workload,
     contenders: readonly Contender[],
-    seconds: number,
+    timing: SampleTiming,
   ) => Promise<readonly PromiseSettledResult<Taken>[]>;
   readonly progress: (progress: Progress) => void;
   /** Aborted, no further sample is begun. */
@@ -144,7 +145,9 @@ class Run {
     if (sound.length === 0) return;
     this.tell(row.workload);
     const contenders = sound.map(({ contender }) => contender);
-    const results = await this.options.take(row.workload, contenders, seconds);
+    // What is thrown away need not be warm.
+    const warmUpSeconds = counts ? this.options.timing.warmUpSeconds : 0;
+    const results = await this.options.take(row.workload, contenders, { seconds, warmUpSeconds });
     this.pace.took(sound.length, seconds);
     // Stopping ends the load, and with it what it was asked: what was taken then is not whole.
     if (this.isStopped()) return;

@@ -8,7 +8,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { Contestant, type Load, type Means, type Start, type Taken } from './contestant.js';
 import type { Timing } from './plan.js';
-import type { Link, Workload } from './results.js';
+import type { Workload } from './results.js';
 import { shuffled } from './statistics.js';
 
 export interface Entrant {
@@ -19,7 +19,7 @@ export interface Entrant {
   readonly isOurs: boolean;
 }
 
-type SampleTiming = Pick<Timing, 'seconds' | 'warmUpSeconds'>;
+export type SampleTiming = Pick<Timing, 'seconds' | 'warmUpSeconds'>;
 
 /** A turn of others, which may need more to get going, and of many requests at a time. */
 const longTurnSeconds = 0.05;
@@ -59,7 +59,7 @@ export async function takeSamples(
   for (const one of others) await one.attempt((contestant) => contestant.start());
   for (const one of shuffled(rivals)) {
     const seconds = one.isOurs
-      ? timing.warmUpSeconds * (goesThroughStreams(workload.link) ? 2 : 1)
+      ? timing.warmUpSeconds * (warmsUpSlowly(workload) ? 2 : 1)
       : Math.min(timing.warmUpSeconds, othersWarmUpSeconds);
     await one.attempt((contestant) => contestant.warmUp(seconds));
   }
@@ -73,9 +73,10 @@ export async function takeSamples(
   return rivals.map((one) => one.result());
 }
 
-/** There V8 has to compile more, Node's code among it. */
-function goesThroughStreams(link: Link): boolean {
-  return link === 'unix-tls' || link === 'tcp-tls' || link === 'pipe';
+/** V8 has to compile more there, Node's code among it, or sees few requests to do it for. */
+function warmsUpSlowly({ link, connections, depth }: Workload): boolean {
+  const isNodes = link === 'unix-tls' || link === 'tcp-tls' || link === 'pipe';
+  return isNodes || connections * depth === 1;
 }
 
 /** Ours and others by turns, to and fro, so that the pause is needed every other time. */

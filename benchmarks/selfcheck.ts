@@ -46,12 +46,12 @@ async function repeat(): Promise<Map<string, Verdict>> {
     timing,
     progress: () => undefined,
     signal,
-    take: (_, entered, seconds) => {
+    take: (_, entered, sampleTiming) => {
       const next = loads.deal(entered.length);
       return takeSamples(
         asked,
         entered.map((contender) => ({ start: startOf(contender), load: next(), isOurs: true })),
-        { ...timing, seconds },
+        sampleTiming,
         {
           fio: undefined,
           signal,

@@ -38,7 +38,7 @@ export function machineTable(results: Results): Table {
     mishapsOf(results),
     [
       'a run',
-      `${figure(results.timing.seconds)} s, of ours after ${figure(results.timing.warmUpSeconds)} s to warm up, by TLS and pipes twice as long`,
+      `${figure(results.timing.seconds)} s, of ours after ${figure(results.timing.warmUpSeconds)} s to warm up, or twice as long`,
     ],
     ...(results.interrupted ? [['interrupted', 'stopped before all runs were done'] as Fact] : []),
     ['processor', machine.processor],

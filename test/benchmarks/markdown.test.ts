@@ -116,7 +116,7 @@ describe('the report in Markdown', () => {
       took: '2 min 51 s',
       'runs of a trial': '1 to 2',
       'runs left out as mishaps': '0 of 11',
-      'a run': '0.250 s, of ours after 0.100 s to warm up, by TLS and pipes twice as long',
+      'a run': '0.250 s, of ours after 0.100 s to warm up, or twice as long',
       processor: 'Example CPU @ 2.10GHz',
       cores: '2',
       'our servers run on processors': '0',

@@ -83,15 +83,16 @@ test('strategies that belong together are compared, and peers with ours', async 
   );
 });
 
-test('the run that is thrown away is a short one', async () => {
-  const asked: number[] = [];
+test('the run that is thrown away is a short one, and nobody warms up for it', async () => {
+  const asked: [number, number][] = [];
   await run([ours('plain'), ours('cork')], () => 100, {
-    take: (_, entered, seconds) => {
-      asked.push(seconds);
+    take: (_, entered, { seconds, warmUpSeconds }) => {
+      asked.push([seconds, warmUpSeconds]);
       return Promise.allSettled(entered.map(() => Promise.resolve({ sample: sample(100) })));
     },
   });
-  assert.deepEqual(asked, [0.05, ...Array<number>(9).fill(0.25)]);
+  const counted = Array.from({ length: 9 }, () => [0.25, 0.1]);
+  assert.deepEqual(asked, [[0.05, 0], ...counted]);
 });
 
 describe('a run that is interrupted', () => {
@@ -127,7 +128,7 @@ function runInTime(
   return run(contenders, () => NaN, {
     timing: { seconds: 0.5, warmUpSeconds: 0.25, runs: 5, secondsMax },
     clock: () => now,
-    take: (_, entered, seconds) =>
+    take: (_, entered, { seconds }) =>
       Promise.allSettled(
         entered.map(async (contender) => {
           await Promise.resolve();

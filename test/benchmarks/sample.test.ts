@@ -141,6 +141,17 @@ describe('in a row', () => {
     );
   });
 
+  test('ours warm up twice as long where that is slow', async (t) => {
+    for (const [of, factor] of [
+      [workload('unix', 'read-4k', 1), 2],
+      [workload('unix', 'read-4k', 2), 1],
+    ] as const) {
+      const rivals = new Rivals(t);
+      await take(t, [rivals.entrant('a', true)], {}, of);
+      assert.equal(rivals.turns[0]?.seconds, factor * timing.warmUpSeconds);
+    }
+  });
+
   test('ours leave a processor to the load, and others stay where they are', async (t) => {
     const rivals = new Rivals(t);
     const moved: number[] = [];
