@@ -36,7 +36,7 @@ export const fullTiming: Timing = {
  * Fewer runs fit into the time than with `fullTiming`, so each is longer. A clone
  * installs and builds within the three minutes as well, which can take 40 seconds.
  */
-export const usualTiming: Timing = { ...fullTiming, seconds: 0.25, secondsMax: 130 };
+export const usualTiming: Timing = { ...fullTiming, seconds: 0.2, secondsMax: 130 };
 
 /** Of the time, for rounds of everything. */
 const wholeRoundsShare = 2 / 3;

@@ -49,18 +49,15 @@ function secondsMissing({ of, over }: Pair<Compared>): number {
  * difference is settled where the gain has twice the interval's half beyond the
  * least difference that counts, which is stricter than the verdict itself, so
  * that looking after every round does not make it right by chance. That there is
- * none is settled where the gain is less than that, and no gain of three times
- * as much is left in the interval.
+ * none is settled where at most half of the interval's half lies beyond it, and no
+ * gain of three times as much is left in the interval.
  */
 export function doubtOf(gain: Gain | null): number {
   if (gain === null) return Infinity;
   const middle = Math.abs(Math.log1p(gain.average));
   const error = Math.log1p(gain.high) - Math.log1p(gain.average);
   const beyond = middle - differenceMin;
-  if (beyond > 0) return Math.min((2 * error) / beyond, doubtOfNone(middle, error));
-  return doubtOfNone(middle, error);
-}
-
-function doubtOfNone(middle: number, error: number): number {
-  return Math.max(middle / differenceMin, (middle + error) / (3 * differenceMin));
+  const ofNone = (middle + error) / (3 * differenceMin);
+  if (beyond <= 0) return ofNone;
+  return Math.min((2 * error) / beyond, Math.max((2 * beyond) / error, ofNone));
 }

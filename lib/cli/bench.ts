@@ -43,7 +43,7 @@ export function benchCommand(): Command {
     )
     .option(
       '--seconds <seconds>',
-      'how long a run is (default: 0.25, or 0.15 with --all)',
+      'how long a run is (default: 0.2, or 0.15 with --all)',
       parseSeconds,
     )
     .option(

@@ -35,6 +35,12 @@ describe('a verdict', () => {
     assert.ok(doubtOf(gain(-0.02, 3 * least - 0.019)) > 1);
   });
 
+  test('of no difference is settled where far more would have to be measured to show one', () => {
+    assert.ok(doubtOf(gain(least + 0.01, 0.021)) < 1);
+    assert.ok(doubtOf(gain(-least - 0.01, 0.021)) < 1);
+    assert.ok(doubtOf(gain(least + 0.01, 0.019)) > 1);
+  });
+
   test('is not settled at the border, however narrow the interval is', () => {
     assert.ok(doubtOf(gain(0.06, 0.028)) > 1);
     assert.ok(doubtOf(gain(least + 0.001, 0.001)) > 1);
