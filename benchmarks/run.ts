@@ -53,6 +53,9 @@ const throwawaySeconds = 0.05;
 /** So many times as long are samples of what is in doubt: they need no more time to start. */
 const settlingLength = 5;
 
+/** Of what is settled, what is least so has the rest of the time: see settle.ts. */
+const surelySettled = 0.5;
+
 /** Rounds of which a run that was interrupted is still worth a report, the first left out. */
 const roundsMin = 3;
 
@@ -114,20 +117,22 @@ class Run {
     if (this.options.timing.secondsMax === undefined) return;
     this.samplesLeft = 0;
     while (!this.isStopped() && this.settlingSecondsLeft >= 2 * this.settlingSampleSeconds) {
-      const next = this.nearestToSettled();
+      const next = this.nearestToSettled(1) ?? this.nearestToSettled(surelySettled);
       if (next === undefined) return;
       await this.take(next.row, next.contenders, this.settlingSeconds, true);
     }
   }
 
-  private nearestToSettled(): (Unsettled<Series> & { row: MeasuredRow }) | undefined {
+  private nearestToSettled(
+    doubtMax: number,
+  ): (Unsettled<Series> & { row: MeasuredRow }) | undefined {
     const samplesLeft = this.settlingSecondsLeft / this.settlingSampleSeconds;
     const secondsMax = (samplesLeft / 2) * this.settlingSeconds;
     const unsettled = this.rows
       .filter(({ rounds }) => rounds < settlingRunsMax - 1)
       .flatMap((row) => {
         const sound = row.series.filter(({ failure }) => failure === undefined);
-        const found = unsettledOf(row.workload, sound, secondsMax);
+        const found = unsettledOf(row.workload, sound, secondsMax, doubtMax);
         return found === undefined || found.contenders.length > samplesLeft
           ? []
           : [{ ...found, row }];

@@ -37,6 +37,12 @@ const vocabulary: ReadonlyMap<Dimension, readonly string[]> = new Map<Dimension,
 
 export const words: readonly string[] = [...vocabulary.values()].flat();
 
+/**
+ * Of one request at a time, unless they are named, since three minutes are for few:
+ * a batch is a vector then, and cork stalls too often to be told apart so soon.
+ */
+const leftOutAlone: readonly Strategy[] = ['batched', 'cork'];
+
 export class Selection {
   private readonly chosen = new Map<Dimension, string[]>();
   private readonly all: boolean;
@@ -81,8 +87,7 @@ export class Selection {
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
     if (contender.type === 'strategy') {
       if (isControl(contender.strategy)) return false;
-      // Three minutes tell few apart: of one request at a time a batch is a vector.
-      return !this.usual || depth > 1 || contender.strategy !== 'batched';
+      return !this.usual || depth > 1 || !leftOutAlone.includes(contender.strategy);
     }
     if (!this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');

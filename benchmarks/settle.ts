@@ -17,15 +17,17 @@ export interface Unsettled<Of> {
 
 /**
  * Undefined where all is settled. Verdicts for which each would have to be measured
- * for more than `secondsMax` are left alone where there are others.
+ * for more than `secondsMax` are left alone where there are others. Less doubt than
+ * 1 makes a verdict surer than it has to be.
  */
 export function unsettledOf<Of extends Compared>(
   workload: Workload,
   row: readonly Of[],
   secondsMax = Infinity,
+  doubtMax = 1,
 ): Unsettled<Of> | undefined {
   const all = [...pairsOverPlain(row), ...pairsOfOthers(workload, row)]
-    .map((pair) => ({ ...pair, missing: secondsMissing(pair) }))
+    .map((pair) => ({ ...pair, missing: secondsMissing(pair, doubtMax) }))
     .filter(({ missing }) => missing > 0);
   const near = all.filter(({ missing }) => missing <= secondsMax);
   const pairs = near.length > 0 ? near : all;
@@ -36,12 +38,12 @@ export function unsettledOf<Of extends Compared>(
 }
 
 /** Errors shrink with the root of how often something was measured. */
-function secondsMissing({ of, over }: Pair<Compared>): number {
+function secondsMissing({ of, over }: Pair<Compared>, doubtMax: number): number {
   const doubt = doubtOf(gainOver(over.speeds, of.speeds));
-  if (doubt <= 1) return 0;
+  if (doubt <= doubtMax) return 0;
   if (doubt === Infinity) return Infinity;
   const seconds = of.seconds.map((own, round) => Math.min(own, over.seconds[round] ?? 0));
-  return (doubt ** 2 - 1) * sum(seconds);
+  return ((doubt / doubtMax) ** 2 - 1) * sum(seconds);
 }
 
 /**
@@ -50,14 +52,14 @@ function secondsMissing({ of, over }: Pair<Compared>): number {
  * least difference that counts, which is stricter than the verdict itself, so
  * that looking after every round does not make it right by chance. That there is
  * none is settled where at most half of the interval's half lies beyond it, and no
- * gain of three times as much is left in the interval.
+ * gain of twice as much is left in the interval.
  */
 export function doubtOf(gain: Gain | null): number {
   if (gain === null) return Infinity;
   const middle = Math.abs(Math.log1p(gain.average));
   const error = Math.log1p(gain.high) - Math.log1p(gain.average);
   const beyond = middle - differenceMin;
-  const ofNone = (middle + error) / (3 * differenceMin);
+  const ofNone = (middle + error) / (2 * differenceMin);
   if (beyond <= 0) return ofNone;
   return Math.min((2 * error) / beyond, Math.max((2 * beyond) / error, ofNone));
 }

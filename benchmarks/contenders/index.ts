@@ -88,12 +88,18 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
     const why = 'MSG_MORE and TCP_CORK do something on TCP alone: name tcp or veth';
     missing.push({ what: `sends on ${withoutControl.join(', ')}`, why });
   }
-  const batched: Contender = { type: 'strategy', strategy: 'batched' };
-  const isLeftOut = (workload: Workload): boolean =>
-    differs(workload.link, 'batched') && !selection.wantsContender(batched, workload);
-  if (selection.wantsStrategy('batched') && workloads.some(isLeftOut)) {
-    const why = 'it is vectored then: name it to have it measured';
-    missing.push({ what: 'batched, one request at a time', why });
+  const leftOut = strategies.filter(
+    (strategy) =>
+      selection.wantsStrategy(strategy) &&
+      workloads.some(
+        (workload) =>
+          differs(workload.link, strategy) &&
+          !selection.wantsContender({ type: 'strategy', strategy }, workload),
+      ),
+  );
+  if (leftOut.length > 0) {
+    const why = 'there is no time for it: name veth and depth=1';
+    missing.push({ what: `${leftOut.join(', ')}, one request at a time`, why });
   }
   const withoutAddon = strategies.filter(
     (strategy) =>

@@ -86,14 +86,16 @@ describe('words', () => {
     assert.deepEqual(selection.workloads, select().workloads);
   });
 
-  test('without any, nothing is batched where a batch is a vector', () => {
-    const isBatched = (selection: Selection): boolean[] =>
-      [1, 64].map((depth) =>
-        selection.wantsContender(strategy('batched'), workload('veth', 'read-4k', depth)),
-      );
-    assert.deepEqual(isBatched(select()), [false, true]);
-    for (const other of [selectAll(), select('veth', 'depth=1'), select('batched')]) {
-      assert.deepEqual(isBatched(other), [true, true]);
+  test('without any, one request at a time is not corked and not batched', () => {
+    for (const name of ['cork', 'batched'] as const) {
+      const isWanted = (selection: Selection): boolean[] =>
+        [1, 64].map((depth) =>
+          selection.wantsContender(strategy(name), workload('veth', 'read-4k', depth)),
+        );
+      assert.deepEqual(isWanted(select()), [false, true]);
+      for (const other of [selectAll(), select('veth', 'depth=1'), select(name)]) {
+        assert.deepEqual(isWanted(other), [true, true]);
+      }
     }
   });
 

@@ -29,16 +29,16 @@ describe('a verdict', () => {
   });
 
   test('of no difference is settled where the interval leaves no large one', () => {
-    assert.ok(doubtOf(gain(0, 3 * least - 0.001)) < 1);
-    assert.ok(doubtOf(gain(0, 3 * least + 0.001)) > 1);
-    assert.ok(doubtOf(gain(-0.02, 3 * least - 0.021)) < 1);
-    assert.ok(doubtOf(gain(-0.02, 3 * least - 0.019)) > 1);
+    assert.ok(doubtOf(gain(0, 2 * least - 0.001)) < 1);
+    assert.ok(doubtOf(gain(0, 2 * least + 0.001)) > 1);
+    assert.ok(doubtOf(gain(-0.02, 2 * least - 0.021)) < 1);
+    assert.ok(doubtOf(gain(-0.02, 2 * least - 0.019)) > 1);
   });
 
   test('of no difference is settled where far more would have to be measured to show one', () => {
-    assert.ok(doubtOf(gain(least + 0.01, 0.021)) < 1);
-    assert.ok(doubtOf(gain(-least - 0.01, 0.021)) < 1);
-    assert.ok(doubtOf(gain(least + 0.01, 0.019)) > 1);
+    assert.ok(doubtOf(gain(least + 0.009, 0.019)) < 1);
+    assert.ok(doubtOf(gain(-least - 0.009, 0.019)) < 1);
+    assert.ok(doubtOf(gain(least + 0.009, 0.017)) > 1);
   });
 
   test('is not settled at the border, however narrow the interval is', () => {
@@ -70,6 +70,13 @@ describe('a row', () => {
     const [one, other] = [of('plain', 100), of('more', 100)];
     const none = unsettledOf(workload, [{ ...one, seconds: [0] }, other]);
     assert.equal(none?.secondsMissing, Infinity);
+  });
+
+  test('can be made surer than it has to be', () => {
+    const sure = of('more', 130, 131, 130, 131);
+    assert.equal(unsettledOf(workload, [plain, sure], Infinity, 1), undefined);
+    const found = unsettledOf(workload, [plain, sure], Infinity, 0.01);
+    assert.deepEqual(found?.contenders, [sure, plain]);
   });
 
   test('names those that are in doubt', () => {
