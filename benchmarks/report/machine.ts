@@ -22,8 +22,8 @@ type Fact = [string, string];
 function processorsOf({ processors }: Results): Fact[] {
   if (processors === null) return [['our servers and the load run', 'where the kernel puts them']];
   return [
-    ['our servers run on processors', processors.servers.join(', ')],
-    ['the load that asks them, on', whole(processors.load)],
+    ['our servers run on', `processor ${processors.servers.join(', ')}`],
+    ['the load that asks them on', `processor ${processors.load}`],
   ];
 }
 
@@ -38,7 +38,7 @@ export function machineTable(results: Results): Table {
     mishapsOf(results),
     [
       'a run',
-      `${figure(results.timing.seconds)} s, of ours after ${figure(results.timing.warmUpSeconds)} s to warm up, or twice as long`,
+      `${figure(results.timing.seconds)} s; ours after ${figure(results.timing.warmUpSeconds)} s to warm up, by TLS, by pipes and with one request at a time twice as long`,
     ],
     ...(results.interrupted ? [['interrupted', 'stopped before all runs were done'] as Fact] : []),
     ['processor', machine.processor],

@@ -60,7 +60,7 @@ function throughputTable(results: Results): Table {
     id: 'throughput',
     title: 'Requests a second',
     notes: [
-      'Requests a second, on average. Below it the gain over plain in the same workload: its average, the 99 % confidence interval of that, the worst and the best of the runs, and the verdict.',
+      'Requests a second, on average. Below it the gain over plain in the same workload, which is no quotient of these averages: its average, the 99 % confidence interval of that, the worst and the best of the runs, and the verdict.',
       gainNote,
       mishapNote,
     ],

@@ -23,8 +23,8 @@ export const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8');
 /** What most figures are from: everything, and three questions more. */
 export const firstRuns = ['full.json', 'sends.json', 'awake.json', 'fio.json'] as const;
 export const usualRuns = ['default.json', 'default-again.json', 'default-third.json'] as const;
-/** Of a later commit: the usual three times, and what has changed. */
-export const laterRuns = [...usualRuns, 'extents.json'] as const;
+/** Of a later commit: the usual three times, another congestion control, and what has changed. */
+export const laterRuns = [...usualRuns, 'cubic.json', 'extents.json'] as const;
 const names = [...firstRuns, ...laterRuns] as const;
 
 function parsed(name: string): unknown {

@@ -35,6 +35,21 @@ function sameVerdicts(): string {
   return `of ${told[0]?.size ?? 0} verdicts, on gains over plain and on one against the other, ${same(0, 1)} are the same in the first and the second, ${same(0, 2)} in the first and the third, ${same(1, 2)} in the second and the third`;
 }
 
+/** Gains in two of the usual runs whose intervals have nothing in common. */
+function farApart(): string {
+  const gains = usualRuns.map((name) => {
+    const { trials, comparisons } = resultsIn(name);
+    return [...trials, ...comparisons].flatMap(({ gain }) => (gain === null ? [] : [gain]));
+  });
+  const pairs = [[0, 1] as const, [0, 2] as const, [1, 2] as const].flatMap(([one, other]) =>
+    (gains[one] ?? []).map((gain, index) => [gain, gains[other]?.[index]] as const),
+  );
+  const apart = pairs.filter(
+    ([gain, other]) => other === undefined || gain.high < other.low || other.high < gain.low,
+  );
+  return `all but ${apart.length} of ${pairs.length} pairs of intervals meet`;
+}
+
 function mishaps(): string {
   const { trials } = full;
   const odd = sumOf(trials, ({ averages }) => averages.mishaps);
@@ -61,6 +76,7 @@ const later = resultsIn(usualRuns[0]);
 /** Each of them is in the text. */
 export const sentences: readonly string[] = [
   sameVerdicts(),
+  farApart(),
   mishaps(),
   servers(),
   checked(),
