@@ -1,6 +1,7 @@
 /** The report as Markdown. */
 import { markdownTable } from 'markdown-table';
 import type { Results } from '../results.js';
+import { interruptedNote } from './notes.js';
 import type { Table } from './table.js';
 import { tablesOf } from './tables.js';
 
@@ -28,5 +29,7 @@ function section(table: Table): string {
 
 export function markdownReport(results: Results): string {
   const sections = tablesOf(results).map(section);
-  return `${['# How nbdcork sends its replies, measured', ...sections].join('\n\n')}\n`;
+  const notes = results.interrupted ? [interruptedNote] : [];
+  const title = '# How nbdcork sends its replies, measured';
+  return `${[title, ...notes, ...sections].join('\n\n')}\n`;
 }

@@ -5,3 +5,7 @@ export const gainNote =
 
 export const mishapNote =
   'Now and then a run reaches less than 85 % of the median of its trial, and lies more than five median absolute deviations below it. Averages leave out such runs, and gains of fewer than twelve turns such turns, unless more than a third are so slow; the worst, the best and latencies are of all runs.';
+
+/** Before everything else, where it is so. */
+export const interruptedNote =
+  'This run was interrupted: what is here is of fewer runs than were asked for.';

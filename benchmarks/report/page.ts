@@ -7,6 +7,7 @@ import escapeHtml from 'escape-html';
 import type { Results } from '../results.js';
 import { browserScript } from './browser.js';
 import { albumOf } from './charts.js';
+import { interruptedNote } from './notes.js';
 import type { Album } from './pictures.js';
 import { style } from './style.js';
 import type { Cell, Table } from './table.js';
@@ -141,7 +142,7 @@ export async function pageReport(results: Results): Promise<string> {
 <header>
 <h1>How nbdcork sends its replies, measured</h1>
 <p class="quiet">${text(facts)}</p>
-<nav aria-label="Contents"><ul>
+${results.interrupted ? `<p>${text(interruptedNote)}</p>\n` : ''}<nav aria-label="Contents"><ul>
 ${contents.map(({ id, title }) => `<li><a href="#${id}">${text(title)}</a></li>`).join('\n')}
 </ul></nav>
 </header>

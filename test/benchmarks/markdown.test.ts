@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { format } from 'prettier';
 import { markdownReport } from '../../benchmarks/report/markdown.js';
+import { pageReport } from '../../benchmarks/report/page.js';
 import { results, trial, workload, ours, sample } from './support/results.js';
 
 /** The cells of a table of the Markdown, without its padding: its header, then its rows. */
@@ -140,6 +141,14 @@ describe('the report in Markdown', () => {
     });
     assert.doesNotMatch(bare, /Against other servers|Calls and codecs|Not measured/);
     assert.match(bare, /\| nbdcork +\| 0\.1\.0 +\|/);
+  });
+
+  it('says first of all where it was interrupted', async () => {
+    const stopped = { ...results, interrupted: true };
+    assert.match(markdownReport(stopped), /^# .+\n\nThis run was interrupted: /);
+    assert.doesNotMatch(markdownReport(results), /interrupted/);
+    assert.match(await pageReport(stopped), /<p>This run was interrupted: [^<]+<\/p>\n<nav/);
+    assert.doesNotMatch(await pageReport(results), /This run was interrupted/);
   });
 
   it('says who sent the load where not all had the same', () => {
