@@ -39,8 +39,7 @@ interface Ratios {
  */
 export function gainOver(plain: Speeds, others: Speeds): Gain | null {
   const runs = pairsOf(plain, others);
-  const { counted, spread } =
-    runs.flat().length < middlePairsMin ? withoutMishaps(runs) : middleHalf(runs);
+  const { counted, spread } = ratiosOf(runs);
   const all = counted.flat();
   if (all.length < 2) return null;
   const average = mean(all);
@@ -58,8 +57,7 @@ export function gainOver(plain: Speeds, others: Speeds): Gain | null {
 
 /** Of a run by itself. */
 function averageOfRun(pairs: readonly Pair[]): number {
-  const { counted } = pairs.length < middlePairsMin ? withoutMishaps([pairs]) : middleHalf([pairs]);
-  const some = counted.flat();
+  const some = ratiosOf([pairs]).counted.flat();
   return mean(some.length > 0 ? some : pairs.map(({ ratio }) => ratio));
 }
 
@@ -88,6 +86,10 @@ function joined(speeds: readonly number[], count: number): number[] {
 
 /** Of fewer, half would be too few to tell how far they lie from each other. */
 const middlePairsMin = 12;
+
+function ratiosOf(runs: readonly (readonly Pair[])[]): Ratios {
+  return runs.flat().length < middlePairsMin ? withoutMishaps(runs) : middleHalf(runs);
+}
 
 function withoutMishaps(runs: readonly (readonly Pair[])[]): Ratios {
   const counted = runs.map((turns) =>

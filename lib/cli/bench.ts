@@ -29,7 +29,7 @@ Examples:
   nbdcork bench                            4 KiB reads over every link: at most three minutes
   nbdcork bench tcp veth read-4k           what TCP does with reads of 4 KiB
   nbdcork bench batched nbdkit depth=64    one strategy, and one other server
-  nbdcork bench --all --output results     everything: an hour and a half`;
+  nbdcork bench --all --output results     everything: one to two hours`;
 
 export function benchCommand(): Command {
   return new Command('bench')

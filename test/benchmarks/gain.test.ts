@@ -186,7 +186,7 @@ describe('of many turns', () => {
     assertNear(Math.log1p(high) - Math.log1p(average), 4.0321 * deviation * 2);
   });
 
-  test('worst and best are of what counts of each run, and of a run of which nothing does, of all', () => {
+  test('worst and best are of runs, also of those of which the average counts nothing', () => {
     const { worst, best } = gainOfRatios([...twelve.slice(1, 9), 9, 9, 9, 9, -9, -9, -9, -9], 4);
     // Sixteen: the lowest four, the highest four and as many ones of two runs in between.
     assertNear(Math.log1p(worst), -9);
