@@ -34,6 +34,24 @@ export function meanError(values: readonly number[], confidence: Confidence = 0.
   return studentT(values.length - 1, confidence) * standardError(values);
 }
 
+/**
+ * Of the middle half, which odd values do not move, and half of its confidence
+ * interval: of a trimmed mean, after Tukey and McLaughlin.
+ */
+export function middleMean(
+  values: readonly number[],
+  confidence: Confidence = 0.95,
+): { readonly average: number; readonly error: number } {
+  const sorted = values.toSorted((a, b) => a - b);
+  const cut = Math.floor(sorted.length / 4);
+  const middle = sorted.slice(cut, sorted.length - cut);
+  const [lowest = 0, highest = 0] = [middle[0], middle.at(-1)];
+  const pulledIn = sorted.map((value) => Math.min(Math.max(value, lowest), highest));
+  const share = middle.length / sorted.length;
+  const quantile = studentT(middle.length - 1, confidence);
+  return { average: mean(middle), error: (quantile * standardError(pulledIn)) / share };
+}
+
 /** Of the mean of two values at least. */
 export function standardError(values: readonly number[]): number {
   const center = mean(values);

@@ -8,8 +8,8 @@ import { nativeSubjects } from './native.js';
 import { tcpPair, unixPair } from './sockets.js';
 import { transportSubjects } from './transports.js';
 
-/** One to find out how long a batch has to be, and ten that are averaged. */
-const rounds = 11;
+/** One to find out how long a batch has to be, and twenty that count. */
+const rounds = 21;
 
 export interface MicroOptions {
   readonly folder: string;

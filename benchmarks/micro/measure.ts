@@ -1,12 +1,16 @@
 /** Timing of calls that are too short to be timed one by one. */
 import { messageOf } from '../../lib/errors.js';
 import type { MicroTrial } from '../results.js';
-import { mean, meanError, median } from '../statistics.js';
+import { median, middleMean } from '../statistics.js';
 
 /** A batch is about so long, or shorter where it may not be. */
 const batchMs = 1;
-/** Of each subject in each round, so that what interrupts one batch does not count. */
-const batchesPerRound = 9;
+/** Of each subject in each round at least, so that what interrupts one batch does not count. */
+const batchesMin = 5;
+/** Where batches are shorter than they should be, more of them: V8 is to compile them soon. */
+const roundMs = 5;
+/** Spent on batches that do not count, for the same reason. */
+const warmUpMs = 50;
 
 export interface MicroSubject {
   readonly name: string;
@@ -43,17 +47,15 @@ export class MicroSeries {
     }
   }
 
-  /** The median of a few batches. The first round finds out how long a batch is, and is not counted. */
+  /** The median of some batches. The first round finds out how long a batch is, and is not counted. */
   private async measureRound(): Promise<void> {
     const { subject } = this;
     if (this.count === 0) {
       this.count = await countFor(subject);
+      await timeBatches(subject, this.count, warmUpMs);
       return;
     }
-    const milliseconds: number[] = [];
-    for (let batch = 0; batch < batchesPerRound; batch++) {
-      milliseconds.push(await timeBatch(subject, this.count));
-    }
+    const milliseconds = await timeBatches(subject, this.count, roundMs);
     this.rounds.push((median(milliseconds) * 1e6) / this.count);
   }
 
@@ -61,11 +63,12 @@ export class MicroSeries {
   get trial(): MicroTrial | null {
     if (this.failure !== undefined) return null;
     const { name, pieces } = this.subject;
+    const { average, error } = middleMean(this.rounds);
     return {
       name,
       pieces: pieces ?? null,
-      nanosecondsPerCall: mean(this.rounds),
-      nanosecondsError: meanError(this.rounds),
+      nanosecondsPerCall: average,
+      nanosecondsError: error,
     };
   }
 }
@@ -75,6 +78,21 @@ async function countFor(subject: MicroSubject): Promise<number> {
   let count = 1;
   while (count < countMax && (await timeBatch(subject, count)) < batchMs) count *= 2;
   return Math.min(count, countMax);
+}
+
+async function timeBatches(
+  subject: MicroSubject,
+  count: number,
+  atLeastMs: number,
+): Promise<number[]> {
+  const batches: number[] = [];
+  let total = 0;
+  while (batches.length < batchesMin || total < atLeastMs) {
+    const milliseconds = await timeBatch(subject, count);
+    batches.push(milliseconds);
+    total += milliseconds;
+  }
+  return batches;
 }
 
 async function timeBatch({ repeat, between }: MicroSubject, count: number): Promise<number> {

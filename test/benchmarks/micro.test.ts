@@ -46,6 +46,31 @@ describe('single calls', () => {
     assert.equal(series.trial, null);
   });
 
+  test('are warmed up, repeated until they take some time, and averaged without what is odd', async (t) => {
+    let now = 0;
+    let calls = 0;
+    let callMs = 0.125;
+    t.mock.method(performance, 'now', () => now);
+    const series = new MicroSeries({
+      name: 'one by one',
+      repeat: (count) => {
+        calls += count;
+        now += count * callMs;
+      },
+      countMax: 1,
+    });
+    await series.measure();
+    assert.equal(calls, 50 / callMs);
+    for (let round = 0; round < 20; round++) {
+      calls = 0;
+      callMs = round === 5 ? 1 : 0.125;
+      await series.measure();
+      assert.equal(calls, 5 / callMs);
+    }
+    const { nanosecondsPerCall, nanosecondsError } = series.trial ?? {};
+    assert.deepEqual([nanosecondsPerCall, nanosecondsError], [125_000, 0]);
+  });
+
   test('name the error of a call', () => {
     assert.throws(() => checked(-22), { message: 'The call failed with EINVAL.' });
     checked(0);

@@ -1,7 +1,7 @@
 /** What the benchmark makes of samples that are made up, whose truth is known. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { mean, meanError, mishapsOf, shuffled } from '../../benchmarks/statistics.js';
+import { mean, meanError, middleMean, mishapsOf, shuffled } from '../../benchmarks/statistics.js';
 import { normal, randomNumbers } from './support/random.js';
 
 describe('the mean and its error', () => {
@@ -14,6 +14,14 @@ describe('the mean and its error', () => {
     // t(3) = 5.840909 for 99 %.
     const wider = (5.840909 * Math.sqrt(20 / 3)) / 2;
     assert.ok(Math.abs(meanError(values, 0.99) - wider) < 1e-3);
+  });
+
+  test('of the middle half, worked out by hand', () => {
+    // 4 and 6 count: a mean of 5. Pulled in, all are 4, 4, 6, 6: squares 1+1+1+1, a standard
+    // error of sqrt(4/3/4), of which half the samples are the share; t(1) = 12.706205.
+    const { average, error } = middleMean([1000, 4, -1000, 6]);
+    assert.equal(average, 5);
+    assert.ok(Math.abs(error - (12.706205 * Math.sqrt(4 / 3 / 4)) / 0.5) < 1e-3);
   });
 
   test('one sample has no error that is known', () => {
@@ -30,6 +38,16 @@ describe('the mean and its error', () => {
       }
       assert.ok(held > 1870 && held < 1930, `${count} samples: ${held} of 2000`);
     }
+  });
+
+  test('that of the middle half does, where samples are many', () => {
+    const random = randomNumbers(8);
+    let held = 0;
+    for (let repetition = 0; repetition < 2000; repetition++) {
+      const { average, error } = middleMean(Array.from({ length: 20 }, () => 10 + normal(random)));
+      if (Math.abs(average - 10) <= error) held++;
+    }
+    assert.ok(held > 1870 && held < 1960, `${held} of 2000`);
   });
 });
 
