@@ -39,7 +39,7 @@ export const words: readonly string[] = [...vocabulary.values()].flat();
 
 /**
  * Of one request at a time, unless they are named, since three minutes are for few:
- * a batch is a vector then, and cork stalls too often to be told apart so soon.
+ * a batch is a vector then, and the small loss of a cork takes longer to be sure of.
  */
 const leftOutAlone: readonly Strategy[] = ['batched', 'cork'];
 
