@@ -18,19 +18,27 @@ import {
 const figures: Readonly<Record<string, Figure>> = {
   'system calls a request': 'systemCallsPerRequest',
   'segments a reply': 'segmentsPerReply',
+  'requests a second': 'requestsPerSecond',
   'server µs a request': 'serverMicrosecondsPerRequest',
 };
 
-/** Such as `TCP, TLS, 4 KiB reads, 64 at a time: stream over plain`. */
-const labelPattern = /^(?<link>.+), (?<kind>[^,]+), (?<depth>1|64) at a time: (?<what>.+)$/;
+/** Such as `TCP, TLS, 4 KiB reads, 8 connections, 64 at a time: stream over plain`. */
+const labelPattern =
+  /^(?<link>.+?), (?<kind>[^,]+)(?:, (?<connections>8) connections)?, (?<depth>1|64) at a time: (?<what>.+)$/;
 
 function gainOf(asked: Asked, of: string, over: string, run: Results): Gain | null | undefined {
   return over === 'plain' ? find(asked, of, run)?.gain : compared(asked, of, over, run);
 }
 
 function measured(label: string, run: Results): string {
-  const { link = '', kind = '', depth, what = '' } = labelPattern.exec(label)?.groups ?? {};
-  const asked = { link: links[link], kind: kinds[kind], depth: Number(depth), connections: 1 };
+  const groups = labelPattern.exec(label)?.groups ?? {};
+  const { link = '', kind = '', connections = '1', depth, what = '' } = groups;
+  const asked = {
+    link: links[link],
+    kind: kinds[kind],
+    depth: Number(depth),
+    connections: Number(connections),
+  };
   const [of = '', over] = what.split(' over ');
   if (over !== undefined) {
     const gain = gainOf(asked, of, over, run);
@@ -60,7 +68,7 @@ describe('RESULTS.md says in evidence', () => {
     const [, questions = ''] = text.split('## The questions of the thread');
     const count = questions.match(/^\*\*.+\?\*\*/gm)?.length ?? 0;
     // Who uncorks on errors is for the tests to show. What corks alone bring has a table of its own,
-    // and so have the answer in short, corks without BBR, the default run and what is cheaper since.
+    // and so have the answer in short, corks without BBR, the default run and BLOCK_STATUS by TLS.
     assert.equal(tables.length, count - 1 + 5);
   });
 

@@ -7,13 +7,12 @@ import { strategyNames } from '../../lib/transport/transport.js';
 import {
   compared,
   find,
-  firstRuns,
   full,
   gainCell,
   gainText,
   kinds,
-  laterRuns,
   links,
+  micro,
   resultsIn,
   rowsBehind,
   runs,
@@ -21,7 +20,7 @@ import {
   shortGain,
   shown,
   text,
-  usualRuns,
+  verdictsOf,
   withServers,
   type Asked,
 } from './support/published.js';
@@ -45,16 +44,13 @@ describe('RESULTS.md', () => {
     }
   });
 
-  for (const names of [firstRuns, laterRuns]) {
-    test(`of one commit each: ${names.join(', ')}`, () => {
-      const commits = new Set(names.map((name) => resultsIn(name).commit));
-      assert.equal(commits.size, 1);
-      for (const commit of commits) assert.match(commit ?? '', /^[0-9a-f]{40}$/);
-    });
-  }
-
-  test('of the later commit is what checks the benchmark itself', () => {
-    assert.equal(selfCheck.commit, resultsIn(usualRuns[0]).commit);
+  test('is about one commit, but for single calls', () => {
+    const commits = [...runs.values(), selfCheck]
+      .filter((run) => run !== micro)
+      .map(({ commit }) => commit);
+    assert.match(full.commit ?? '', /^[0-9a-f]{40}$/);
+    assert.match(micro.commit ?? '', /^[0-9a-f]{40}$/);
+    assert.deepEqual([...new Set(commits)], [full.commit]);
   });
 
   for (const sentence of sentences) {
@@ -117,15 +113,29 @@ describe('RESULTS.md', () => {
     });
   }
 
-  test('latencies', () => {
-    const asked = { link: 'tcp', kind: 'read-4k', depth: 64, connections: 1 } as const;
-    const line =
-      'Latency of 4 KiB reads over TCP on loopback, 64 at a time, in microseconds, of all runs, mishaps among them:';
-    const expected = strategyNames.map((strategy) => {
-      const latency = find(asked, strategy)?.latencyMicroseconds;
-      return [strategy, shown(latency?.p50), shown(latency?.p99), shown(latency?.p999)];
+  for (const [line, link] of [
+    [
+      'Latency of 4 KiB reads over TCP on loopback, 64 at a time, in microseconds, of all runs, mishaps among them:',
+      'tcp',
+    ],
+    ['The same over veth:', 'veth'],
+  ] as const) {
+    test(line, () => {
+      const asked = { link, kind: 'read-4k', depth: 64, connections: 1 } as const;
+      const expected = strategyNames.map((strategy) => {
+        const latency = find(asked, strategy)?.latencyMicroseconds;
+        return [strategy, shown(latency?.p50), shown(latency?.p99), shown(latency?.p999)];
+      });
+      assert.deepEqual(rowsBehind(line), expected);
     });
-    assert.deepEqual(rowsBehind(line), expected);
+  }
+
+  test('batches are nowhere shown to be slower than plain or than a vector', () => {
+    for (const over of ['plain', 'vectored']) {
+      const verdicts = Object.values(links).flatMap((link) => verdictsOf('batched', over, link));
+      assert.ok(verdicts.length > 0);
+      assert.ok(!verdicts.includes('slower'), over);
+    }
   });
 
   test('kinds of headers', () => {
@@ -217,7 +227,7 @@ describe('RESULTS.md', () => {
   test('single calls', () => {
     const nanoseconds = (name: string, pieces: number | null): string =>
       shown(
-        full.micro.find((one) => one.name === name && one.pieces === pieces)?.nanosecondsPerCall,
+        micro.micro.find((one) => one.name === name && one.pieces === pieces)?.nanosecondsPerCall,
       );
     const vectors = rowsBehind(
       'Nanoseconds a call, by the number of pieces, over a Unix socket: a vector of pieces of one buffer, and of as many buffers; and a message of so many pieces through our transport, with the addon and without:',

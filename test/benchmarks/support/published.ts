@@ -20,12 +20,19 @@ const folder = fileURLToPath(new URL('../../../../benchmarks/', import.meta.url)
 
 export const text = readFileSync(join(folder, 'RESULTS.md'), 'utf8');
 
-/** What most figures are from: everything, and three questions more. */
-export const firstRuns = ['full.json', 'sends.json', 'awake.json', 'fio.json'] as const;
+/** Without words, three times. */
 export const usualRuns = ['default.json', 'default-again.json', 'default-third.json'] as const;
-/** Of a later commit: the usual three times, another congestion control, and what has changed. */
-export const laterRuns = [...usualRuns, 'cubic.json', 'extents.json'] as const;
-const names = [...firstRuns, ...laterRuns] as const;
+/** What most figures are from, and what was asked besides. */
+const names = [
+  'full.json',
+  'sends.json',
+  'awake.json',
+  'fio.json',
+  ...usualRuns,
+  'cubic.json',
+  'extents.json',
+  'micro.json',
+];
 
 function parsed(name: string): unknown {
   return JSON.parse(readFileSync(join(folder, 'results', name), 'utf8'));
@@ -42,6 +49,8 @@ export function resultsIn(name: string): Results {
 }
 
 export const full = resultsIn('full.json');
+/** Of the commit that came next. */
+export const micro = resultsIn('micro.json');
 export const selfCheck = parsed('selfcheck.json') as SelfCheck;
 
 export const links: Readonly<Record<string, Link>> = {
@@ -146,7 +155,7 @@ export function withServers(): Comparison[] {
   return full.comparisons.filter(({ over }) => ['nbdkit', 'qemu-nbd', 'nbd-server'].includes(over));
 }
 
-function percent(share: number): string {
+export function percent(share: number): string {
   const digits = { minimumFractionDigits: 1, maximumFractionDigits: 1 };
   const amount = Math.abs(share * 100).toLocaleString('en', digits);
   return `${share < 0 ? '−' : '+'}${amount} %`;

@@ -1,9 +1,12 @@
 /** What RESULTS.md counts, as it has to say it. */
-import type { Results, Trial, Verdict } from '../../../benchmarks/results.js';
+import assert from 'node:assert/strict';
+import type { Gain, Results, Trial, Verdict } from '../../../benchmarks/results.js';
 import {
   counted,
   full,
   links,
+  micro,
+  percent,
   resultsIn,
   selfCheck,
   usualRuns,
@@ -11,43 +14,62 @@ import {
   withServers,
 } from './published.js';
 
-/** What is said of each gain and comparison, by what it is about. */
-function verdictsIn({ trials, comparisons }: Results): Map<string, Verdict> {
+/** Each gain and comparison, by what it is about. */
+function gainsIn({ trials, comparisons }: Results): Map<string, Gain> {
   return new Map([
     ...trials.flatMap(({ workload, contender, gain }) =>
-      gain === null ? [] : [[JSON.stringify([workload, contender]), gain.verdict] as const],
+      gain === null ? [] : [[JSON.stringify([workload, contender]), gain] as const],
     ),
     ...comparisons.map(
-      ({ workload, of, over, gain }) =>
-        [JSON.stringify([workload, of, over]), gain.verdict] as const,
+      ({ workload, of, over, gain }) => [JSON.stringify([workload, of, over]), gain] as const,
     ),
   ]);
+}
+
+function verdictsIn(results: Results): Map<string, Verdict> {
+  return new Map([...gainsIn(results)].map(([about, { verdict }]) => [about, verdict]));
 }
 
 function sumOf(trials: readonly Trial[], amount: (trial: Trial) => number): string {
   return trials.reduce((sum, trial) => sum + amount(trial), 0).toLocaleString('en');
 }
 
+function told(name: string): Map<string, Verdict> {
+  return verdictsIn(resultsIn(name));
+}
+
 function sameVerdicts(): string {
-  const told = usualRuns.map((name) => verdictsIn(resultsIn(name)));
-  const same = (one: number, other: number): number =>
-    [...(told[one] ?? [])].filter(([about, verdict]) => told[other]?.get(about) === verdict).length;
-  return `of ${told[0]?.size ?? 0} verdicts, on gains over plain and on one against the other, ${same(0, 1)} are the same in the first and the second, ${same(0, 2)} in the first and the third, ${same(1, 2)} in the second and the third`;
+  const [first, ...others] = usualRuns.map(told);
+  assert.ok(first !== undefined && first.size > 0);
+  const all = told('full.json');
+  const same = [...first].filter(([about, verdict]) =>
+    others.every((other) => other.get(about) === verdict),
+  );
+  const everywhere = same.filter(([about, verdict]) => all.get(about) === verdict);
+  return `of ${first.size} verdicts, on gains over plain and on one against the other, ${same.length} are the same in all three, and ${everywhere.length} in the full run as well`;
 }
 
 /** Gains in two of the usual runs whose intervals have nothing in common. */
-function farApart(): string {
-  const gains = usualRuns.map((name) => {
-    const { trials, comparisons } = resultsIn(name);
-    return [...trials, ...comparisons].flatMap(({ gain }) => (gain === null ? [] : [gain]));
-  });
-  const pairs = [[0, 1] as const, [0, 2] as const, [1, 2] as const].flatMap(([one, other]) =>
-    (gains[one] ?? []).map((gain, index) => [gain, gains[other]?.[index]] as const),
+function farApart(): string[] {
+  const gains = usualRuns.map((name) => gainsIn(resultsIn(name)));
+  const pairs = gains.flatMap((one, index) =>
+    gains.slice(index + 1).flatMap((other) =>
+      [...one].flatMap(([about, gain]) => {
+        const again = other.get(about);
+        return again === undefined ? [] : [[gain, again] as const];
+      }),
+    ),
   );
-  const apart = pairs.filter(
-    ([gain, other]) => other === undefined || gain.high < other.low || other.high < gain.low,
-  );
-  return `all but ${apart.length} of ${pairs.length} pairs of intervals meet`;
+  const apart = pairs.filter(([gain, again]) => gain.high < again.low || again.high < gain.low);
+  return [
+    `all but ${apart.length} of ${pairs.length} pairs of intervals meet`,
+    ...apart.map(([gain, again]) => `${percent(gain.average)} and ${percent(again.average)}`),
+  ];
+}
+
+function howLong(): string {
+  const seconds = usualRuns.map((name) => Math.round(resultsIn(name).seconds));
+  return `${Math.min(...seconds)} to ${Math.max(...seconds)} s`;
 }
 
 function mishaps(): string {
@@ -71,19 +93,17 @@ function checked(): string {
   return `two copies of the same are "no difference shown" in ${copies} of ${verdicts.length}, and one that is slowed down on purpose is "slower" in ${slowed} of ${verdicts.length}`;
 }
 
-const later = resultsIn(usualRuns[0]);
-
 /** Each of them is in the text. */
 export const sentences: readonly string[] = [
   sameVerdicts(),
-  farApart(),
+  ...farApart(),
+  howLong(),
   mishaps(),
   servers(),
   checked(),
   `commit \`${(full.commit ?? '').slice(0, 7)}\``,
   `on ${full.startedAt.slice(0, 10)}`,
-  `commit \`${(later.commit ?? '').slice(0, 7)}\``,
-  `on ${later.startedAt.slice(0, 10)}`,
+  `commit \`${(micro.commit ?? '').slice(0, 7)}\``,
 ];
 
 const pairs = [
