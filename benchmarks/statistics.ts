@@ -42,6 +42,7 @@ export function middleMean(
   values: readonly number[],
   confidence: Confidence = 0.95,
 ): { readonly average: number; readonly error: number } {
+  if (values.length < 2) return { average: mean(values), error: Infinity };
   const sorted = values.toSorted((a, b) => a - b);
   const cut = Math.floor(sorted.length / 4);
   const middle = sorted.slice(cut, sorted.length - cut);

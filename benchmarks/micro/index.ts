@@ -8,7 +8,7 @@ import { nativeSubjects } from './native.js';
 import { tcpPair, unixPair } from './sockets.js';
 import { transportSubjects } from './transports.js';
 
-/** One to find out how long a batch has to be, and twenty that count. */
+/** One to find out how long a batch has to be and to warm up, and twenty that count. */
 const rounds = 21;
 
 export interface MicroOptions {

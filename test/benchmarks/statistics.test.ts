@@ -26,6 +26,7 @@ describe('the mean and its error', () => {
 
   test('one sample has no error that is known', () => {
     assert.equal(meanError([1]), Infinity);
+    assert.deepEqual(middleMean([1]), { average: 1, error: Infinity });
   });
 
   test('the interval holds the truth 95 times of 100', () => {
