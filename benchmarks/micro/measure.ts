@@ -6,11 +6,11 @@ import { median, middleMean } from '../statistics.js';
 /** A batch is about so long, or shorter where it may not be. */
 const batchMs = 1;
 /** Of each subject in each round at least, so that what interrupts one batch does not count. */
-const batchesMin = 5;
+const batchesMin = 3;
 /** Where batches are shorter than they should be, more of them: V8 is to compile them soon. */
-const roundMs = 5;
+const roundMs = 3;
 /** Spent on batches that do not count, for the same reason. */
-const warmUpMs = 50;
+const warmUpMs = 25;
 
 export interface MicroSubject {
   readonly name: string;
