@@ -30,33 +30,49 @@ export function codecSubjects(): MicroSubject[] {
   const plain = requests(requestHeaderBytes, magic.request);
   const extended = requests(extendedRequestHeaderBytes, magic.extendedRequest);
   const view = new DataView(new ArrayBuffer(headers * extendedReplyBytes));
-  const each = (bytes: number, work: (at: number) => void) => (count: number) => {
-    for (let index = 0; index < count; index++) work((index % headers) * bytes);
-  };
+  // A loop each: one that all share has to call what V8 could otherwise inline.
   return [
     {
       name: 'read a request',
-      repeat: each(requestHeaderBytes, (at) => request.read(plain, at)),
+      repeat: (count) => {
+        for (let index = 0; index < count; index++) {
+          request.read(plain, (index % headers) * requestHeaderBytes);
+        }
+      },
     },
     {
       name: 'read an extended request',
-      repeat: each(extendedRequestHeaderBytes, (at) => request.readExtended(extended, at)),
+      repeat: (count) => {
+        for (let index = 0; index < count; index++) {
+          request.readExtended(extended, (index % headers) * extendedRequestHeaderBytes);
+        }
+      },
     },
     {
       name: 'write a simple reply',
-      repeat: each(simpleReplyBytes, (at) => writeSimpleReply(view, at, request, 0)),
+      repeat: (count) => {
+        for (let index = 0; index < count; index++) {
+          writeSimpleReply(view, (index % headers) * simpleReplyBytes, request, 0);
+        }
+      },
     },
     {
       name: 'write a structured reply',
-      repeat: each(structuredReplyBytes, (at) =>
-        writeStructuredReply(view, at, request, ChunkFlag.done, ChunkType.offsetData, 4104),
-      ),
+      repeat: (count) => {
+        for (let index = 0; index < count; index++) {
+          const at = (index % headers) * structuredReplyBytes;
+          writeStructuredReply(view, at, request, ChunkFlag.done, ChunkType.offsetData, 4104);
+        }
+      },
     },
     {
       name: 'write an extended reply',
-      repeat: each(extendedReplyBytes, (at) =>
-        writeExtendedReply(view, at, request, ChunkFlag.done, ChunkType.offsetData, 4104),
-      ),
+      repeat: (count) => {
+        for (let index = 0; index < count; index++) {
+          const at = (index % headers) * extendedReplyBytes;
+          writeExtendedReply(view, at, request, ChunkFlag.done, ChunkType.offsetData, 4104);
+        }
+      },
     },
   ];
 }
