@@ -49,7 +49,7 @@ export function resultsIn(name: string): Results {
 }
 
 export const full = resultsIn('full.json');
-/** Of the commit that came next. */
+/** Of a later commit. */
 export const micro = resultsIn('micro.json');
 export const selfCheck = parsed('selfcheck.json') as SelfCheck;
 
