@@ -35,13 +35,13 @@ export function meanError(values: readonly number[], confidence: Confidence = 0.
 }
 
 /**
- * Of the middle half, which odd values do not move, and half of its confidence
- * interval: of a trimmed mean, after Tukey and McLaughlin.
+ * Of the middle half, which odd values do not move, and half of its 95 %
+ * confidence interval: of a trimmed mean, after Tukey and McLaughlin.
  */
-export function middleMean(
-  values: readonly number[],
-  confidence: Confidence = 0.95,
-): { readonly average: number; readonly error: number } {
+export function middleMean(values: readonly number[]): {
+  readonly average: number;
+  readonly error: number;
+} {
   if (values.length < 2) return { average: mean(values), error: Infinity };
   const sorted = values.toSorted((a, b) => a - b);
   const cut = Math.floor(sorted.length / 4);
@@ -49,7 +49,7 @@ export function middleMean(
   const [lowest = 0, highest = 0] = [middle[0], middle.at(-1)];
   const pulledIn = sorted.map((value) => Math.min(Math.max(value, lowest), highest));
   const share = middle.length / sorted.length;
-  const quantile = studentT(middle.length - 1, confidence);
+  const quantile = studentT(middle.length - 1, 0.95);
   return { average: mean(middle), error: (quantile * standardError(pulledIn)) / share };
 }
 

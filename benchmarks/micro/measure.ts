@@ -47,7 +47,7 @@ export class MicroSeries {
     }
   }
 
-  /** The median of some batches. The first round finds out how long a batch is, and is not counted. */
+  /** The median of some batches. The first round finds out how long one is, warms up, and does not count. */
   private async measureRound(): Promise<void> {
     const { subject } = this;
     if (this.count === 0) {

@@ -26,22 +26,19 @@ function gainsIn({ trials, comparisons }: Results): Map<string, Gain> {
   ]);
 }
 
-function verdictsIn(results: Results): Map<string, Verdict> {
-  return new Map([...gainsIn(results)].map(([about, { verdict }]) => [about, verdict]));
+function verdictsIn(name: string): Map<string, Verdict> {
+  const gains = gainsIn(resultsIn(name));
+  return new Map([...gains].map(([about, { verdict }]) => [about, verdict]));
 }
 
 function sumOf(trials: readonly Trial[], amount: (trial: Trial) => number): string {
   return trials.reduce((sum, trial) => sum + amount(trial), 0).toLocaleString('en');
 }
 
-function told(name: string): Map<string, Verdict> {
-  return verdictsIn(resultsIn(name));
-}
-
 function sameVerdicts(): string {
-  const [first, ...others] = usualRuns.map(told);
+  const [first, ...others] = usualRuns.map(verdictsIn);
   assert.ok(first !== undefined && first.size > 0);
-  const all = told('full.json');
+  const all = verdictsIn('full.json');
   const same = [...first].filter(([about, verdict]) =>
     others.every((other) => other.get(about) === verdict),
   );
