@@ -4,12 +4,14 @@ import tseslint from 'typescript-eslint';
 
 /** What each folder of lib/ may import besides the leaves. Imports point down only. */
 const serving = ['transport', 'backend', 'wire'];
-const connecting = ['handshake', 'transmission', ...serving];
+const connecting = ['handshake', 'transmission', 'sockets', 'sources', ...serving];
 const mayImport = {
   native: [],
   wire: [],
   backend: ['native'],
-  transport: ['native', 'wire'],
+  sockets: ['native'],
+  transport: ['native', 'sockets', 'wire'],
+  sources: ['backend'],
   handshake: serving,
   transmission: serving,
   server: connecting,

@@ -13,10 +13,10 @@ export type {
   WriteOptions,
   WriteZeroesOptions,
 } from './backend/backend.js';
-export { openFile, type FileBackend, type OpenFileOptions } from './backend/file.js';
-export { MemoryBackend, type MemoryOptions } from './backend/memory.js';
+export { openFile, type FileBackend, type OpenFileOptions } from './backend/file/open-file.js';
+export { MemoryBackend, type MemoryOptions } from './backend/memory/memory.js';
 export { PartialError } from './backend/partial-error.js';
-export { openSource, type OpenSourceOptions } from './backend/source.js';
+export { openSource, type OpenSourceOptions } from './sources/source.js';
 export { zeros } from './backend/zeros.js';
 export { NbdError } from './errors.js';
 export type { TlsMode } from './handshake/security.js';
@@ -33,9 +33,9 @@ export type {
   OpenBackend,
   ServerOptions,
 } from './server/options.js';
-export { readPreSharedKeys } from './server/psk-file.js';
+export { readPreSharedKeys } from './server/tls/psk-file.js';
 export { createServer, type NbdServer } from './server/server.js';
-export { readTlsFolder } from './server/tls-folder.js';
-export type { TlsOptions } from './server/tls-options.js';
+export { readTlsFolder } from './server/tls/folder.js';
+export type { TlsOptions } from './server/tls/options.js';
 export type { StrategyName, TransportCounters } from './transport/transport.js';
 export type { Address, TlsParameters } from './wire/uri.js';

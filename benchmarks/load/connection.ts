@@ -9,7 +9,7 @@ import type { Histogram } from 'hdr-histogram-js';
 import { codeOf } from '../../lib/errors.js';
 import { Channel } from '../../lib/handshake/channel.js';
 import { attach } from '../../lib/transport/attach.js';
-import { readIntoFromNow, socketOnDescriptor, type ReadInto } from '../../lib/transport/handle.js';
+import { readIntoFromNow, socketOnDescriptor, type ReadInto } from '../../lib/sockets/handle.js';
 import type { Transport } from '../../lib/transport/transport.js';
 import { OptionType } from '../../lib/wire/constants.js';
 import type { Place, PreSharedKey } from '../place.js';

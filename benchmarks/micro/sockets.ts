@@ -4,7 +4,7 @@ import { readSync } from 'node:fs';
 import { connect, createServer, type ListenOptions, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { codeOf, NbdError } from '../../lib/errors.js';
-import { descriptorOf } from '../../lib/transport/handle.js';
+import { descriptorOf } from '../../lib/sockets/handle.js';
 
 export interface Pair {
   readonly near: Socket;

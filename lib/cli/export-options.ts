@@ -9,8 +9,8 @@ import {
   type Allow,
 } from '../server/access.js';
 import type { ExportOptions, Logger } from '../server/options.js';
-import type { TlsOptions } from '../server/tls-options.js';
-import { knowsPeers } from '../transport/peer.js';
+import type { TlsOptions } from '../server/tls/options.js';
+import { knowsPeers } from '../sockets/peer.js';
 
 /** What the command line says of exports and of who may use them, as commander parses it. */
 export interface ExportFlags {

@@ -4,9 +4,9 @@ import { Option, type Command } from 'commander';
 import { NbdError } from '../errors.js';
 import { tlsModes, type TlsMode } from '../handshake/security.js';
 import type { ExportOptions } from '../server/options.js';
-import { readPreSharedKeys } from '../server/psk-file.js';
-import { readTlsFolder } from '../server/tls-folder.js';
-import type { TlsOptions } from '../server/tls-options.js';
+import { readPreSharedKeys } from '../server/tls/psk-file.js';
+import { readTlsFolder } from '../server/tls/folder.js';
+import type { TlsOptions } from '../server/tls/options.js';
 import type { TlsParameters } from '../wire/uri.js';
 
 export interface TlsFlags {

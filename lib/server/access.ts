@@ -7,7 +7,7 @@ import { BlockList, isIP } from 'node:net';
 import { NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { quoted } from '../quoted.js';
-import type { TlsOptions } from './tls-options.js';
+import type { TlsOptions } from './tls/options.js';
 
 /**
  * Decides whether `client` may use the export of that name. Without a name it

@@ -14,18 +14,18 @@ import type { Secured } from '../handshake/security.js';
 import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js';
 import { Session, type Batches } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
-import { waitingBytes } from '../transport/handle.js';
-import { untakenBytes } from '../transport/peer.js';
+import { waitingBytes } from '../sockets/handle.js';
+import { untakenBytes } from '../sockets/peer.js';
 import type { Transport } from '../transport/transport.js';
-import type { BusyPoll } from './busy-poll.js';
-import type { Catalog } from './catalog.js';
-import { ConnectionExports } from './connection-exports.js';
+import type { BusyPoll } from './busy-poll/busy-poll.js';
+import type { Catalog } from './exports/catalog.js';
+import { ConnectionExports } from './exports/connection-exports.js';
 import { FailureLog } from './failure-log.js';
 import { Input } from './input.js';
 import type { Logger } from './options.js';
 import type { Watched } from './stall-watch.js';
-import type { OpenStreams } from './streams.js';
-import type { TlsAcceptor } from './tls.js';
+import type { OpenStreams } from '../sockets/streams.js';
+import type { TlsAcceptor } from './tls/acceptor.js';
 
 /** What a connection needs of its server. */
 export interface ConnectionContext {

@@ -9,7 +9,7 @@
 import type { Readable } from 'node:stream';
 import type { Channel } from '../handshake/channel.js';
 import type { Session } from '../transmission/session.js';
-import type { BusyPoll } from './busy-poll.js';
+import type { BusyPoll } from './busy-poll/busy-poll.js';
 
 /**
  * All connections of a thread read into the same memory: what a read brought

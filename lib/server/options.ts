@@ -4,7 +4,7 @@ import type { ExportListing } from '../handshake/exports.js';
 import type { Limits } from '../limits.js';
 import type { StrategyName } from '../transport/transport.js';
 import type { Allow } from './access.js';
-import type { TlsOptions } from './tls-options.js';
+import type { TlsOptions } from './tls/options.js';
 
 /** What a server tells of its doings: any logger of pino's shape will do. */
 export interface Logger {

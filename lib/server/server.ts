@@ -9,19 +9,24 @@ import {
   type Limits,
 } from '../limits.js';
 import { checkStrategy } from '../transport/attach.js';
-import { knowsPeers, peerCredentials } from '../transport/peer.js';
+import { knowsPeers, peerCredentials } from '../sockets/peer.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import type { Allow } from './access.js';
-import { BusyPoll } from './busy-poll.js';
-import { Catalog } from './catalog.js';
-import { endsBefore, StopClock } from './closing.js';
+import { BusyPoll } from './busy-poll/busy-poll.js';
+import { Catalog } from './exports/catalog.js';
 import { Connection, peerName, type ConnectionContext } from './connection.js';
 import { listen } from './listener.js';
 import { StallWatch } from './stall-watch.js';
+import { endsBefore, StopClock } from './stop-clock.js';
 import { silentLogger, type ListenOptions, type ServerOptions } from './options.js';
-import { acceptedStreams, duplexStreams, stdioStreams, type OpenStreams } from './streams.js';
-import { TlsAcceptor } from './tls.js';
+import {
+  acceptedStreams,
+  duplexStreams,
+  stdioStreams,
+  type OpenStreams,
+} from '../sockets/streams.js';
+import { TlsAcceptor } from './tls/acceptor.js';
 
 /** Of the time for stopping: until then clients may take their replies. */
 const clientsShare = 0.8;

@@ -5,7 +5,7 @@ import { descriptorKind } from '../native/addon.js';
 import { addon } from '../native/load.js';
 import { BatchedOutbox } from './batched.js';
 import { CorkOutbox } from './cork.js';
-import { descriptorOf } from './handle.js';
+import { descriptorOf } from '../sockets/handle.js';
 import { MoreOutbox } from './more.js';
 import { PlainOutbox } from './plain.js';
 import { StreamOutbox } from './stream.js';

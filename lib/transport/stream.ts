@@ -1,6 +1,6 @@
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import { writeChunkByChunk } from './handle.js';
+import { writeChunkByChunk } from '../sockets/handle.js';
 import { Outbox } from './outbox.js';
 
 /** Pieces are copied into buffers of this size for TLS: see `giveJoined`. */

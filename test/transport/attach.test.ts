@@ -9,7 +9,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 import { codeOf } from '../../lib/errors.js';
 import { addon } from '../../lib/native/load.js';
-import { descriptorOf } from '../../lib/transport/handle.js';
+import { descriptorOf } from '../../lib/sockets/handle.js';
 import { attach, headerBytesMax, strategyNames } from '../../lib/transport/index.js';
 import { duplexPair } from './support/duplex.js';
 import { linkKinds, openTcp, openUnix, temporaryFolder } from './support/links.js';

@@ -5,7 +5,7 @@ import { describe, test, type TestContext } from 'node:test';
 import { addon } from '../../lib/native/load.js';
 import { BatchedOutbox } from '../../lib/transport/batched.js';
 import { CorkOutbox } from '../../lib/transport/cork.js';
-import { descriptorOf } from '../../lib/transport/handle.js';
+import { descriptorOf } from '../../lib/sockets/handle.js';
 import {
   attach,
   type StrategyName,

@@ -7,7 +7,7 @@ import type { NativeAddon } from '../../lib/native/addon.js';
 import { addon } from '../../lib/native/load.js';
 import { BatchedOutbox } from '../../lib/transport/batched.js';
 import { CorkOutbox } from '../../lib/transport/cork.js';
-import { descriptorOf } from '../../lib/transport/handle.js';
+import { descriptorOf } from '../../lib/sockets/handle.js';
 import type { Transport } from '../../lib/transport/index.js';
 import { MoreOutbox } from '../../lib/transport/more.js';
 import { VectoredOutbox } from '../../lib/transport/vectored.js';

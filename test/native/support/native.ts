@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import type { NativeAddon } from '../../../lib/native/addon.js';
 import { addon } from '../../../lib/native/load.js';
-import { descriptorOf } from '../../../lib/transport/handle.js';
+import { descriptorOf } from '../../../lib/sockets/handle.js';
 
 /** Why tests of the addon are skipped, or false. */
 export const withoutAddon: string | false =

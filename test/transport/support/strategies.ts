@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Writable } from 'node:stream';
 import { descriptorKind } from '../../../lib/native/addon.js';
 import { addon } from '../../../lib/native/load.js';
-import { descriptorOf } from '../../../lib/transport/handle.js';
+import { descriptorOf } from '../../../lib/sockets/handle.js';
 import { strategyNames, type StrategyName } from '../../../lib/transport/index.js';
 import type { LinkKind } from './links.js';
 

@@ -1,0 +1,118 @@
+import { constants, fstat, open, type Stats } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { promisify } from 'node:util';
+import { codeOf, messageOf, NbdError } from '../../errors.js';
+import { addon } from '../../native/load.js';
+import type { Backend } from '../backend.js';
+import { blockDeviceSize, isRotational } from './block-device.js';
+import { closeDescriptor } from './descriptor.js';
+import { type FileNative, ReadableFile } from './readable-file.js';
+import { WritableFile } from './writable-file.js';
+
+export interface OpenFileOptions {
+  /** Neither writes, nor needs the permission to. */
+  readonly readOnly?: boolean;
+}
+
+/** `rotational` is there for block devices only. */
+export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotational'>;
+
+/**
+ * A disk in a regular file or on a block device, of the size that it has now.
+ * Flushing is fdatasync; trimming and zeroing make holes where they can.
+ *
+ * @throws NbdError `NBDCORK_NOT_FOUND`, `NBDCORK_NO_PERMISSION`,
+ *   `NBDCORK_NOT_A_DISK` (a directory, a pipe …), `NBDCORK_DISK_TOO_LARGE` or
+ *   `NBDCORK_OPEN_FAILED`.
+ */
+export function openFile(path: string, options: OpenFileOptions = {}): Promise<FileBackend> {
+  return openFileWith(path, options);
+}
+
+/** The same with `native`, what the addon does for files; `{}` does without it. */
+export async function openFileWith(
+  path: string,
+  options: OpenFileOptions,
+  native: FileNative = addon ?? {},
+): Promise<FileBackend> {
+  const { readOnly = false } = options;
+  const fd = await openDescriptor(path, readOnly);
+  try {
+    const stats = await statsOf(fd);
+    requireDisk(stats, path);
+    const blockDevice = stats.isBlockDevice();
+    const size = blockDevice ? await blockDeviceSize(fd, stats.rdev, path, native) : stats.size;
+    requireSafeSize(size, path);
+    const file = { fd, size, blockDevice };
+    const disk = readOnly ? new ReadableFile(file, native) : new WritableFile(file, native);
+    return blockDevice ? Object.assign(disk, { rotational: await isRotational(stats.rdev) }) : disk;
+  } catch (error) {
+    // Why it cannot be opened is worth more than why it cannot be closed.
+    await Promise.allSettled([closeDescriptor(fd)]);
+    throw error;
+  }
+}
+
+const openAsync = promisify(open);
+const statsOf = promisify(fstat);
+
+async function openDescriptor(path: string, readOnly: boolean): Promise<number> {
+  try {
+    // Before it is opened, since opening a pipe would wait for a writer.
+    requireDisk(await stat(path), path);
+    return await openAsync(path, readOnly ? constants.O_RDONLY : constants.O_RDWR);
+  } catch (error) {
+    throw error instanceof NbdError ? error : openFailed(path, readOnly, error);
+  }
+}
+
+function requireDisk(stats: Stats, path: string): void {
+  if (stats.isFile() || stats.isBlockDevice()) return;
+  throw new NbdError(
+    'NBDCORK_NOT_A_DISK',
+    `"${path}" is ${kindOf(stats)}. Give a regular file or a block device.`,
+  );
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return 'a directory';
+  if (stats.isFIFO()) return 'a pipe';
+  if (stats.isSocket()) return 'a socket';
+  return 'a character device';
+}
+
+function requireSafeSize(size: number, path: string): void {
+  if (Number.isSafeInteger(size)) return;
+  throw new NbdError(
+    'NBDCORK_DISK_TOO_LARGE',
+    `"${path}" is larger than a disk can be: ${Number.MAX_SAFE_INTEGER} bytes. Shorten it.`,
+  );
+}
+
+function openFailed(path: string, readOnly: boolean, error: unknown): NbdError {
+  switch (codeOf(error)) {
+    case 'ENOENT':
+    case 'ENOTDIR':
+      return new NbdError(
+        'NBDCORK_NOT_FOUND',
+        `There is no file "${path}". Make it first, for example with: truncate -s 1G FILE`,
+        error,
+      );
+    case 'EACCES':
+    case 'EPERM':
+    case 'EROFS':
+      return new NbdError(
+        'NBDCORK_NO_PERMISSION',
+        readOnly
+          ? `"${path}" may not be read. Give this user the permission to.`
+          : `"${path}" may not be written. Give this user the permission to, or open it read-only.`,
+        error,
+      );
+    default:
+      return new NbdError(
+        'NBDCORK_OPEN_FAILED',
+        `"${path}" cannot be opened: ${messageOf(error)}.`,
+        error,
+      );
+  }
+}

@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { describe, test } from 'node:test';
+import { isRotational } from '../../../lib/backend/file/block-device.js';
+import { openFile } from '../../../lib/backend/file/open-file.js';
+import { blockDeviceSkip, makeBlockDevice, makeFile, makeFolder } from '../support/disks.js';
+
+/** Of device 8:1, whose numbers are these in `st_rdev`. */
+const device = 0x801;
+
+describe('a disk that turns', () => {
+  for (const [what, folder] of [
+    ['the disk', 'devices/sda'],
+    ['a partition, by its disk', 'devices/sda/sda1'],
+  ] as const) {
+    test(`is known by the queue of ${what}`, async (t) => {
+      const sysfs = await makeFolder(t);
+      for (const made of [folder, 'devices/sda/queue', 'dev/block']) {
+        await mkdir(join(sysfs, made), { recursive: true });
+      }
+      await symlink(`../../${folder}`, join(sysfs, 'dev/block/8:1'));
+      for (const [text, rotational] of [
+        ['1\n', true],
+        ['0\n', false],
+      ] as const) {
+        await writeFile(join(sysfs, 'devices/sda/queue/rotational'), text);
+        assert.equal(await isRotational(device, sysfs), rotational);
+      }
+    });
+  }
+
+  test('is not known where nobody tells', async (t) => {
+    assert.equal(await isRotational(device, await makeFolder(t)), false);
+  });
+
+  test('is a block device of which the kernel says so', { skip: blockDeviceSkip }, async (t) => {
+    const path = await makeBlockDevice(t, await makeFile(t, 2 ** 20));
+    const told = await readFile(`/sys/block/${basename(path)}/queue/rotational`, 'ascii');
+    for (const readOnly of [false, true]) {
+      const disk = await openFile(path, { readOnly });
+      assert.equal(disk.rotational, told === '1\n');
+      await disk.close();
+    }
+  });
+
+  test('is no regular file', async (t) => {
+    const path = await makeFile(t, 512);
+    assert.ok((await stat(path)).isFile());
+    const disk = await openFile(path);
+    assert.equal('rotational' in disk, false);
+    await disk.close();
+  });
+});

@@ -1,0 +1,80 @@
+/** The contract on files and block devices, with the addon, without it, and with one that fails. */
+import { readSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { TestContext } from 'node:test';
+import type { Backend } from '../../../lib/backend/backend.js';
+import { openFileWith } from '../../../lib/backend/file/open-file.js';
+import type { FileNative } from '../../../lib/backend/file/readable-file.js';
+import { addon } from '../../../lib/native/load.js';
+import { backendContract } from '../support/contract.js';
+import { blockDeviceSkip, makeBlockDevice, makeFile } from '../support/disks.js';
+
+const fileSizes = [0, 1, 1000, 4096, 70_000, 2 ** 21 + 1000];
+const deviceSizes = [512 * 19, 2 ** 20];
+const { EAGAIN, EINTR, EIO, EOPNOTSUPP } = constants.errno;
+
+function inFile(native?: FileNative) {
+  return async (t: TestContext, size: number): Promise<Backend> =>
+    openFileWith(await makeFile(t, size), {}, native);
+}
+
+function onDevice(native?: FileNative) {
+  return async (t: TestContext, size: number): Promise<Backend> => {
+    const device = await makeBlockDevice(t, await makeFile(t, size));
+    return openFileWith(device, {}, native);
+  };
+}
+
+backendContract('a file', { make: inFile(), sizes: fileSizes, runs: 20 });
+
+backendContract('a file without the addon', { make: inFile({}), sizes: fileSizes, runs: 10 });
+
+backendContract('a file on a system without fallocate and NOWAIT', {
+  make: inFile({
+    preadNoWait: () => -EOPNOTSUPP,
+    fallocate: () => Promise.resolve(-EOPNOTSUPP),
+  }),
+  sizes: [1000, 70_000],
+  runs: 10,
+});
+
+backendContract('a file whose cache has only parts of it', {
+  make: inFile(partlyCached()),
+  sizes: [1000, 70_000],
+  runs: 20,
+});
+
+backendContract('a block device', {
+  make: onDevice(),
+  sizes: deviceSizes,
+  runs: 5,
+  skip: blockDeviceSkip,
+});
+
+backendContract('a block device without the addon', {
+  make: onDevice({}),
+  sizes: [512 * 19],
+  runs: 3,
+  skip: blockDeviceSkip,
+});
+
+/** Reads whole, in part, not at all and with errors in turn; the real fallocate after a signal. */
+function partlyCached(): FileNative {
+  let turn = 0;
+  let interrupted = false;
+  const fallocate = addon?.fallocate;
+  return {
+    preadNoWait(fd, bytes, at, length, position) {
+      turn = (turn + 1) % 4;
+      if (turn === 0) return -EAGAIN;
+      if (turn === 1) return -EIO;
+      return readSync(fd, bytes, at, turn === 2 ? length : Math.ceil(length / 2), position);
+    },
+    ...(fallocate !== undefined && {
+      fallocate: (fd, mode, offset, length) => {
+        interrupted = !interrupted;
+        return interrupted ? Promise.resolve(-EINTR) : fallocate(fd, mode, offset, length);
+      },
+    }),
+  };
+}
