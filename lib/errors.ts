@@ -10,7 +10,9 @@ import { inspect } from 'node:util';
  * reaches the client as EIO.
  */
 export class NbdError extends Error {
+  /** Always `NbdError`. */
   override readonly name = 'NbdError';
+  /** Identifies the error: `NBDCORK_` and more words, or an errno name. See docs/errors.md. */
   readonly code: string;
 
   constructor(code: string, message: string, cause?: unknown) {

@@ -33,6 +33,7 @@ export interface Limits {
   readonly shutdownTimeoutMs: number;
 }
 
+/** The limits of a server that sets none. */
 export const defaultLimits: Limits = {
   requestBytesMax: 32 * 2 ** 20,
   requestsInFlightMax: 256,

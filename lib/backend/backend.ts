@@ -5,9 +5,11 @@ export type { MaybePromise } from './maybe-promise.js';
 /** What a read returns: the bytes whole, or in pieces that follow each other. */
 export type Bytes = Uint8Array | readonly Uint8Array[];
 
-/** Where bytes lie, told without making a view of them: `memory` from `start` on. */
+/** Where bytes lie, without a view of them: `memory` from `start` on. */
 export interface Slice {
+  /** The memory that holds the bytes. */
   memory: Uint8Array;
+  /** Index of the first byte in `memory`. */
   start: number;
 }
 

@@ -12,13 +12,17 @@ export interface ClientTls {
 
 /** Who a client is, as far as the server knows by now. */
 export interface Client {
+  /** How the client is connected; `stream` is a stream given to `serve()`, or standard input and output. */
   readonly kind: 'tcp' | 'unix' | 'stream';
   /** The IP address of a client that came by TCP. */
   readonly address?: string;
+  /** The TCP port of the client. */
   readonly port?: number;
-  /** The user, group and process of a client that came by a Unix socket. */
+  /** The user of a client on a Unix socket, as reported by the kernel. Needs the addon. */
   readonly uid?: number;
+  /** The group of that user. */
   readonly gid?: number;
+  /** The process that connected. */
   readonly pid?: number;
   /** There once NBD_OPT_STARTTLS has succeeded. */
   readonly tls?: ClientTls;

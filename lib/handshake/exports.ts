@@ -20,7 +20,9 @@ export interface Export {
 
 /** What a client may learn of an export before it is opened. */
 export interface ExportListing {
+  /** The name that clients ask for; '' is the default export. */
   readonly name: string;
+  /** For people: shown by clients that list exports. */
   readonly description?: string;
   /** As in `Export`: such an export is not listed without TLS. */
   readonly tls?: 'require';

@@ -6,6 +6,7 @@ import type { Client } from './client.js';
  * calls them.
  */
 export const tlsModes = ['off', 'on', 'require'] as const;
+/** `off`, `on` (clients may use TLS) or `require` (clients must). */
 export type TlsMode = (typeof tlsModes)[number];
 
 /** What the handshake goes on with when the connection is encrypted. */

@@ -19,9 +19,11 @@ export type Allow = (client: Client, exportName?: string) => boolean | Promise<b
 
 /** One rule, as `parseAccessRule` makes it. */
 export interface AccessRule {
+  /** The text that the rule was made from. */
   readonly text: string;
   /** What it asks of a client, such as `address`. */
   readonly kind: string;
+  /** True for a rule that allows, false for one that denies. */
   readonly allows: boolean;
   /** The only export that it is about; undefined is all of them. */
   readonly exportName: string | undefined;

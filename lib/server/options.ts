@@ -8,9 +8,13 @@ import type { TlsOptions } from './tls/options.js';
 
 /** What a server tells of its doings: any logger of pino's shape will do. */
 export interface Logger {
+  /** Details of a connection, such as failed requests past the first ten. */
   debug(details: object, message: string): void;
+  /** Clients that connect and disconnect. */
   info(details: object, message: string): void;
+  /** Requests, clients and connections that failed or were refused. */
   warn(details: object, message: string): void;
+  /** Faults of the server's own surroundings: backends, access rules, listening sockets. */
   error(details: object, message: string): void;
 }
 
@@ -64,7 +68,9 @@ export interface ExportFinder {
 /** The disks by name. The name '' is the default export, for clients that ask for none. */
 export type Exports = Readonly<Record<string, Backend | ExportOptions>> | ExportFinder;
 
+/** Options of `createServer`. */
 export interface ServerOptions {
+  /** The disks to serve, or what finds them by name. */
   readonly exports: Exports;
   /** The name of the export for clients that ask for none, where none has the name ''. */
   readonly defaultExport?: string;
@@ -89,10 +95,20 @@ export interface ServerOptions {
 
 /** Where to listen. TCP is on 127.0.0.1 and port 10809 unless told otherwise. */
 export type ListenOptions =
-  | { readonly port?: number; readonly host?: string }
-  | { readonly path: string }
-  /** A listening socket that was inherited, as with systemd's socket activation. */
-  | { readonly fd: number };
+  | {
+      /** TCP port; 0 takes any free one. */
+      readonly port?: number;
+      /** Address or host name to listen on. */
+      readonly host?: string;
+    }
+  | {
+      /** Path of a Unix socket. */
+      readonly path: string;
+    }
+  | {
+      /** A listening socket that was inherited, as with systemd's socket activation. */
+      readonly fd: number;
+    };
 
 export const silentLogger: Logger = {
   debug: () => undefined,

@@ -4,6 +4,7 @@ import { openFile } from '../backend/file/open-file.js';
 import { MemoryBackend } from '../backend/memory/memory.js';
 import { parseSize } from '../backend/size.js';
 
+/** Options of `openSource`. */
 export interface OpenSourceOptions {
   /** The disk is not written: a file is opened for reading only. */
   readonly readOnly?: boolean;

@@ -12,6 +12,7 @@ import { StreamOutbox } from './stream.js';
 import { strategyNames, type StrategyName, type Transport } from './transport.js';
 import { VectoredOutbox } from './vectored.js';
 
+/** Options of `attach`. */
 export interface AttachOptions {
   /** How to send. `auto`, the default, takes the best that the descriptor supports. */
   readonly strategy?: StrategyName | 'auto';

@@ -2,6 +2,7 @@ import type { Writable } from 'node:stream';
 
 /** The ways to send, as the benchmark compares them. See each one's file. */
 export const strategyNames = ['plain', 'cork', 'more', 'vectored', 'batched', 'stream'] as const;
+/** The name of a way to send. */
 export type StrategyName = (typeof strategyNames)[number];
 
 /** What a transport has done since it was attached. */
@@ -46,7 +47,9 @@ export interface TransportCounters {
 export interface Transport {
   /** The strategy in effect, which is another than the one asked for where the descriptor cannot do that. */
   readonly strategy: StrategyName;
+  /** The stream that the transport was attached to. */
   readonly stream: Writable;
+  /** What was sent since attaching. */
   readonly counters: Readonly<TransportCounters>;
 
   /** Bytes accepted but not yet with the kernel. */

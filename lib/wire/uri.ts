@@ -2,13 +2,25 @@
 import { defaultPort } from './constants.js';
 
 /** Where a server can be reached. */
-export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
+export type Address =
+  | {
+      /** IP address. */
+      readonly host: string;
+      /** TCP port. */
+      readonly port: number;
+    }
+  | {
+      /** Path of a Unix socket. */
+      readonly path: string;
+    };
 
 /** Where a client finds what it needs for TLS: libnbd's parameters, and QEMU's. */
 export interface TlsParameters {
   /** The identity of a pre-shared key. */
   readonly user?: string;
+  /** Path of the file with the client's pre-shared key. */
   readonly pskFile?: string;
+  /** Path of the folder with the client's certificates. */
   readonly certificates?: string;
 }
 

@@ -9,8 +9,9 @@ import { closeDescriptor } from './descriptor.js';
 import { type FileNative, ReadableFile } from './readable-file.js';
 import { WritableFile } from './writable-file.js';
 
+/** Options of `openFile`. */
 export interface OpenFileOptions {
-  /** Neither writes, nor needs the permission to. */
+  /** Open the file for reading only. Write permission is not needed. */
   readonly readOnly?: boolean;
 }
 

@@ -26,6 +26,7 @@ const hugePagesShareMax = 1 / 16;
 const chunkBytesMin = 2 ** 12;
 const chunkBytesMax = 2 ** 26;
 
+/** Options of `MemoryBackend`. */
 export interface MemoryOptions {
   /**
    * Memory is taken in pieces of this many bytes when first written to: a
