@@ -2,11 +2,10 @@
  * Option haggling, from the greeting to the chosen export. Cold code: written
  * to be read beside "Newstyle negotiation" of the specification.
  */
-import { once } from 'node:events';
 import type { Backend } from '../backend/backend.js';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { optionBytesTolerated, type Limits } from '../limits.js';
-import type { Transport } from '../transport/transport.js';
+import type { Sender } from '../transport/sender.js';
 import { HandshakeFlag, magic, OptionError, OptionReply, OptionType } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import { optionName } from '../wire/names.js';
@@ -57,20 +56,20 @@ export class Negotiation {
   tlsMode: TlsMode;
   readonly catalog: ExportCatalog;
   readonly limits: Limits;
-  private transport: Transport;
+  private sender: Sender;
   private readonly security: Security;
   private option = 0;
   private stopping = false;
 
   constructor(
-    transport: Transport,
+    sender: Sender,
     client: Client,
     catalog: ExportCatalog,
     limits: Limits,
     security: Security,
   ) {
     this.client = client;
-    this.transport = transport;
+    this.sender = sender;
     this.catalog = catalog;
     this.limits = limits;
     this.security = security;
@@ -89,10 +88,10 @@ export class Negotiation {
 
   /** Acknowledge NBD_OPT_STARTTLS and go on with TLS, as if nothing had been said before. */
   async secure(): Promise<void> {
-    const { transport, client } = await this.security.startTls(() => {
+    const { sender, client } = await this.security.startTls(() => {
       this.acknowledge();
     });
-    this.transport = transport;
+    this.sender = sender;
     this.client = client;
     await this.reset();
   }
@@ -108,7 +107,7 @@ export class Negotiation {
 
   /** Bytes that are no option reply. */
   send(bytes: Uint8Array): void {
-    this.transport.send(bytes);
+    this.sender.send(bytes);
   }
 
   /** A reply to the option in progress. */
@@ -122,7 +121,7 @@ export class Negotiation {
       data.reduce((sum, piece) => sum + piece.byteLength, 0),
       16,
     );
-    this.transport.sendv([header, ...data]);
+    this.sender.sendv([header, ...data]);
   }
 
   acknowledge(): void {
@@ -174,8 +173,7 @@ export class Negotiation {
 
   /** Options are answered no faster than the client reads. */
   private async drained(): Promise<void> {
-    const { stream } = this.transport;
-    if (stream.writableNeedDrain) await once(stream, 'drain');
+    if (this.sender.needsDrain) await this.sender.drained();
   }
 
   private greet(): void {

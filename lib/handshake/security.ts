@@ -1,4 +1,4 @@
-import type { Transport } from '../transport/transport.js';
+import type { Sender } from '../transport/sender.js';
 import type { Client } from './client.js';
 
 /**
@@ -11,7 +11,7 @@ export type TlsMode = (typeof tlsModes)[number];
 
 /** What the handshake goes on with when the connection is encrypted. */
 export interface Secured {
-  readonly transport: Transport;
+  readonly sender: Sender;
   /** The client, now with what TLS tells of it. */
   readonly client: Client;
 }

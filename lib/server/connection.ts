@@ -229,7 +229,7 @@ export class Connection implements Watched {
     void this.follow(secured.readsInto);
     const client = { ...this.client, tls: secured.tls };
     logger.debug({ peer: this.peer, ...secured.tls }, 'TLS is in use');
-    return { transport: this.transport, client };
+    return { sender: this.transport, client };
   }
 
   private transmit(chosen: ChosenExport): void {

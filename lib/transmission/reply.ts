@@ -6,7 +6,7 @@
  */
 import type { Bytes, Slice } from '../backend/backend.js';
 import { isZeroPiece, zeroPage } from '../backend/zeros.js';
-import type { Transport } from '../transport/transport.js';
+import type { Sender } from '../transport/sender.js';
 import { ChunkFlag, ChunkType, CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import {
@@ -39,11 +39,11 @@ export interface Failure {
 }
 
 export class ReplyWriter {
-  private readonly transport: Transport;
+  private readonly sender: Sender;
   private readonly kind: HeaderKind;
 
-  constructor(transport: Transport, kind: HeaderKind) {
-    this.transport = transport;
+  constructor(sender: Sender, kind: HeaderKind) {
+    this.sender = sender;
     this.kind = kind;
   }
 
@@ -51,13 +51,13 @@ export class ReplyWriter {
   done(request: Request): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, 0);
     this.chunk(request, ChunkFlag.done, ChunkType.none, 0, 0);
-    return this.transport.endMessage();
+    return this.sender.endMessage();
   }
 
   /** The data of a read, whose pieces together are as long as was asked. */
   data(request: Request, bytes: Bytes): boolean {
     this.content(request, bytes, request.length, ChunkFlag.done);
-    return this.transport.endMessage();
+    return this.sender.endMessage();
   }
 
   /** The data of a read, in one place. */
@@ -67,9 +67,9 @@ export class ReplyWriter {
       this.hole(request, offset, length, ChunkFlag.done);
     } else {
       this.dataHeader(request, offset, length, ChunkFlag.done);
-      this.transport.append(slice.memory, slice.start, length);
+      this.sender.append(slice.memory, slice.start, length);
     }
-    return this.transport.endMessage();
+    return this.sender.endMessage();
   }
 
   /** The chunks of a BLOCK_STATUS, whose payloads are whole. */
@@ -79,9 +79,9 @@ export class ReplyWriter {
     for (const [index, payload] of payloads.entries()) {
       const flags = index === payloads.length - 1 ? ChunkFlag.done : 0;
       this.chunk(request, flags, type, payload.length, 0);
-      this.transport.append(payload);
+      this.sender.append(payload);
     }
-    return this.transport.endMessage();
+    return this.sender.endMessage();
   }
 
   /** `text` is for people and goes where the headers have room for one. */
@@ -89,8 +89,8 @@ export class ReplyWriter {
     if (this.kind === HeaderKind.simple) return this.simple(request, error);
     const message = Buffer.from(text);
     this.errorChunk(request, ChunkType.error, error, message, 0);
-    this.transport.append(message);
-    return this.transport.endMessage();
+    this.sender.append(message);
+    return this.sender.endMessage();
   }
 
   /**
@@ -106,10 +106,10 @@ export class ReplyWriter {
     }
     const message = Buffer.from(failure.text);
     this.errorChunk(request, ChunkType.errorOffset, failure.number, message, errorOffsetBytes);
-    this.transport.append(message);
-    const at = this.transport.header(errorOffsetBytes);
-    writeUint64(this.transport.headers, at, failure.at);
-    return this.transport.endMessage();
+    this.sender.append(message);
+    const at = this.sender.header(errorOffsetBytes);
+    writeUint64(this.sender.headers, at, failure.at);
+    return this.sender.endMessage();
   }
 
   /** NBD_CMD_FLAG_DF: "the server MUST send at most one content chunk", zeros and all. */
@@ -125,8 +125,8 @@ export class ReplyWriter {
       return;
     }
     this.dataHeader(request, request.offset, length, lastFlags);
-    if (bytes instanceof Uint8Array) this.transport.append(bytes);
-    else for (const piece of bytes) this.transport.append(piece);
+    if (bytes instanceof Uint8Array) this.sender.append(bytes);
+    else for (const piece of bytes) this.sender.append(piece);
   }
 
   /** A chunk for every run of data and every hole among `pieces`. */
@@ -152,7 +152,7 @@ export class ReplyWriter {
       if (isHole) this.hole(request, offset, bytes, flags);
       else if (bytes > 0) {
         this.dataHeader(request, offset, bytes, flags);
-        for (const piece of pieces.slice(first, next)) this.transport.append(piece);
+        for (const piece of pieces.slice(first, next)) this.sender.append(piece);
       }
       offset += bytes;
       first = next;
@@ -160,7 +160,7 @@ export class ReplyWriter {
   }
 
   private hole(request: Request, offset: number, bytes: number, flags: number): void {
-    const { headers } = this.transport;
+    const { headers } = this.sender;
     const at = this.chunk(request, flags, ChunkType.offsetHole, holeFieldsBytes, holeFieldsBytes);
     writeUint64(headers, at, offset);
     headers.setUint32(at + 8, bytes);
@@ -174,7 +174,7 @@ export class ReplyWriter {
     message: Uint8Array,
     moreBytes: number,
   ): void {
-    const { headers } = this.transport;
+    const { headers } = this.sender;
     const bytes = errorFieldsBytes + message.byteLength + moreBytes;
     const at = this.chunk(request, ChunkFlag.done, type, bytes, errorFieldsBytes);
     headers.setUint32(at, error);
@@ -182,22 +182,22 @@ export class ReplyWriter {
   }
 
   private dataHeader(request: Request, offset: number, bytes: number, flags: number): void {
-    const transport = this.transport;
+    const { sender } = this;
     if (this.kind === HeaderKind.simple) {
-      const at = transport.header(simpleReplyBytes);
-      writeSimpleReply(transport.headers, at, request, 0);
+      const at = sender.header(simpleReplyBytes);
+      writeSimpleReply(sender.headers, at, request, 0);
       return;
     }
     const length = dataOffsetBytes + bytes;
     const at = this.chunk(request, flags, ChunkType.offsetData, length, dataOffsetBytes);
-    writeUint64(transport.headers, at, offset);
+    writeUint64(sender.headers, at, offset);
   }
 
   private simple(request: Request, error: number): boolean {
-    const transport = this.transport;
-    const at = transport.header(simpleReplyBytes);
-    writeSimpleReply(transport.headers, at, request, error);
-    return transport.endMessage();
+    const { sender } = this;
+    const at = sender.header(simpleReplyBytes);
+    writeSimpleReply(sender.headers, at, request, error);
+    return sender.endMessage();
   }
 
   /** A chunk's header, and room for `fieldsBytes` behind it, whose position is returned. */
@@ -208,14 +208,14 @@ export class ReplyWriter {
     payloadBytes: number,
     fieldsBytes: number,
   ): number {
-    const transport = this.transport;
+    const { sender } = this;
     if (this.kind === HeaderKind.extended) {
-      const at = transport.header(extendedReplyBytes + fieldsBytes);
-      writeExtendedReply(transport.headers, at, request, flags, type, payloadBytes);
+      const at = sender.header(extendedReplyBytes + fieldsBytes);
+      writeExtendedReply(sender.headers, at, request, flags, type, payloadBytes);
       return at + extendedReplyBytes;
     }
-    const at = transport.header(structuredReplyBytes + fieldsBytes);
-    writeStructuredReply(transport.headers, at, request, flags, type, payloadBytes);
+    const at = sender.header(structuredReplyBytes + fieldsBytes);
+    writeStructuredReply(sender.headers, at, request, flags, type, payloadBytes);
     return at + structuredReplyBytes;
   }
 }

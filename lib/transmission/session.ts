@@ -6,7 +6,7 @@
  */
 import type { Backend } from '../backend/backend.js';
 import type { Limits } from '../limits.js';
-import type { Transport } from '../transport/transport.js';
+import type { Sender } from '../transport/sender.js';
 import type { Agreement } from './agreement.js';
 import { Dispatcher } from './dispatch.js';
 import { Receiver } from './receive.js';
@@ -38,7 +38,7 @@ export class Session {
   private readonly receiver: Receiver;
   private readonly dispatcher: Dispatcher;
   private readonly backend: Backend;
-  private readonly transport: Transport;
+  private readonly sender: Sender;
   private readonly events: SessionEvents;
   private readonly flushesReads: boolean;
   private backlog = noBytes;
@@ -51,18 +51,18 @@ export class Session {
 
   constructor(
     agreement: Agreement,
-    transport: Transport,
+    sender: Sender,
     limits: Limits,
     batches: Batches,
     events: SessionEvents,
   ) {
     this.flushesReads = batches === 'read';
     this.backend = agreement.backend;
-    this.transport = transport;
+    this.sender = sender;
     this.events = events;
     this.dispatcher = new Dispatcher(
       agreement,
-      new ReplyWriter(transport, agreement.headers),
+      new ReplyWriter(sender, agreement.headers),
       limits,
       {
         settled: () => {
@@ -96,7 +96,7 @@ export class Session {
       this.backlog = joined(this.backlog, bytes.subarray(at, end));
       return false;
     }
-    if (this.flushesReads) this.transport.gather();
+    if (this.flushesReads) this.sender.gather();
     this.dispatcher.received();
     const stopped = this.parse(bytes, view, at, end);
     if (stopped < end && !this.receiver.ended) this.backlog = bytes.slice(stopped, end);
@@ -106,7 +106,7 @@ export class Session {
   /** A read filled the first `count` bytes of the `directTarget`. */
   received(count: number): boolean {
     if (this.ended) return true;
-    if (this.flushesReads) this.transport.gather();
+    if (this.flushesReads) this.sender.gather();
     this.receiving = true;
     try {
       this.receiver.received(count);
@@ -120,7 +120,7 @@ export class Session {
 
   /** Every request is answered, and every answer with the kernel. */
   get idle(): boolean {
-    return this.settled && !this.receiver.inPayload && this.transport.queuedBytes === 0;
+    return this.settled && !this.receiver.inPayload && this.sender.queuedBytes === 0;
   }
 
   /** The transport's stream has emitted 'drain'. */
@@ -172,12 +172,12 @@ export class Session {
   }
 
   private broke(error: unknown): void {
-    this.transport.flush();
+    this.sender.flush();
     this.events.broken(error);
   }
 
   private flush(): boolean {
-    if (this.flushesReads && !this.transport.flush()) this.dispatcher.congested = true;
+    if (this.flushesReads && !this.sender.flush()) this.dispatcher.congested = true;
     if (this.receiver.ended) this.end();
     else if (this.stopping) this.endIfIdle();
     // Once it has ended, only the client's own end is still read.
@@ -187,12 +187,12 @@ export class Session {
   /** Something was answered or sent, or others have had their turn: take up what had to wait. */
   private goOn(): void {
     // A stream that is destroyed may take until after the next turn to be closed.
-    if (this.receiving || this.transport.stream.destroyed) return;
+    if (this.receiving || this.sender.destroyed) return;
     if (this.backlog.length > 0 && !this.dispatcher.full) {
       const bytes = this.backlog;
       this.backlog = noBytes;
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-      if (this.flushesReads) this.transport.gather();
+      if (this.flushesReads) this.sender.gather();
       const stopped = this.parse(bytes, view, 0, bytes.length);
       // Ours already: it is copied once, however often it has to wait again.
       if (stopped < bytes.length && !this.receiver.ended) this.backlog = bytes.subarray(stopped);

@@ -1,8 +1,8 @@
 /** nbdcork/transport: sending for NBD code that has its own sockets. See docs/transport.md. */
 export { NbdError } from '../errors.js';
 export { attach, type AttachOptions } from './attach.js';
+export { headerBytesMax, type Sender } from './sender.js';
 export {
-  headerBytesMax,
   strategyNames,
   type StrategyName,
   type Transport,

@@ -8,8 +8,8 @@
 import { Duplex, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { NbdError } from '../errors.js';
+import { headerBytesMax } from './sender.js';
 import type { StrategyName, Transport, TransportCounters } from './transport.js';
-import { headerBytesMax } from './transport.js';
 
 /** 256 headers of simple replies. A full arena is flushed, so its size bounds memory, not messages. */
 const arenaBytes = 4096;
@@ -80,6 +80,29 @@ export abstract class Outbox implements Transport {
 
   get queuedBytes(): number {
     return this.pendingBytes + this.stream.writableLength;
+  }
+
+  get destroyed(): boolean {
+    return this.stream.destroyed;
+  }
+
+  get needsDrain(): boolean {
+    return this.stream.writableNeedDrain;
+  }
+
+  drained(): Promise<void> {
+    const { stream } = this;
+    return new Promise((resolve) => {
+      if (stream.destroyed || !stream.writableNeedDrain) {
+        resolve();
+        return;
+      }
+      const settle = (): void => {
+        stream.off('drain', settle).off('close', settle);
+        resolve();
+      };
+      stream.on('drain', settle).on('close', settle);
+    });
   }
 
   header(length: number): number {
