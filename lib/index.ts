@@ -14,9 +14,9 @@ export type {
   WriteZeroesOptions,
 } from './backend/backend.js';
 export { openFile, type FileBackend, type OpenFileOptions } from './backend/file/open-file.js';
-export { MemoryBackend, type MemoryOptions } from './backend/memory/memory.js';
+export { MemoryBackend, type MemoryOptions } from './backend/memory/memory-backend.js';
 export { PartialError } from './backend/partial-error.js';
-export { openSource, type OpenSourceOptions } from './sources/source.js';
+export { openSource, type OpenSourceOptions } from './sources/open-source.js';
 export { zeros } from './backend/zeros.js';
 export { NbdError } from './errors.js';
 export type { TlsMode } from './handshake/security.js';

@@ -113,21 +113,6 @@ export const turnMs = 5;
  */
 export const turnBytesMax = 8 * 2 ** 20;
 
-/**
- * What one CACHE reads of a file: "it is unspecified [...] whether there is a
- * limit on how much can be cached at once" (NBD_CMD_CACHE).
- */
-export const cacheBytesMax = 64 * 2 ** 20;
-
-/** Pieces of data that one request looks for in a file: two system calls each, and the client asks on. */
-export const extentsSoughtMax = 1024;
-
-/** Chunks of a memory disk: their bookkeeping takes 200 MiB of JavaScript's heap, which must not run out. */
-export const chunksMaxDefault = 2 ** 20;
-
-/** Chunk memory that is zeroed in one go; then other clients get their turn. */
-export const zeroedBytesMax = 2 ** 24;
-
 /** Failed requests of a connection that the log tells of, before it keeps silent about the rest. */
 export const failuresToldMax = 10;
 

@@ -1,5 +1,5 @@
 import type { Backend } from '../backend/backend.js';
-import { openSource } from '../sources/source.js';
+import { openSource } from '../sources/open-source.js';
 import { NbdError } from '../errors.js';
 import type { ExportOptions } from '../server/options.js';
 import { checkFlags, flagsOf, type ExportFlags } from './export-options.js';

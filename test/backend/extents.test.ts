@@ -5,9 +5,9 @@ import { constants } from 'node:os';
 import { describe, test, type TestContext } from 'node:test';
 import type { Backend, Extent } from '../../lib/backend/backend.js';
 import { openFile, openFileWith } from '../../lib/backend/file/open-file.js';
-import { MemoryBackend } from '../../lib/backend/memory/memory.js';
+import { MemoryBackend } from '../../lib/backend/memory/memory-backend.js';
 import type { FileNative } from '../../lib/backend/file/readable-file.js';
-import { openSource } from '../../lib/sources/source.js';
+import { openSource } from '../../lib/sources/open-source.js';
 import { codeOf } from '../../lib/errors.js';
 import { addon } from '../../lib/native/load.js';
 import {

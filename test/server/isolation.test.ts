@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { MemoryBackend } from '../../lib/backend/memory/memory.js';
+import { MemoryBackend } from '../../lib/backend/memory/memory-backend.js';
 import { type ByteClient, goData, optionBytes, requestBytes } from '../support/byte-client.js';
 import { pattern } from '../support/disks.js';
 import { cmd, cmdFlag, opt, u32, u64 } from '../support/numbers.js';

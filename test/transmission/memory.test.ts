@@ -1,7 +1,7 @@
 /** Whose memory the bytes of reads and writes lie in. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { MemoryBackend } from '../../lib/backend/memory/memory.js';
+import { MemoryBackend } from '../../lib/backend/memory/memory-backend.js';
 import type { Backend } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
 import { ByteClient, headerKinds, requestBytes } from '../support/byte-client.js';

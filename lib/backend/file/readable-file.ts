@@ -7,14 +7,14 @@ import { fstat } from 'node:fs';
 import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import { NbdError } from '../../errors.js';
-import { cacheBytesMax } from '../../limits.js';
 import type { NativeAddon } from '../../native/addon.js';
 import type { Backend, Bytes, Extent, ExtentsOptions, Slice } from '../backend.js';
 import { closeDescriptor, readFully } from './descriptor.js';
-import { allData, fileExtents } from './extents.js';
+import { allData, fileExtents } from './file-extents.js';
 import type { MaybePromise } from '../maybe-promise.js';
-import { Slab } from './slab.js';
-import type { OpenFile } from './space.js';
+import { SerialQueue } from '../serial-queue.js';
+import { Slab } from './slab-allocator.js';
+import type { OpenFile } from './range-clearer.js';
 import { zeros } from '../zeros.js';
 
 /** The part of the addon that files use; without a member there is a fallback. */
@@ -27,6 +27,12 @@ export type FileNative = Partial<
  * event loop busy: 40 µs for this many bytes. From 1 MiB on the pool is as quick.
  */
 const cachedReadBytesMax = 2 ** 18;
+
+/**
+ * Bytes that one CACHE reads: "it is unspecified [...] whether there is a limit
+ * on how much can be cached at once" (NBD_CMD_CACHE).
+ */
+export const cacheBytesMax = 64 * 2 ** 20;
 
 /** For a shorter range a look whether it is a hole costs more than reading it. */
 const soughtBytesMin = 2 ** 16;
@@ -59,8 +65,8 @@ export class ReadableFile implements Backend {
   private closing = false;
   private inProgress = 0;
   private whenIdle: (() => void) | undefined;
-  /** The last piece that was asked for of what CACHE is to read. */
-  private caching: Promise<void> = Promise.resolve();
+  /** Reads for CACHE. */
+  private readonly caching = new SerialQueue();
 
   /** `file.fd` is this backend's from now on. */
   constructor(file: OpenFile, native: FileNative) {
@@ -194,12 +200,10 @@ export class ReadableFile implements Backend {
   private async warm(offset: number, length: number): Promise<void> {
     for (let done = 0; done < length; done += scratch.length) {
       const piece = scratch.subarray(0, Math.min(scratch.length, length - done));
-      const read = async (): Promise<void> => {
+      await this.caching.run(async () => {
         this.requireOpen();
         await readFully(this.fd, piece, offset + done);
-      };
-      this.caching = this.caching.then(read, read);
-      await this.caching;
+      });
     }
   }
 }

@@ -9,8 +9,9 @@ import type { TrimOptions, WriteOptions, WriteZeroesOptions } from '../backend.j
 import { DataSync, writeFully } from './descriptor.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { type FileNative, ReadableFile } from './readable-file.js';
+import { SerialQueue } from '../serial-queue.js';
 import { checkDiskSize } from '../size.js';
-import { Space, type OpenFile } from './space.js';
+import { Space, type OpenFile } from './range-clearer.js';
 import { zeroPageBytes, zeroPiece } from '../zeros.js';
 
 const stat = promisify(fstat);
@@ -23,7 +24,8 @@ export class WritableFile extends ReadableFile {
   readonly resize?: (size: number) => Promise<void>;
   private readonly dataSync: DataSync;
   private readonly space: Space;
-  private resizing: Promise<void> = Promise.resolve();
+  /** `resize` and `measure`: on the pool two at a time may run in either order. */
+  private readonly resizing = new SerialQueue();
   /** Writes that are under way. */
   private readonly writes = new Set<Promise<void>>();
 
@@ -60,18 +62,12 @@ export class WritableFile extends ReadableFile {
 
   /** A file that is about to be cut would still have its old size. */
   override measure(): Promise<void> {
-    return this.inTurn(() => super.measure());
+    return this.resizing.run(() => super.measure());
   }
 
   private truncateInTurn(size: number): Promise<void> {
     this.requireOpen();
-    return this.track(this.inTurn(() => this.truncate(size)));
-  }
-
-  /** On the pool two at a time may come in any order, and `size` would be that of the wrong one. */
-  private inTurn(work: () => Promise<void>): Promise<void> {
-    this.resizing = this.resizing.then(work, work);
-    return this.resizing;
+    return this.track(this.resizing.run(() => this.truncate(size)));
   }
 
   private async truncate(size: number): Promise<void> {
@@ -145,7 +141,7 @@ export class WritableFile extends ReadableFile {
     while (position < end) {
       if (position > start) this.requireOpen();
       // A size that could not be changed after all is the old one again.
-      if (position >= this.endOf(end)) await Promise.allSettled([this.resizing]);
+      if (position >= this.endOf(end)) await this.resizing.idle();
       if (position >= this.endOf(end)) return;
       const zeros = zeroPiece(Math.min(zeroPageBytes, this.endOf(end) - position));
       await this.writeAt(position, zeros);

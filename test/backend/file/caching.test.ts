@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { truncate } from 'node:fs/promises';
 import { describe, test } from 'node:test';
 import { openFile } from '../../../lib/backend/file/open-file.js';
+import { cacheBytesMax } from '../../../lib/backend/file/readable-file.js';
 import { codeOf } from '../../../lib/errors.js';
-import { cacheBytesMax } from '../../../lib/limits.js';
 import { makeFile } from '../support/disks.js';
 
 describe('caching a file', () => {

@@ -1,7 +1,7 @@
 /** Random requests, good and bad, and what a server answers to them however they are cut. */
 import type { TestContext } from 'node:test';
 import fc from 'fast-check';
-import { MemoryBackend } from '../../../lib/backend/memory/memory.js';
+import { MemoryBackend } from '../../../lib/backend/memory/memory-backend.js';
 import type { Backend } from '../../../lib/index.js';
 import { requestBytes, type Headers, type RequestFields } from '../../support/byte-client.js';
 import { BufferDisk, pattern } from '../../support/disks.js';

@@ -2,13 +2,15 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { NbdError } from '../../errors.js';
-import { extentsSoughtMax } from '../../limits.js';
 import type { NativeAddon } from '../../native/addon.js';
 import type { Extent } from '../backend.js';
 
 /** What a file system without holes answers: then everything is data. */
 const { EINVAL, EOPNOTSUPP, ENXIO } = constants.errno;
 const noHoles: ReadonlySet<number> = new Set([-EINVAL, -EOPNOTSUPP]);
+
+/** Data ranges that one request looks for: each costs two system calls, and the client asks for the rest. */
+const dataRangesMax = 1024;
 
 /** All of a range as data, which is always true. */
 export function allData(length: number): readonly Extent[] {
@@ -28,7 +30,7 @@ export async function fileExtents(
     readonly one: boolean;
   },
 ): Promise<readonly Extent[]> {
-  const found = new Float64Array(2 * (one ? 1 : extentsSoughtMax));
+  const found = new Float64Array(2 * (one ? 1 : dataRangesMax));
   const count = await findData(fd, offset, offset + length, found);
   // Nothing: a hole was made meanwhile where there had been data.
   if (noHoles.has(count) || count === 0) return allData(length);

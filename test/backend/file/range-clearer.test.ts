@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { Space } from '../../../lib/backend/file/space.js';
+import { Space } from '../../../lib/backend/file/range-clearer.js';
 import { fallocateMode, type NativeAddon } from '../../../lib/native/addon.js';
 
 const punch = fallocateMode.punchHole | fallocateMode.keepSize;

@@ -5,6 +5,7 @@
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { NbdError } from '../../errors.js';
+import { SerialQueue } from '../serial-queue.js';
 import { fallocateMode, type NativeAddon } from '../../native/addon.js';
 
 const { keepSize, punchHole, zeroRange } = fallocateMode;
@@ -51,8 +52,8 @@ export class Space {
   private readonly fallocate: NativeAddon['fallocate'] | undefined;
   private readonly requireOpen: () => void;
   private readonly missing = new Set<number>();
-  /** The last slice that was asked for of a block device. */
-  private slicing: Promise<unknown> = Promise.resolve();
+  /** Slices of ranges of a block device. */
+  private readonly slices = new SerialQueue();
 
   /** `requireOpen` throws where the disk was closed, which cuts long work short. */
   constructor(
@@ -105,14 +106,12 @@ export class Space {
     if (this.fallocate === undefined || this.missing.has(mode)) return start;
     if (!this.file.blockDevice) return (await this.call(mode, start, end)) ? end : start;
     for (let at = start; at < end; at += deviceSliceBytes) {
-      const slice = (): Promise<boolean> => {
+      // One at a time for all requests, which leaves threads of the pool for other work.
+      const done = await this.slices.run(() => {
         this.requireOpen();
         return this.call(mode, at, Math.min(end, at + deviceSliceBytes));
-      };
-      // One at a time of all requests, so that other threads are left for other work.
-      const done = this.slicing.then(slice, slice);
-      this.slicing = done;
-      if (!(await done)) return at;
+      });
+      if (!done) return at;
     }
     return end;
   }

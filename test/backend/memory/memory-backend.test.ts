@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { describe, test } from 'node:test';
-import { MemoryBackend } from '../../../lib/backend/memory/memory.js';
+import { MemoryBackend } from '../../../lib/backend/memory/memory-backend.js';
 import { assertSame, joined, pattern } from '../support/bytes.js';
 import { backendContract } from '../support/contract.js';
 
@@ -215,7 +215,7 @@ describe('memory has bounds', () => {
 
   const limited = process.platform === 'linux' ? false : 'sh has no ulimit -v here';
   test('memory that runs out fails the request, not the process', { skip: limited }, () => {
-    const url = new URL('../../../lib/backend/memory/memory.js', import.meta.url).href;
+    const url = new URL('../../../lib/backend/memory/memory-backend.js', import.meta.url).href;
     const script = `
       import { MemoryBackend } from ${JSON.stringify(url)};
       const chunkBytes = 2 ** 26;

@@ -6,11 +6,11 @@
  */
 import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../../errors.js';
-import { chunksMaxDefault, zeroedBytesMax } from '../../limits.js';
 import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from '../backend.js';
 import type { MaybePromise } from '../maybe-promise.js';
-import { MemoryExtents } from './extents.js';
+import { MemoryExtents } from './memory-extents.js';
 import { allocatePages, memoryBytesMax } from './pages.js';
+import { SerialQueue } from '../serial-queue.js';
 import { checkDiskSize } from '../size.js';
 import { SortedNumbers } from './sorted-numbers.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from '../zeros.js';
@@ -25,6 +25,12 @@ const chunkBytesHuge = 2 ** 24;
 const hugePagesShareMax = 1 / 16;
 const chunkBytesMin = 2 ** 12;
 const chunkBytesMax = 2 ** 26;
+
+/** The bookkeeping of so many chunks takes 200 MiB of JavaScript's heap, which must not run out. */
+const chunksMaxDefault = 2 ** 20;
+
+/** Bytes of chunks that are zeroed in one turn of the event loop. */
+const zeroedBytesMax = 2 ** 24;
 
 /** Options of `MemoryBackend`. */
 export interface MemoryOptions {
@@ -66,8 +72,8 @@ export class MemoryBackend implements Backend {
   private allocated = 0;
   private closed = false;
   private sizeNow: number;
-  /** The last slice that WRITE_ZEROES has asked for. */
-  private provisioning: Promise<void> = Promise.resolve();
+  /** Slices of long WRITE_ZEROES requests. */
+  private readonly provisioning = new SerialQueue();
 
   constructor(size: number, options: MemoryOptions = {}) {
     const hugePages = size <= memoryBytesMax() * hugePagesShareMax;
@@ -336,14 +342,12 @@ export class MemoryBackend implements Backend {
   /** A slice in each round of the event loop, for all requests together. */
   private async provisionSlices(offset: number, length: number): Promise<void> {
     for (let done = 0; done < length; done += zeroedBytesMax) {
-      const slice = async (): Promise<void> => {
+      await this.provisioning.run(async () => {
         await setImmediate();
         // The disk may have shrunk meanwhile.
         const end = Math.min(offset + length, this.sizeNow);
         this.provision(offset + done, Math.min(zeroedBytesMax, end - (offset + done)));
-      };
-      this.provisioning = this.provisioning.then(slice, slice);
-      await this.provisioning;
+      });
     }
   }
 }

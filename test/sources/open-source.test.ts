@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { describe, test } from 'node:test';
-import { openSource } from '../../lib/sources/source.js';
+import { openSource } from '../../lib/sources/open-source.js';
 import { assertSame, joined, pattern, requireWritable } from '../backend/support/bytes.js';
 import { makeFolder } from '../backend/support/disks.js';
 
@@ -17,7 +17,7 @@ describe('memory:SIZE', () => {
     await disk.close?.();
   });
 
-  test('is a disk of zeros for ever when it is read-only', async () => {
+  test('cannot be written when it is read-only', async () => {
     const disk = await openSource('memory:64K', { readOnly: true });
     assert.equal(disk.size, 65_536);
     for (const member of writers) assert.equal(member in disk, false, member);

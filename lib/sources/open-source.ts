@@ -1,0 +1,48 @@
+import type { Backend, MaybePromise } from '../backend/backend.js';
+import { openFile } from '../backend/file/open-file.js';
+import { MemoryBackend } from '../backend/memory/memory-backend.js';
+import { ZeroBackend } from '../backend/memory/zero-backend.js';
+import { parseSize } from '../backend/size.js';
+import { NbdError } from '../errors.js';
+
+/** Options of `openSource`. */
+export interface OpenSourceOptions {
+  /** The disk cannot be written: a file is opened for reading only. */
+  readonly readOnly?: boolean;
+}
+
+/** Opens a source of one kind. `text` is the source without the prefix of that kind. */
+type OpenKind = (text: string, options: OpenSourceOptions) => MaybePromise<Backend>;
+
+/** The kinds of sources, by prefix. Text that has none of these prefixes is a path. */
+const kinds: Readonly<Record<string, OpenKind>> = {
+  'memory:': openMemory,
+  'file:': openPath,
+};
+
+/**
+ * The disk that `text` names: `memory:SIZE` (a new disk of zeros in memory) or
+ * the path of a regular file or block device. `file:PATH` is a path too, also
+ * where it begins like another kind of source; it is not a URL.
+ *
+ * @throws NbdError `NBDCORK_BAD_SOURCE`, `NBDCORK_BAD_SIZE`, or what `openFile` throws.
+ */
+export async function openSource(text: string, options: OpenSourceOptions = {}): Promise<Backend> {
+  for (const [prefix, open] of Object.entries(kinds)) {
+    if (text.startsWith(prefix)) return open(text.slice(prefix.length), options);
+  }
+  return openPath(text, options);
+}
+
+function openMemory(size: string, { readOnly = false }: OpenSourceOptions): Backend {
+  const bytes = parseSize(size);
+  return readOnly ? new ZeroBackend(bytes) : new MemoryBackend(bytes);
+}
+
+function openPath(path: string, options: OpenSourceOptions): Promise<Backend> {
+  if (path !== '' && !path.includes('\0')) return openFile(path, options);
+  throw new NbdError(
+    'NBDCORK_BAD_SOURCE',
+    `${JSON.stringify(path)} is not a path. Give the path of a file or block device, or memory:SIZE.`,
+  );
+}
