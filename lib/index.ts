@@ -13,6 +13,7 @@ export type {
   WriteOptions,
   WriteZeroesOptions,
 } from './backend/backend.js';
+export type { ExportDescription } from './backend/export.js';
 export { openFile, type FileBackend, type OpenFileOptions } from './backend/file/open-file.js';
 export { MemoryBackend, type MemoryOptions } from './backend/memory/memory-backend.js';
 export { PartialError } from './backend/partial-error.js';
@@ -22,7 +23,6 @@ export { NbdError } from './errors.js';
 export type { TlsMode } from './handshake/security.js';
 export { defaultLimits, type Limits } from './limits.js';
 export type { Client, ClientTls } from './handshake/client.js';
-export type { ExportListing } from './handshake/exports.js';
 export { allowByRules, parseAccessRule, type AccessRule, type Allow } from './server/access.js';
 export type {
   ExportFinder,

@@ -1,7 +1,7 @@
+import type { Export } from '../backend/export.js';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { quoted } from '../quoted.js';
 import { OptionError } from '../wire/constants.js';
-import type { Export } from './exports.js';
 import type { Negotiation } from './negotiation.js';
 
 /** What an option is answered for an export that the client cannot have without TLS. */

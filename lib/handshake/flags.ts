@@ -1,23 +1,23 @@
 import type { Backend, BlockSize } from '../backend/backend.js';
+import type { Export } from '../backend/export.js';
 import { TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
-import type { Export } from './exports.js';
 
 /** "The server MUST support unfragmented reads" up to that where it has SEND_DF. */
 const wholeReadBytesMin = 65_536;
 
 /**
  * "Transmission flags": what the backend can do within the server's limit, no more and
- * no less. `hasContexts` tells of contexts that the client has selected for this export.
+ * no less. `hasContexts`: the client has selected contexts for this export.
  */
 export function transmissionFlags(
   entry: Export,
   headers: HeaderKind,
   hasContexts: boolean,
-  requestBytesMax: number,
+  maximumBlockSize: number,
 ): number {
   const { backend } = entry;
-  const readsWhole = blockSizeOf(backend, requestBytesMax).maximum >= wholeReadBytesMin;
+  const readsWhole = maximumBlockSize >= wholeReadBytesMin;
   const readOnly = entry.readOnly === true || backend.write === undefined;
   let flags: number = TransmissionFlag.hasFlags;
   if (readOnly) flags |= TransmissionFlag.readOnly;

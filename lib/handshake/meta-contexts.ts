@@ -3,13 +3,14 @@
  * and which contexts there are: "Metadata querying" of the specification.
  */
 import type { Backend, MetaContext } from '../backend/backend.js';
+import type { Export } from '../backend/export.js';
 import { NbdError } from '../errors.js';
 import { queriesMax } from '../limits.js';
 import { quoted } from '../quoted.js';
+import type { SelectedContext } from '../transmission/agreement.js';
 import { OptionError, OptionReply } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import { allocation } from './allocation.js';
-import type { Export } from './exports.js';
 import { findExport } from './find-export.js';
 import type { Negotiation } from './negotiation.js';
 import { badOption, bytesAt, uint32At } from './option-data.js';
@@ -19,12 +20,6 @@ import { checkString, readString } from './strings.js';
 const contextName = /^[^\p{C}\p{Z}\s:]+:[^]+$/u;
 /** Whose contexts the specification defines. */
 const reservedNamespaces: ReadonlySet<string> = new Set(['base', 'nbd-server']);
-
-/** A context that a client has selected, and what it calls it. */
-export interface SelectedContext {
-  readonly id: number;
-  readonly context: MetaContext;
-}
 
 /** What a client asks for, of an export that there is. */
 export interface ContextQueries {

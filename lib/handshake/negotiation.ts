@@ -2,9 +2,10 @@
  * Option haggling, from the greeting to the chosen export. Cold code: written
  * to be read beside "Newstyle negotiation" of the specification.
  */
-import type { Backend } from '../backend/backend.js';
+import type { Export, ExportDescription } from '../backend/export.js';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { optionBytesTolerated, type Limits } from '../limits.js';
+import type { Agreement } from '../transmission/agreement.js';
 import type { Sender } from '../transport/sender.js';
 import { HandshakeFlag, magic, OptionError, OptionReply, OptionType } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
@@ -12,8 +13,9 @@ import { optionName } from '../wire/names.js';
 import { shortened } from '../wire/strings.js';
 import type { Channel } from './channel.js';
 import type { Client } from './client.js';
-import type { Export, ExportCatalog } from './exports.js';
-import { resolve, type SelectedContext, type Selection } from './meta-contexts.js';
+import type { ExportCatalog } from './exports.js';
+import { blockSizeOf, transmissionFlags } from './flags.js';
+import { resolve, type Selection } from './meta-contexts.js';
 import { abort } from './options/abort.js';
 import { optionHandlers } from './options/index.js';
 import type { Security, TlsMode } from './security.js';
@@ -31,15 +33,6 @@ const errorReplies: ReadonlyMap<string, number> = new Map([
   ['NBDCORK_LIST_UNAVAILABLE', OptionError.policy],
 ]);
 
-/** The result: what the transmission phase is to be. */
-export interface ChosenExport {
-  readonly entry: Export;
-  readonly headers: HeaderKind;
-  /** The metadata contexts that every BLOCK_STATUS is about. */
-  readonly contexts: readonly SelectedContext[];
-  readonly transmissionFlags: number;
-}
-
 /** What an option's handler sees and changes. */
 export class Negotiation {
   headers: HeaderKind = HeaderKind.simple;
@@ -47,7 +40,7 @@ export class Negotiation {
   /** Set by NBD_OPT_SET_META_CONTEXT. */
   selection: Selection | undefined;
   /** Set by the option that ends the haggling. */
-  chosen: ChosenExport | undefined;
+  agreement: Agreement | undefined;
   /** Set by NBD_OPT_ABORT: there is nothing more to haggle about. */
   aborted = false;
   /** Who asks. */
@@ -77,7 +70,7 @@ export class Negotiation {
   }
 
   /** Whether the client may know of an export, as far as TLS is concerned. */
-  allows({ tls }: Pick<Export, 'tls'>): boolean {
+  allows({ tls }: ExportDescription): boolean {
     return tls !== 'require' || this.client.tls !== undefined;
   }
 
@@ -97,12 +90,21 @@ export class Negotiation {
   }
 
   /**
-   * The metadata contexts in effect where the client chooses this export: "it
-   * referred to the same export name that was ultimately selected".
+   * What holds when the client chooses this export by this name: contexts only where
+   * the selection "referred to the same export name that was ultimately selected".
    */
-  contextsFor(exportName: string, backend: Backend): readonly SelectedContext[] {
-    const { selection } = this;
-    return selection?.exportName === exportName ? resolve(selection, backend) : [];
+  agreeOn(exportName: string, entry: Export): Agreement {
+    const { headers, selection } = this;
+    const { backend } = entry;
+    const contexts = selection?.exportName === exportName ? resolve(selection, backend) : [];
+    const blockSize = blockSizeOf(backend, this.limits.requestBytesMax);
+    return {
+      export: entry,
+      headers,
+      contexts,
+      transmissionFlags: transmissionFlags(entry, headers, contexts.length > 0, blockSize.maximum),
+      blockSize,
+    };
   }
 
   /** Bytes that are no option reply. */
@@ -137,13 +139,13 @@ export class Negotiation {
    * Haggle until an export is chosen. Undefined where the client aborts.
    * @throws NbdError where the connection cannot go on: close it.
    */
-  async run(channel: Channel): Promise<ChosenExport | undefined> {
+  async run(channel: Channel): Promise<Agreement | undefined> {
     this.greet();
     this.readClientFlags((await channel.take(4)).readUInt32BE(0));
     for (let count = 0; count < this.limits.optionsMax; count++) {
       await this.readOption(channel);
       await this.drained();
-      if (this.chosen !== undefined || this.aborted) return this.chosen;
+      if (this.agreement !== undefined || this.aborted) return this.agreement;
     }
     throw new NbdError(
       'NBDCORK_TOO_MANY_OPTIONS',

@@ -8,10 +8,10 @@ import { Duplex, type Readable, type Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { Channel } from '../handshake/channel.js';
 import type { Client } from '../handshake/client.js';
-import { blockSizeOf } from '../handshake/flags.js';
-import { Negotiation, type ChosenExport } from '../handshake/negotiation.js';
+import { Negotiation } from '../handshake/negotiation.js';
 import type { Secured } from '../handshake/security.js';
 import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js';
+import type { Agreement } from '../transmission/agreement.js';
 import { Session, type Batches } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { waitingBytes } from '../sockets/handle.js';
@@ -192,9 +192,9 @@ export class Connection implements Watched {
         if (!(await admitted)) this.destroy();
         if (this.writable.destroyed) return;
       }
-      const chosen = await this.negotiation.run(this.channel);
-      if (chosen === undefined) this.end();
-      else if (!this.writable.destroyed) this.transmit(chosen);
+      const agreement = await this.negotiation.run(this.channel);
+      if (agreement === undefined) this.end();
+      else if (!this.writable.destroyed) this.transmit(agreement);
     } catch (error) {
       this.cut(error);
     } finally {
@@ -232,18 +232,9 @@ export class Connection implements Watched {
     return { sender: this.transport, client };
   }
 
-  private transmit(chosen: ChosenExport): void {
+  private transmit(agreement: Agreement): void {
     const { limits, logger } = this.context;
-    const blockSize = blockSizeOf(chosen.entry.backend, limits.requestBytesMax);
-    const agreement = {
-      backend: chosen.entry.backend,
-      headers: chosen.headers,
-      contexts: chosen.contexts,
-      transmissionFlags: chosen.transmissionFlags,
-      minimumBytes: blockSize.minimum,
-      requestBytesMax: blockSize.maximum,
-    };
-    this.exportName = chosen.entry.name;
+    this.exportName = agreement.export.name;
     this.session = new Session(agreement, this.transport, limits, this.batches, {
       readOn: () => {
         this.input.readOn();

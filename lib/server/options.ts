@@ -1,6 +1,6 @@
 import type { Backend, MaybePromise } from '../backend/backend.js';
+import type { ExportDescription } from '../backend/export.js';
 import type { Client } from '../handshake/client.js';
-import type { ExportListing } from '../handshake/exports.js';
 import type { Limits } from '../limits.js';
 import type { StrategyName } from '../transport/transport.js';
 import type { Allow } from './access.js';
@@ -26,25 +26,12 @@ export type OpenBackend = (client: Client) => MaybePromise<Backend>;
  * `createServer`, which throws; one that is found or opened later is checked
  * then, and refused to that client.
  */
-export interface ExportOptions {
+export interface ExportOptions extends Omit<ExportDescription, 'name'> {
   /**
    * The disk, or what opens it: with its first client, to be flushed and closed
    * with the server. A backend that cannot be opened refuses that client only.
    */
   readonly backend: Backend | OpenBackend;
-  /**
-   * True opens a backend for each connection, and closes it with the connection.
-   * Clients are then told to keep to one, whatever the backend's `multiConn` is.
-   */
-  readonly perConnection?: boolean;
-  /** For people: shown by clients that list exports. At most 4096 bytes. */
-  readonly description?: string;
-  /** True refuses every command that writes, whatever the backend can do. */
-  readonly readOnly?: boolean;
-  /** True lets clients change the size of the disk, where the backend can: NBD_CMD_RESIZE. */
-  readonly resizable?: boolean;
-  /** `require`: clients without TLS can neither open nor list it. */
-  readonly tls?: 'require';
 }
 
 /** Exports that are found or made when a client asks for them. */
@@ -62,7 +49,7 @@ export interface ExportFinder {
    * What clients see that ask for a list; nothing where absent. What no client
    * can be told is left out. What it throws refuses that client's question only.
    */
-  list?(client: Client): MaybePromise<readonly ExportListing[]>;
+  list?(client: Client): MaybePromise<readonly ExportDescription[]>;
 }
 
 /** The disks by name. The name '' is the default export, for clients that ask for none. */

@@ -5,7 +5,7 @@
  * contexts the client has selected. As hot as the command, which is asked once
  * for many megabytes.
  */
-import type { StatusExtent } from '../backend/backend.js';
+import type { Backend, StatusExtent } from '../backend/backend.js';
 import { checkExtents } from '../backend/check-extents.js';
 import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
 import { NbdError } from '../errors.js';
@@ -14,10 +14,8 @@ import { CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
 import { readUint64 } from '../wire/uint64.js';
-import type { Agreement } from './agreement.js';
+import type { Agreement, SelectedContext } from './agreement.js';
 import { describe } from './descriptors.js';
-
-type Contexts = Agreement['contexts'];
 
 /** The payload of a filtered request begins with the 64-bit effect length; 32-bit ids follow. */
 const filterLengthBytes = 8;
@@ -28,18 +26,20 @@ const extendedDescriptorBytes = 16;
 type Query = Readonly<Record<'offset' | 'length' | 'flags', number>>;
 
 export class BlockStatus {
-  private readonly agreement: Agreement;
-  private readonly contexts: Contexts;
+  private readonly backend: Backend;
+  private readonly alignment: number;
+  private readonly contexts: readonly SelectedContext[];
   private readonly extended: boolean;
   private readonly extentsMax: number;
 
   constructor(agreement: Agreement, limits: Limits) {
-    this.agreement = agreement;
+    this.backend = agreement.export.backend;
+    this.alignment = agreement.blockSize.minimum;
     this.contexts = agreement.contexts;
     this.extended = agreement.headers === HeaderKind.extended;
     // "MUST NOT send a chunk where any variable-length portion of the chunk is
     // larger than any advertised maximum payload size".
-    const payloadMax = Math.floor(agreement.requestBytesMax / extendedDescriptorBytes);
+    const payloadMax = Math.floor(agreement.blockSize.maximum / extendedDescriptorBytes);
     this.extentsMax = Math.max(1, Math.min(limits.extentsMax, payloadMax));
   }
 
@@ -72,7 +72,7 @@ export class BlockStatus {
   /** One context after the other, without a promise as long as they answer at once. */
   private collect(
     query: Query,
-    contexts: Contexts,
+    contexts: readonly SelectedContext[],
     payloads: Uint8Array[],
   ): MaybePromise<readonly Uint8Array[]> {
     for (const [index, selected] of contexts.entries()) {
@@ -91,13 +91,13 @@ export class BlockStatus {
   }
 
   private payload(
-    { id, context }: Contexts[number],
+    { id, context }: SelectedContext,
     extents: Iterable<StatusExtent>,
     query: Query,
   ): Uint8Array {
     checkExtents(context.name, extents);
-    const { backend, minimumBytes } = this.agreement;
-    const end = backend.size - (backend.size % minimumBytes);
+    const { backend, alignment } = this;
+    const end = backend.size - (backend.size % alignment);
     const available = end - query.offset;
     if (available <= 0) {
       throw new NbdError('ENOSPC', `The disk has shrunk to ${backend.size} bytes meanwhile.`);
@@ -108,12 +108,12 @@ export class BlockStatus {
       one: (query.flags & CommandFlag.reqOne) !== 0,
       length: Math.min(query.length, available),
       available,
-      alignment: minimumBytes,
+      alignment,
       extentsMax: this.extentsMax,
     });
   }
 
-  private chosen(filter: Uint8Array): Contexts {
+  private chosen(filter: Uint8Array): readonly SelectedContext[] {
     if (filter.length === 0) return this.contexts;
     const ids = this.filterIds(filter);
     return this.contexts.filter(({ id }) => ids.includes(id));

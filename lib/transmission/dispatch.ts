@@ -50,7 +50,7 @@ export class Dispatcher {
   private readonly events: DispatchEvents;
 
   constructor(agreement: Agreement, replies: ReplyWriter, limits: Limits, events: DispatchEvents) {
-    this.backend = agreement.backend;
+    this.backend = agreement.export.backend;
     this.blockStatus = new BlockStatus(agreement, limits);
     this.replies = replies;
     this.limits = limits;

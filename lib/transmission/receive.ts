@@ -47,11 +47,11 @@ export class Receiver {
 
   constructor(agreement: Agreement, dispatcher: Dispatcher) {
     this.rules = new Rules(agreement);
-    this.backend = agreement.backend;
+    this.backend = agreement.export.backend;
     this.dispatcher = dispatcher;
     this.extended = agreement.headers === HeaderKind.extended;
     this.headerBytes = this.extended ? extendedRequestHeaderBytes : requestHeaderBytes;
-    this.payloadBytesMax = Math.max(agreement.requestBytesMax, payloadBytesTolerated);
+    this.payloadBytesMax = Math.max(agreement.blockSize.maximum, payloadBytesTolerated);
   }
 
   /** Refuse every request that begins from now on. */

@@ -43,7 +43,7 @@ function allowedFlags(agreement: Agreement): Int32Array {
     allowed[Command.blockStatus] = fua | CommandFlag.reqOne | filter;
   }
   if (has(TransmissionFlag.sendResize)) allowed[Command.resize] = fua;
-  else if (agreement.backend.resize !== undefined) allowed[Command.resize] = notResizable;
+  else if (agreement.export.backend.resize !== undefined) allowed[Command.resize] = notResizable;
   if (has(TransmissionFlag.readOnly)) {
     for (const command of changing) {
       allowed[command] = readOnly;
@@ -71,10 +71,10 @@ export class Rules implements Bounds {
 
   constructor(agreement: Agreement) {
     this.allowed = allowedFlags(agreement);
-    this.backend = agreement.backend;
-    this.minimumBytes = agreement.minimumBytes;
-    this.sizeKnown = agreement.backend.size;
-    this.requestBytesMax = agreement.requestBytesMax;
+    this.backend = agreement.export.backend;
+    this.minimumBytes = agreement.blockSize.minimum;
+    this.sizeKnown = agreement.export.backend.size;
+    this.requestBytesMax = agreement.blockSize.maximum;
     this.chunked = agreement.headers !== HeaderKind.simple;
     this.contextCount = agreement.contexts.length;
   }

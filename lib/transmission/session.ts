@@ -57,7 +57,7 @@ export class Session {
     events: SessionEvents,
   ) {
     this.flushesReads = batches === 'read';
-    this.backend = agreement.backend;
+    this.backend = agreement.export.backend;
     this.sender = sender;
     this.events = events;
     this.dispatcher = new Dispatcher(

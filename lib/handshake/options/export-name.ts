@@ -1,7 +1,6 @@
 import { NbdError } from '../../errors.js';
 import { HeaderKind } from '../../wire/header-kind.js';
 import { exportOrThrow } from '../find-export.js';
-import { transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';
 import { readString } from '../strings.js';
 
@@ -10,8 +9,7 @@ const reservedBytes = 124;
 
 /** NBD_OPT_EXPORT_NAME, which has no error reply: "the server MUST terminate the session". */
 export async function exportName(negotiation: Negotiation, data: Buffer): Promise<void> {
-  const { headers, limits } = negotiation;
-  if (headers === HeaderKind.extended) {
+  if (negotiation.headers === HeaderKind.extended) {
     throw new NbdError(
       'NBDCORK_EXPORT_REFUSED',
       'The client agreed on extended headers, which need NBD_OPT_GO.',
@@ -19,18 +17,12 @@ export async function exportName(negotiation: Negotiation, data: Buffer): Promis
   }
   const name = readName(data);
   const entry = await exportOrThrow(negotiation, name);
-  const contexts = negotiation.contextsFor(name, entry.backend);
-  const flags = transmissionFlags(entry, headers, contexts.length > 0, limits.requestBytesMax);
+  const agreement = negotiation.agreeOn(name, entry);
   const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));
   reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);
-  reply.writeUInt16BE(flags, 8);
+  reply.writeUInt16BE(agreement.transmissionFlags, 8);
   negotiation.send(reply);
-  negotiation.chosen = {
-    entry,
-    headers,
-    contexts,
-    transmissionFlags: flags,
-  };
+  negotiation.agreement = agreement;
 }
 
 function readName(data: Buffer): string {

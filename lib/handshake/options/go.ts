@@ -1,7 +1,6 @@
+import type { Agreement } from '../../transmission/agreement.js';
 import { InfoType, OptionError, OptionReply } from '../../wire/constants.js';
-import type { Export } from '../exports.js';
 import { findExport } from '../find-export.js';
-import { blockSizeOf, transmissionFlags } from '../flags.js';
 import type { Negotiation } from '../negotiation.js';
 import { badOption, bytesAt, uint16At, uint32At } from '../option-data.js';
 import { readString } from '../strings.js';
@@ -13,35 +12,25 @@ export async function info(negotiation: Negotiation, data: Buffer): Promise<void
 
 /** NBD_OPT_GO: the same, and with success the transmission phase begins. */
 export async function go(negotiation: Negotiation, data: Buffer): Promise<void> {
-  const entry = await describe(negotiation, data);
-  if (entry === undefined) return;
-  const contexts = negotiation.contextsFor(readRequest(data).name, entry.backend);
-  negotiation.chosen = {
-    entry,
-    headers: negotiation.headers,
-    contexts,
-    transmissionFlags: flagsOf(negotiation, entry, contexts.length > 0),
-  };
+  negotiation.agreement = await describe(negotiation, data);
 }
 
-function flagsOf({ headers, limits }: Negotiation, entry: Export, hasContexts: boolean): number {
-  return transmissionFlags(entry, headers, hasContexts, limits.requestBytesMax);
-}
-
-/** The export, where it was described and acknowledged. */
-async function describe(negotiation: Negotiation, data: Buffer): Promise<Export | undefined> {
+/** What the client was told about the export; undefined where it was refused. */
+async function describe(negotiation: Negotiation, data: Buffer): Promise<Agreement | undefined> {
   const { name, wanted } = readRequest(data);
   const entry = await findExport(negotiation, name, 'tlsRequired');
   if (entry === undefined) return undefined;
   await negotiation.catalog.measure(entry);
-  sendExport(negotiation, name, entry);
-  const { minimum } = sendBlockSize(negotiation, entry);
+  const agreement = negotiation.agreeOn(name, entry);
+  sendExport(negotiation, agreement);
+  sendBlockSize(negotiation, agreement);
   if (wanted.has(InfoType.name)) {
     sendInfo(negotiation, InfoType.name, Buffer.from(entry.name));
   }
   if (wanted.has(InfoType.description) && entry.description !== undefined) {
     sendInfo(negotiation, InfoType.description, Buffer.from(entry.description));
   }
+  const { minimum } = agreement.blockSize;
   if (minimum > 1 && !wanted.has(InfoType.blockSize)) {
     negotiation.refuse(
       OptionError.blockSizeRequired,
@@ -50,7 +39,7 @@ async function describe(negotiation: Negotiation, data: Buffer): Promise<Export 
     return undefined;
   }
   negotiation.acknowledge();
-  return entry;
+  return agreement;
 }
 
 function readRequest(data: Buffer): { name: string; wanted: ReadonlySet<number> } {
@@ -66,25 +55,19 @@ function readRequest(data: Buffer): { name: string; wanted: ReadonlySet<number> 
   return { name, wanted };
 }
 
-function sendExport(negotiation: Negotiation, name: string, entry: Export): void {
-  const contexts = negotiation.contextsFor(name, entry.backend);
+function sendExport(negotiation: Negotiation, agreement: Agreement): void {
   const bytes = Buffer.alloc(10);
-  bytes.writeBigUInt64BE(BigInt(entry.backend.size), 0);
-  bytes.writeUInt16BE(flagsOf(negotiation, entry, contexts.length > 0), 8);
+  bytes.writeBigUInt64BE(BigInt(agreement.export.backend.size), 0);
+  bytes.writeUInt16BE(agreement.transmissionFlags, 8);
   sendInfo(negotiation, InfoType.export, bytes);
 }
 
-function sendBlockSize(negotiation: Negotiation, entry: Export): { minimum: number } {
-  const { minimum, preferred, maximum } = blockSizeOf(
-    entry.backend,
-    negotiation.limits.requestBytesMax,
-  );
+function sendBlockSize(negotiation: Negotiation, { blockSize }: Agreement): void {
   const bytes = Buffer.alloc(12);
-  bytes.writeUInt32BE(minimum, 0);
-  bytes.writeUInt32BE(preferred, 4);
-  bytes.writeUInt32BE(maximum, 8);
+  bytes.writeUInt32BE(blockSize.minimum, 0);
+  bytes.writeUInt32BE(blockSize.preferred, 4);
+  bytes.writeUInt32BE(blockSize.maximum, 8);
   sendInfo(negotiation, InfoType.blockSize, bytes);
-  return { minimum };
 }
 
 function sendInfo(negotiation: Negotiation, type: number, payload: Buffer): void {

@@ -6,12 +6,6 @@ import { checkBackend, isObject } from './check-export.js';
 import { closeBackend } from './close-backend.js';
 import type { Logger, OpenBackend } from '../options.js';
 
-/** An export's backend, or what opens it. */
-interface Openable {
-  readonly name: string;
-  readonly backend: Backend | OpenBackend;
-}
-
 /**
  * The backends of a server: opened, measured, and closed with it. It keeps those
  * that clients share; those of one connection are its own, see
@@ -38,8 +32,7 @@ export class Backends {
    * The backend that all clients of an export share, opened with the first.
    * @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`; the next client may try again.
    */
-  async shared(found: Openable, client: Client): Promise<Backend> {
-    const { name, backend } = found;
+  async shared(name: string, backend: Backend | OpenBackend, client: Client): Promise<Backend> {
     const opening = this.opened.get(name);
     if (typeof backend === 'function') {
       return opening ?? this.keep(name, () => this.open(name, backend, client));

@@ -1,10 +1,16 @@
+import type { ExportDescription } from '../../backend/export.js';
 import { messageOf, NbdError } from '../../errors.js';
 import type { Client } from '../../handshake/client.js';
-import type { ExportListing } from '../../handshake/exports.js';
 import { quoted } from '../../quoted.js';
 import type { Allow } from '../access.js';
 import { Backends } from './backends.js';
-import { checkBackend, checkListing, checkOptions, isObject, optionsOf } from './check-export.js';
+import {
+  checkBackend,
+  checkDescription,
+  checkOptions,
+  isObject,
+  optionsOf,
+} from './check-export.js';
 import type { ExportFinder, ExportOptions, Exports, Logger } from '../options.js';
 
 export interface CatalogOptions {
@@ -13,11 +19,6 @@ export interface CatalogOptions {
   readonly defaultExport: string | undefined;
   readonly openExportsMax: number;
   readonly logger: Logger;
-}
-
-/** An export that a client may use, before its backend is open. */
-export interface Found extends ExportOptions {
-  readonly name: string;
 }
 
 /**
@@ -78,7 +79,11 @@ export class Catalog {
    * Undefined where there is none, or none without TLS.
    * @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`.
    */
-  async find(asked: string, client: Client, mayStartTls: boolean): Promise<Found | undefined> {
+  async find(
+    asked: string,
+    client: Client,
+    mayStartTls: boolean,
+  ): Promise<(ExportDescription & ExportOptions) | undefined> {
     const name = this.nameOf(asked);
     if (!(await this.isAllowed(client, name))) {
       // Without TLS it does not exist for this client, which is told to start TLS as
@@ -114,7 +119,7 @@ export class Catalog {
   }
 
   /** @throws NbdError `NBDCORK_LIST_UNAVAILABLE`. */
-  async list(client: Client): Promise<readonly ExportListing[]> {
+  async list(client: Client): Promise<readonly ExportDescription[]> {
     try {
       return await this.listFor(client);
     } catch (error) {
@@ -127,12 +132,12 @@ export class Catalog {
     }
   }
 
-  private async listFor(client: Client): Promise<readonly ExportListing[]> {
+  private async listFor(client: Client): Promise<readonly ExportDescription[]> {
     const entries =
       this.finder === undefined
         ? [...this.fixed].map(([name, entry]) => ({ ...entry, name }))
         : ((await this.finder.list?.(client)) ?? []);
-    const listed: ExportListing[] = [];
+    const listed: ExportDescription[] = [];
     for (const entry of entries) {
       if (this.isListable(entry) && (await this.isAllowed(client, entry.name))) listed.push(entry);
     }
@@ -140,9 +145,9 @@ export class Catalog {
   }
 
   /** Of what a finder lists: the log tells of what no client could be told. */
-  private isListable(entry: ExportListing): boolean {
+  private isListable(entry: ExportDescription): boolean {
     try {
-      checkListing(entry);
+      checkDescription(entry);
       return true;
     } catch (error) {
       this.options.logger.error({ err: error }, `an export cannot be listed: ${messageOf(error)}`);

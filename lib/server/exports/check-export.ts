@@ -1,7 +1,7 @@
 import { inspect } from 'node:util';
 import type { Backend } from '../../backend/backend.js';
+import type { ExportDescription } from '../../backend/export.js';
 import { NbdError } from '../../errors.js';
-import type { ExportListing } from '../../handshake/exports.js';
 import { checkContexts } from '../../handshake/meta-contexts.js';
 import { checkString } from '../../handshake/strings.js';
 import { quoted } from '../../quoted.js';
@@ -18,7 +18,7 @@ export function optionsOf(value: Backend | ExportOptions): ExportOptions {
 }
 
 /** @throws NbdError `NBDCORK_BAD_STRING` for what cannot be told to clients. */
-export function checkListing({ name, description = '' }: ExportListing): void {
+export function checkDescription({ name, description = '' }: ExportDescription): void {
   checkString('name of an export', name);
   checkString('description of an export', description);
 }
@@ -39,7 +39,7 @@ export function checkOptions(name: string, options: ExportOptions): void {
   if (description !== undefined && typeof description !== 'string') {
     throw badExport(name, 'has a description that is no text');
   }
-  checkListing({ name, ...(description !== undefined && { description }) });
+  checkDescription({ name, ...(description !== undefined && { description }) });
   checkSwitches(name, options);
   if (tls !== undefined && tls !== 'require') {
     throw badExport(name, `has a tls of ${shown(tls)}; it must be 'require', or not there`);

@@ -1,7 +1,8 @@
 import type { Backend } from '../../backend/backend.js';
+import type { Export, ExportDescription } from '../../backend/export.js';
 import { NbdError } from '../../errors.js';
 import type { Client } from '../../handshake/client.js';
-import type { Export, ExportCatalog, ExportListing } from '../../handshake/exports.js';
+import type { ExportCatalog } from '../../handshake/exports.js';
 import type { Catalog } from './catalog.js';
 import type { OpenBackend } from '../options.js';
 
@@ -30,7 +31,7 @@ export class ConnectionExports implements ExportCatalog {
     return this.ask(() => this.catalog.backends.measure(name, backend));
   }
 
-  list(client: Client): Promise<readonly ExportListing[]> {
+  list(client: Client): Promise<readonly ExportDescription[]> {
     return this.ask(() => this.catalog.list(client));
   }
 
@@ -71,7 +72,7 @@ export class ConnectionExports implements ExportCatalog {
     const opened =
       perConnection === true && typeof backend === 'function'
         ? await (this.opening = this.openOwn(name, backend, client))
-        : await this.catalog.backends.shared(found, client);
+        : await this.catalog.backends.shared(name, backend, client);
     return { ...found, backend: opened };
   }
 

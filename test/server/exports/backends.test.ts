@@ -81,7 +81,7 @@ test('what waits for a client with TLS is closed once, though one comes while th
   const [first, second] = [new BufferDisk(content), new BufferDisk(content)];
   await backends.hold('a', first);
   await backends.close();
-  const late = backends.shared({ name: 'a', backend: second }, { kind: 'stream' });
+  const late = backends.shared('a', second, { kind: 'stream' });
   await assert.rejects(late, { code: 'NBDCORK_EXPORT_UNAVAILABLE' });
   for (const { calls } of [first, second]) {
     assert.equal(calls.filter((call) => call === 'close').length, 1);

@@ -7,7 +7,7 @@ import {
   type Backend,
   type Client,
   type ExportFinder,
-  type ExportListing,
+  type ExportDescription,
 } from '../../../lib/index.js';
 import { goData, optionBytes, type ByteClient } from '../../support/byte-client.js';
 import { BufferDisk, pattern, Shelf } from '../../support/disks.js';
@@ -305,7 +305,7 @@ describe('exports that are found', () => {
     const logger = new Log();
     const nameless = { name: '' };
     Reflect.deleteProperty(nameless, 'name');
-    const listings: readonly ExportListing[] = [
+    const listings: readonly ExportDescription[] = [
       { name: 'a\0b' },
       { name: 'first', description: 'good' },
       { name: 'x'.repeat(5000) },
