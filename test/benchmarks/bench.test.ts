@@ -9,15 +9,15 @@ import type { Results } from '../../benchmarks/results.js';
 import { makeVeth } from '../../benchmarks/veth.js';
 import { messageOf } from '../../lib/errors.js';
 import { temporaryFolder } from '../support/folder.js';
-import { needs, unavailable } from '../support/peers.js';
-import { finish, RunningProgram } from '../support/program.js';
+import { needs, skipTest } from '../support/peers.js';
+import { runProgram, RunningProgram } from '../support/program.js';
 
 const short = ['--runs', '4', '--seconds', '0.03'];
 const withoutNative = process.env['NBDCORK_NO_NATIVE'] === '1';
 
 async function bench(t: TestContext, ...args: string[]) {
   const folder = join(await temporaryFolder(t), 'report');
-  const { status, stdout, stderr } = await finish(t, ['bench', ...args, '--output', folder]);
+  const { status, stdout, stderr } = await runProgram(t, ['bench', ...args, '--output', folder]);
   assert.equal(status, 0, stderr);
   const text = await readFile(join(folder, 'results.json'), 'utf8');
   return { results: JSON.parse(text) as Results, stdout, stderr, folder };
@@ -124,7 +124,7 @@ describe('a run', () => {
       try {
         makeVeth().remove();
       } catch (error) {
-        unavailable(t, messageOf(error));
+        skipTest(t, messageOf(error));
         return;
       }
       const words = ['veth', 'read-512', 'read-4k', 'depth=1', 'plain', 'cork', 'more', 'vectored'];
@@ -195,7 +195,7 @@ describe('a run', () => {
 describe('what makes no sense', () => {
   for (const args of [['tpc'], ['--runs', '3'], ['--seconds', '0'], ['--load', 'dd'], ['-o', '']]) {
     test(args.join(' '), async (t) => {
-      const { status, stderr } = await finish(t, ['bench', ...args]);
+      const { status, stderr } = await runProgram(t, ['bench', ...args]);
       assert.equal(status, 2);
       assert.ok(stderr.includes(args.at(-1) ?? ''), stderr);
     });
@@ -204,7 +204,7 @@ describe('what makes no sense', () => {
 
 describe('a folder that the report cannot go into is refused before anything is measured', () => {
   const refused = async (t: TestContext, folder: string) => {
-    const { status, stdout, stderr } = await finish(t, ['bench', 'unix', '--output', folder]);
+    const { status, stdout, stderr } = await runProgram(t, ['bench', 'unix', '--output', folder]);
     assert.deepEqual([status, stdout], [1, '']);
     assert.match(stderr, /^nbdcork: The report cannot be written into .*\(NBDCORK_BENCH\)\n$/);
     assert.ok(stderr.includes(folder), stderr);
@@ -237,7 +237,7 @@ describe('words that exclude each other are refused with the reason', () => {
   ] as const) {
     test(args.join(' '), async (t) => {
       const folder = await temporaryFolder(t);
-      const { status, stderr } = await finish(t, ['bench', ...args, '-o', folder]);
+      const { status, stderr } = await runProgram(t, ['bench', ...args, '-o', folder]);
       assert.equal(status, 2);
       assert.match(stderr, /Nothing is there to measure: .*\(NBDCORK_BAD_SELECTION\)\n$/);
       assert.ok(stderr.includes(reason), stderr);
@@ -249,7 +249,7 @@ describe('what was named and cannot be measured is refused with the reason', () 
   const refused = async (t: TestContext, words: string[], env: NodeJS.ProcessEnv = {}) => {
     const folder = await temporaryFolder(t);
     const args = ['bench', ...words, ...short, '-o', folder];
-    const { status, stdout, stderr } = await finish(t, args, { env });
+    const { status, stdout, stderr } = await runProgram(t, args, { env });
     assert.deepEqual([status, stdout], [2, '']);
     assert.match(stderr, /NBDCORK_BAD_SELECTION/);
     return stderr;
@@ -273,14 +273,21 @@ describe('what was named and cannot be measured is refused with the reason', () 
 });
 
 test('the word limit needs the option', async (t) => {
-  const { status, stderr } = await finish(t, ['bench', 'limit']);
+  const { status, stderr } = await runProgram(t, ['bench', 'limit']);
   assert.equal(status, 2);
   assert.match(stderr, /--limit PATH.*NBDCORK_BAD_SELECTION/);
 });
 
 test('a limit that is no program is refused before anything is measured', async (t) => {
   const folder = await temporaryFolder(t);
-  const { status, stderr } = await finish(t, ['bench', 'unix', '--limit', folder, '-o', folder]);
+  const { status, stderr } = await runProgram(t, [
+    'bench',
+    'unix',
+    '--limit',
+    folder,
+    '-o',
+    folder,
+  ]);
   assert.equal(status, 1);
   assert.match(stderr, /^nbdcork: The server of --limit cannot be run: .* is no file/);
 });
@@ -289,14 +296,14 @@ test('an earlier report is replaced, which is said', async (t) => {
   const folder = await temporaryFolder(t);
   const args = ['bench', 'pipe', 'read-512', 'depth=1', 'plain', ...short, '-o', folder];
   await writeFile(join(folder, 'results.json'), '');
-  const { stdout } = await finish(t, args);
+  const { stdout } = await runProgram(t, args);
   assert.ok(stdout.endsWith(`The report is in ${folder}, in place of an earlier one.\n`), stdout);
 });
 
 test('a limit that fails makes the run fail', async (t) => {
   const folder = await temporaryFolder(t);
   const words = ['unix', 'read-512', 'depth=1', 'plain', '--limit', '/bin/true'];
-  const { status, stderr } = await finish(t, ['bench', ...words, ...short, '-o', folder]);
+  const { status, stderr } = await runProgram(t, ['bench', ...words, ...short, '-o', folder]);
   assert.equal(status, 1);
   assert.match(stderr, /not measured: limit: .* The server ended with 0: .*\n1 trial failed/s);
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { connectTo, openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
-import { finish, serve } from '../support/program.js';
+import { runProgram, serve } from '../support/program.js';
 
 const nobody = 4_294_967_294;
 
@@ -37,7 +37,7 @@ describe('rules about an export that is not served end with 2', () => {
     ['--default-export', 'a', '--deny', '=any', 'a=memory:1M'],
   ]) {
     test(args.join(' '), async (t) => {
-      const { status, stderr } = await finish(t, ['serve', '--port', '0', ...args]);
+      const { status, stderr } = await runProgram(t, ['serve', '--port', '0', ...args]);
       assert.equal(status, 2);
       assert.match(stderr, /There is no export ".*", only "\w+"\. \(NBDCORK_BAD_RULE\)/);
     });
@@ -50,7 +50,7 @@ describe('rules that need TLS', () => {
     `${flag}=psk:alice`,
   ])) {
     test(`${rule} ends with 2 without it`, async (t) => {
-      const { status, stderr } = await finish(t, ['serve', '--port', '0', rule, 'memory:1M']);
+      const { status, stderr } = await runProgram(t, ['serve', '--port', '0', rule, 'memory:1M']);
       assert.equal(status, 2);
       assert.match(stderr, /Nobody can match it.*NBDCORK_BAD_RULE/);
     });
@@ -60,7 +60,7 @@ describe('rules that need TLS', () => {
     const keys = join(await temporaryFolder(t), 'keys.psk');
     await writeFile(keys, `alice:${'61'.repeat(32)}\n`);
     const args = ['--port', '0', '--tls-psk', keys, '--deny=psk:alice', 'memory:1M'];
-    const { status, stderr } = await finish(t, ['serve', ...args]);
+    const { status, stderr } = await runProgram(t, ['serve', ...args]);
     assert.equal(status, 2);
     assert.match(stderr, /gets around it.*NBDCORK_BAD_RULE/);
     await serve(t, ['--tls', 'require', ...args]);

@@ -9,7 +9,7 @@ import { openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd } from '../support/numbers.js';
 import { needs } from '../support/peers.js';
-import { finish, programPath, RunningProgram } from '../support/program.js';
+import { runProgram, programPath, RunningProgram } from '../support/program.js';
 
 const clean = { status: 0, signal: null };
 
@@ -67,7 +67,7 @@ describe('a listening socket that is inherited', () => {
     const path = join(await temporaryFolder(t), 'nbd.sock');
     const args = ['serve', '--run', 'echo "$NBD_URI $LISTEN_PID $LISTEN_FDS"', 'a=memory:1M'];
     const program = launch(t, 'unix', path, args);
-    assert.deepEqual(await program.ended, clean);
+    assert.deepEqual(await program.exited, clean);
     const [, line = ''] = program.stdout.text.split('\n');
     const [uri = '', ...variables] = line.trimEnd().split(' ');
     assert.equal(new URL(uri).pathname, '/a');
@@ -92,7 +92,7 @@ describe('the variables', () => {
   test('end the program with status 1 where they make no sense', async (t) => {
     const script = 'export LISTEN_PID=$$ LISTEN_FDS=none; exec "$@"';
     const command = ['sh', '-c', script, 'sh', process.execPath, programPath] as const;
-    const { status, stderr } = await finish(t, ['serve', 'memory:1M'], { command });
+    const { status, stderr } = await runProgram(t, ['serve', 'memory:1M'], { command });
     assert.equal(status, exitCode.failure);
     assert.match(stderr, /'none', not a number of sockets\. \(NBDCORK_BAD_ACTIVATION\)/);
   });

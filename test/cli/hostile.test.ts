@@ -21,7 +21,7 @@ import { pattern } from '../support/disks.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd, cmdFlag, err, opt, rep, u32 } from '../support/numbers.js';
 import { serve } from '../support/program.js';
-import { authority, certified } from '../support/tls.js';
+import { createAuthority, issueCertificate } from '../support/tls.js';
 
 const mebibyte = 2 ** 20;
 const longest = 2 ** 32 - 1;
@@ -136,7 +136,7 @@ describe('an ordinary client is unharmed by', () => {
   test('options and requests that come a byte at a time', async (t) => {
     const { uri, neighbour } = await serving(t);
     const client = await connectTo(t, uri);
-    const read = client.ask({ type: cmd.read, offset: 5, length: 100 });
+    const read = client.expectReply({ type: cmd.read, offset: 5, length: 100 });
     const session = [
       u32(3),
       optionBytes(opt.list),
@@ -203,7 +203,7 @@ describe('an ordinary client is unharmed by', () => {
     assert.equal((await client.call(all)).error, 0);
     // All but a byte of two chunks: cleared, not dropped.
     const trim = { type: cmd.trim, offset: 1, length: 32 * mebibyte - 2 };
-    const trims = Array.from({ length: 500 }, () => client.ask({ ...trim }));
+    const trims = Array.from({ length: 500 }, () => client.expectReply({ ...trim }));
     client.send(...trims.map((request) => requestBytes('simple', request)));
     let answered = 0;
     const replies = async (): Promise<void> => {
@@ -263,8 +263,8 @@ describe('with TLS, an ordinary client is unharmed by', () => {
   async function startTlsWith(t: TestContext, behind: Uint8Array) {
     const folder = join(await temporaryFolder(t), 'pki');
     await mkdir(folder);
-    const ca = await authority();
-    const { key, cert } = await certified(ca, 'localhost');
+    const ca = await createAuthority();
+    const { key, cert } = await issueCertificate(ca, 'localhost');
     await writeFile(join(folder, 'ca-cert.pem'), ca.cert);
     await writeFile(join(folder, 'server-cert.pem'), cert);
     await writeFile(join(folder, 'server-key.pem'), key);

@@ -9,7 +9,7 @@ import { goData } from '../support/byte-client.js';
 import { connectTo, openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd, err, info, opt } from '../support/numbers.js';
-import { finish, RunningProgram, serve } from '../support/program.js';
+import { runProgram, RunningProgram, serve } from '../support/program.js';
 
 function parse(...args: string[]): object {
   const command = addLimitOptions(new Command())
@@ -76,14 +76,14 @@ describe('nbdcork serve', () => {
     ['--default-export', 'absent'],
   ]) {
     test(`refuses ${args.join(' ')}`, async (t) => {
-      const { status, stderr } = await finish(t, ['serve', 'a=memory:1M', ...args]);
+      const { status, stderr } = await runProgram(t, ['serve', 'a=memory:1M', ...args]);
       assert.equal(status, 2);
       assert.ok(stderr.length > 0);
     });
   }
 
   test('says in --help from where on --request-bytes-max counts, and so it is', async (t) => {
-    const { stdout } = await finish(t, ['serve', '--help']);
+    const { stdout } = await runProgram(t, ['serve', '--help']);
     const words = stdout.replace(/\s+/g, ' ');
     const [, told] =
       /--request-bytes-max <size> [^-]*less than (\d+) counts as \1 /.exec(words) ?? [];

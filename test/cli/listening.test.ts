@@ -10,7 +10,7 @@ import { goData } from '../support/byte-client.js';
 import { connectTo, openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { opt, rep } from '../support/numbers.js';
-import { finish, RunningProgram, serve } from '../support/program.js';
+import { runProgram, RunningProgram, serve } from '../support/program.js';
 
 describe('TCP', () => {
   test('--port 0 is a free port on 127.0.0.1', async (t) => {
@@ -39,7 +39,7 @@ describe('TCP', () => {
     const address = occupant.address();
     assert.ok(typeof address === 'object' && address !== null);
     const port = String(address.port);
-    const { status, stdout, stderr } = await finish(t, ['serve', '--port', port, 'memory:1M']);
+    const { status, stdout, stderr } = await runProgram(t, ['serve', '--port', port, 'memory:1M']);
     assert.equal(status, 1);
     assert.match(
       stderr,
@@ -54,7 +54,7 @@ for (const [args, advice] of [
   [['--host', 'nowhere.invalid'], /no host of that name/],
 ] as const) {
   test(`${args.join(' ')} ends with 1 and says what to do`, async (t) => {
-    const { status, stderr } = await finish(t, ['serve', ...args, '--port', '0', 'memory:1M']);
+    const { status, stderr } = await runProgram(t, ['serve', ...args, '--port', '0', 'memory:1M']);
     assert.equal(status, 1);
     assert.match(stderr, advice);
   });
@@ -83,7 +83,7 @@ describe('Unix sockets', () => {
   test('the socket of a server that runs is left to it', async (t) => {
     const path = join(await temporaryFolder(t), 'nbd.sock');
     const { uri } = await serve(t, ['--unix', path, 'memory:1M']);
-    const { status, stderr } = await finish(t, ['serve', '--unix', path, 'memory:2M']);
+    const { status, stderr } = await runProgram(t, ['serve', '--unix', path, 'memory:2M']);
     assert.equal(status, 1);
     assert.match(stderr, /Another server listens there.*\(NBDCORK_LISTEN\)/);
     assert.equal((await openExport(t, uri)).size, 2 ** 20);
@@ -92,13 +92,13 @@ describe('Unix sockets', () => {
   test('a file that is no socket is left alone', async (t) => {
     const path = join(await temporaryFolder(t), 'precious');
     await writeFile(path, 'data');
-    assert.equal((await finish(t, ['serve', '--unix', path, 'memory:1M'])).status, 1);
+    assert.equal((await runProgram(t, ['serve', '--unix', path, 'memory:1M'])).status, 1);
     assert.ok(existsSync(path));
   });
 
   test('a path that is too long for a socket is refused, not cut short', async (t) => {
     const path = join(await temporaryFolder(t), 'x'.repeat(107));
-    const { status, stdout, stderr } = await finish(t, ['serve', '--unix', path, 'memory:1M']);
+    const { status, stdout, stderr } = await runProgram(t, ['serve', '--unix', path, 'memory:1M']);
     assert.equal(status, 1);
     assert.match(stderr, /107 bytes.*\(NBDCORK_LISTEN\)/);
     assert.equal(stdout, '');

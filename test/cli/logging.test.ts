@@ -5,7 +5,7 @@ import { goData, optionBytes, type ByteClient } from '../support/byte-client.js'
 import { connectTo } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { opt } from '../support/numbers.js';
-import { finish, serve } from '../support/program.js';
+import { runProgram, serve } from '../support/program.js';
 
 interface Line {
   readonly level: unknown;
@@ -57,7 +57,7 @@ describe('--log-format json', () => {
   test('why the program cannot go on is JSON, whatever the level', async (t) => {
     const path = join(await temporaryFolder(t), 'missing.img');
     const args = ['serve', '--log-format', 'json', '--log-level', 'silent', path];
-    const { status, stderr } = await finish(t, args);
+    const { status, stderr } = await runProgram(t, args);
     assert.equal(status, 1);
     const [line, ...more] = parse(stderr);
     assert.match(line?.msg ?? '', /There is no file/);

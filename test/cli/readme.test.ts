@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { exitCode } from '../../lib/cli/exit-codes.js';
 import { defaultLimits } from '../../lib/limits.js';
 import { words } from '../../benchmarks/selection.js';
-import { finish } from '../support/program.js';
+import { runProgram } from '../support/program.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -35,7 +35,7 @@ function firstCells(head: string, text?: string): string[] {
 }
 
 test('the options of serve are those of --help', async (t) => {
-  const { stdout } = await finish(t, ['serve', '--help']);
+  const { stdout } = await runProgram(t, ['serve', '--help']);
   const options = [...stdout.matchAll(/^ {2}(-.*?) {2,}/gm)].map(([, option]) => option);
   assert.ok(options.length > 5);
   const limits = rows('limit').map(([, , option = '']) => option);
@@ -43,7 +43,7 @@ test('the options of serve are those of --help', async (t) => {
 });
 
 test('the options of bench are those of --help', async (t) => {
-  const { stdout } = await finish(t, ['bench', '--help']);
+  const { stdout } = await runProgram(t, ['bench', '--help']);
   const options = [...stdout.matchAll(/^ {2}(-.*?) {2,}/gm)].map(([, option]) => option);
   assert.ok(options.length > 5);
   assert.deepEqual(firstCells('benchmark option').toSorted(), options.toSorted());
@@ -54,7 +54,7 @@ test('the words of bench are those that it knows, and those of --help', async (t
     cell.split(', '),
   );
   assert.deepEqual(documented, [...words]);
-  const { stdout } = await finish(t, ['bench', '--help']);
+  const { stdout } = await runProgram(t, ['bench', '--help']);
   const [, told = ''] = /^Words:\n((?: {2}.*\n)+)/m.exec(stdout) ?? [];
   const rows = told.split('\n').map((line) => line.trim().split(/ {2,}/)[0] ?? '');
   assert.deepEqual(rows.join(', ').split(', ').filter(Boolean), [...words]);

@@ -8,7 +8,7 @@ import { describe, test } from 'node:test';
 import { openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd } from '../support/numbers.js';
-import { finish, RunningProgram } from '../support/program.js';
+import { runProgram, RunningProgram } from '../support/program.js';
 
 describe('--run', () => {
   test('the URI is in the environment, of a socket that is private and is removed', async (t) => {
@@ -16,7 +16,7 @@ describe('--run', () => {
     const command =
       'printf "%s\\n%s\\n" "$NBD_URI" "$uri"; stat -c "%a %F" "$TMPDIR"/* "$TMPDIR"/*/*';
     const args = ['serve', '--run', command, 'a=memory:1M', 'memory:2M'];
-    const { status, stdout, stderr } = await finish(t, args, { env: { TMPDIR } });
+    const { status, stdout, stderr } = await runProgram(t, args, { env: { TMPDIR } });
     assert.equal(stderr, '');
     assert.equal(status, 0);
     const [first, second, folderMode, socketMode, ...more] = stdout.split('\n');
@@ -41,7 +41,7 @@ describe('--run', () => {
     test(`ends with ${status} after: ${command}`, async (t) => {
       const TMPDIR = await temporaryFolder(t);
       const args = ['serve', '--run', command, 'memory:1M'];
-      assert.equal((await finish(t, args, { env: { TMPDIR } })).status, status);
+      assert.equal((await runProgram(t, args, { env: { TMPDIR } })).status, status);
       assert.deepEqual(await readdir(TMPDIR), []);
     });
   }
@@ -60,14 +60,14 @@ describe('--run', () => {
     );
     const command = `exec "${process.execPath}" "${script}"`;
     const args = ['serve', '--port', '0', '--run', command, 'memory:1M'];
-    const { status, stdout } = await finish(t, args);
+    const { status, stdout } = await runProgram(t, args);
     assert.equal(stdout, 'NBDMAGIC\n');
     assert.equal(status, 7);
   });
 
   test('a source that is missing runs nothing', async (t) => {
     const path = join(await temporaryFolder(t), 'missing.img');
-    const { status, stdout } = await finish(t, ['serve', '--run', 'echo ran', path]);
+    const { status, stdout } = await runProgram(t, ['serve', '--run', 'echo ran', path]);
     assert.equal(status, 1);
     assert.equal(stdout, '');
   });
@@ -75,7 +75,7 @@ describe('--run', () => {
   test('a folder for the socket that cannot be made ends with 1 and says so', async (t) => {
     const TMPDIR = join(await temporaryFolder(t), 'missing');
     const args = ['serve', '--run', 'echo ran', 'memory:1M'];
-    const { status, stdout, stderr } = await finish(t, args, { env: { TMPDIR } });
+    const { status, stdout, stderr } = await runProgram(t, args, { env: { TMPDIR } });
     assert.equal(status, 1);
     assert.match(stderr, /Set TMPDIR.*\(NBDCORK_RUN\)/);
     assert.equal(stdout, '');

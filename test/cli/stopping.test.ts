@@ -69,5 +69,5 @@ test('requests in progress are answered before the end', async (t) => {
   assert.equal(error, 0);
   assert.ok(data.equals(Buffer.alloc(length)));
   assert.equal((await client.closed).length, 0);
-  assert.deepEqual(await server.ended, clean);
+  assert.deepEqual(await server.exited, clean);
 });

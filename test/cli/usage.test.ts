@@ -5,7 +5,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { temporaryFolder } from '../support/folder.js';
-import { finish } from '../support/program.js';
+import { runProgram } from '../support/program.js';
 
 describe('a wrong command line ends with 2 and says what is wrong', () => {
   for (const [args, message] of [
@@ -29,7 +29,7 @@ describe('a wrong command line ends with 2 and says what is wrong', () => {
     [['serve', '--port', '0', `${'n'.repeat(4097)}=memory:1M`], /4096/],
   ] as const) {
     test(['nbdcork', ...args].join(' ').slice(0, 80), async (t) => {
-      const { status, stdout, stderr } = await finish(t, args);
+      const { status, stdout, stderr } = await runProgram(t, args);
       assert.equal(status, 2);
       assert.match(stderr, message);
       assert.equal(stdout, '');
@@ -40,7 +40,7 @@ describe('a wrong command line ends with 2 and says what is wrong', () => {
 describe('a source that cannot be opened ends with 1 and says what to do', () => {
   test('a file that is missing', async (t) => {
     const path = join(await temporaryFolder(t), 'missing.img');
-    const { status, stdout, stderr } = await finish(t, ['serve', '--port', '0', path]);
+    const { status, stdout, stderr } = await runProgram(t, ['serve', '--port', '0', path]);
     assert.equal(status, 1);
     assert.match(stderr, /^nbdcork: There is no file ".*missing\.img".*\(NBDCORK_NOT_FOUND\)\n$/);
     assert.equal(stdout, '');
@@ -49,14 +49,14 @@ describe('a source that cannot be opened ends with 1 and says what to do', () =>
   test('a folder, after a source that is good', async (t) => {
     const folder = join(await temporaryFolder(t), 'folder');
     await mkdir(folder);
-    const { status, stderr } = await finish(t, ['serve', '--port', '0', 'a=memory:1M', folder]);
+    const { status, stderr } = await runProgram(t, ['serve', '--port', '0', 'a=memory:1M', folder]);
     assert.equal(status, 1);
     assert.match(stderr, /is a directory.*\(NBDCORK_NOT_A_DISK\)/);
   });
 });
 
 test('--help says which options may be repeated, as README does', async (t) => {
-  const { stdout } = await finish(t, ['serve', '--help']);
+  const { stdout } = await runProgram(t, ['serve', '--help']);
   const told = stdout
     .split(/\n(?= {2}-)/)
     .filter((option) => option.replace(/\s+/g, ' ').includes('may be repeated'))
@@ -69,7 +69,7 @@ test('--help says which options may be repeated, as README does', async (t) => {
 });
 
 test('--help and --version end with 0, on standard output', async (t) => {
-  const help = await finish(t, ['serve', '--help']);
+  const help = await runProgram(t, ['serve', '--help']);
   assert.equal(help.status, 0);
   const epilogue = help.stdout.slice(help.stdout.indexOf('\nSources:'));
   assert.ok(epilogue.split('\n').every((line) => line.length <= 80));
@@ -78,5 +78,5 @@ test('--help and --version end with 0, on standard output', async (t) => {
   const manifest = new URL('../../../package.json', import.meta.url);
   const version = /"version": "(.*)"/.exec(readFileSync(manifest, 'utf8'))?.[1];
   assert.ok(version !== undefined);
-  assert.equal((await finish(t, ['--version'])).stdout, `${version}\n`);
+  assert.equal((await runProgram(t, ['--version'])).stdout, `${version}\n`);
 });

@@ -15,8 +15,8 @@ import {
   type RequestFields,
 } from '../support/byte-client.js';
 import { cmd, info, opt, rep, u32 } from '../support/numbers.js';
-import type { Certified } from '../support/tls.js';
-import { contextData, statusOf, type Status } from '../support/status.js';
+import type { Certificate } from '../support/tls.js';
+import { contextData, parseStatus, type Status } from '../support/status.js';
 
 /** The server lacks something that it need not have. */
 export class NotOffered extends Error {}
@@ -58,7 +58,7 @@ export class Client {
   /** Of the contexts that were selected, in the order of their names. */
   contextIds: number[] = [];
   private socket: Socket;
-  private readonly certified: Certified | undefined;
+  private readonly certified: Certificate | undefined;
   private received: Buffer[] = [];
   private count = 0;
   private over = false;
@@ -66,14 +66,14 @@ export class Client {
   private readonly asked = new Map<bigint, Request>();
   private lastCookie = 0x5a5a000000000000n;
 
-  private constructor(socket: Socket, certified: Certified | undefined) {
+  private constructor(socket: Socket, certified: Certificate | undefined) {
     this.socket = socket;
     this.certified = certified;
     this.listen();
   }
 
   /** `certified`: what the client shows of itself within TLS. */
-  static async connect(path: string, certified?: Certified): Promise<Client> {
+  static async connect(path: string, certified?: Certificate): Promise<Client> {
     const socket = connect(path);
     await once(socket, 'connect');
     return new Client(socket, certified);
@@ -311,7 +311,7 @@ export class Client {
       .filter(({ type }) => type === 5 || type === 6)
       .map(({ type, payload }) => {
         assert.equal(type, this.headers === 'extended' ? 6 : 5, 'the type of a status chunk');
-        return statusOf(type, payload, request);
+        return parseStatus(type, payload, request);
       });
     const data = request.type === cmd.read ? contentOf(request, error === 0) : Buffer.alloc(0);
     return { cookie, chunks, error, data, status };

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { readPid } from '../../benchmarks/contenders/programs.js';
 import { programPath } from '../support/program.js';
-import { authority, certified, type Certified } from '../support/tls.js';
+import { createAuthority, issueCertificate, type Certificate } from '../support/tls.js';
 import { Client, exportName } from './client.js';
 import { makeDisk, type DiskKind } from './disks.js';
 
@@ -182,9 +182,9 @@ function inRoot(root: string, command: readonly [string, ...string[]]): [string,
 }
 
 /** What all four find by these names, or are told of. */
-async function makeCertificates(folder: string): Promise<Certified> {
-  const by = await authority();
-  const { key, cert } = await certified(by, 'localhost');
+async function makeCertificates(folder: string): Promise<Certificate> {
+  const by = await createAuthority();
+  const { key, cert } = await issueCertificate(by, 'localhost');
   writeFileSync(join(folder, 'ca-cert.pem'), by.cert);
   writeFileSync(join(folder, 'server-cert.pem'), cert);
   writeFileSync(join(folder, 'server-key.pem'), key);
@@ -198,13 +198,13 @@ function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
 class StartedServer {
   readonly socket: string;
   /** For its clients as well: nbd-server turns those away that show none. */
-  readonly certified: Certified | undefined;
+  readonly certified: Certificate | undefined;
   private readonly folder: string;
   private readonly child: ChildProcess;
   /** Of the process that is the server, where it is not the child. */
   private pid: number | undefined;
 
-  private constructor(folder: string, child: ChildProcess, shown: Certified | undefined) {
+  private constructor(folder: string, child: ChildProcess, shown: Certificate | undefined) {
     this.certified = shown;
     this.folder = folder;
     this.child = child;

@@ -1,7 +1,7 @@
 /** Judges the replies of the transmission phase, in all three kinds of headers. */
 import assert from 'node:assert/strict';
 import { cmd, cmdFlag } from '../support/numbers.js';
-import { statusOf } from '../support/status.js';
+import { parseStatus } from '../support/status.js';
 import type { Agreed } from './model/haggling.js';
 import { limits } from './model/profiles.js';
 import type { Asked, Requested } from './model/requests.js';
@@ -182,7 +182,7 @@ class ReplyJudge {
   private judgeStatus(progress: Progress, type: number, payload: Buffer): void {
     const { asked } = progress;
     const { type: command, flags, offset, length } = asked;
-    const { id, extents } = statusOf(type, payload, { type: command, flags, offset, length });
+    const { id, extents } = parseStatus(type, payload, { type: command, flags, offset, length });
     assert.ok(!progress.contextIds.includes(id), 'a context twice');
     progress.contextIds.push(id);
     assert.ok(extents.length <= limits.extentsMax, `${extents.length} extents`);

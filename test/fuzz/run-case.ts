@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { turn } from '../support/serving.js';
+import { eventLoopTurn } from '../support/server.js';
 import { SlowDisk } from './disks.js';
 import { piecesOf, type Delivery } from './delivery.js';
 import { Oracle } from './oracle.js';
@@ -121,7 +121,7 @@ class Conversation {
     for (let turns = 0; this.unsent.length > 0; turns++) {
       if (this.delivery.stop !== undefined && turns === stopAt) this.stopServer();
       this.sendNext();
-      if (pace !== 'at once' && turns < turnsMax) await turn();
+      if (pace !== 'at once' && turns < turnsMax) await eventLoopTurn();
     }
   }
 
@@ -140,7 +140,7 @@ class Conversation {
     const { stream, delivery, oracle } = this;
     const { ending, reading } = delivery;
     if (reading === 'late') {
-      for (let turns = 0; turns < lateTurns; turns++) await turn();
+      for (let turns = 0; turns < lateTurns; turns++) await eventLoopTurn();
       this.read();
     }
     if (ending === 'destroy') {

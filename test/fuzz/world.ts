@@ -6,7 +6,7 @@ import type { Duplex } from 'node:stream';
 import { once } from 'node:events';
 import { createServer, type Logger, type NbdServer } from '../../lib/index.js';
 import { MemoryBackend } from '../../lib/index.js';
-import { until } from '../support/serving.js';
+import { until } from '../support/server.js';
 import {
   BlockDisk,
   FailingDisk,

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { Backend, ExportOptions } from '../../lib/index.js';
 import { headerKinds } from '../support/byte-client.js';
 import { cmd, cmdFlag, err, transmission as flag } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 
 const nothing = (): void => undefined;
 const reads: Backend = { size: 4096, read: (_offset, length) => new Uint8Array(length) };
@@ -69,7 +69,7 @@ describe('the transmission flags of an export', () => {
   for (const [what, [entry, flags]] of Object.entries(cases)) {
     for (const headers of headerKinds) {
       test(`${what} (${headers} headers)`, async (t) => {
-        const client = await (await serve(t, { exports: { '': entry } })).connect();
+        const client = await (await startServer(t, { exports: { '': entry } })).connect();
         // DF is about chunks, so about the other two kinds of headers.
         const expected = headers === 'simple' ? flags : flags | flag.sendDf;
         assert.equal((await client.open(headers)).flags, expected);
@@ -87,7 +87,7 @@ describe('the transmission flags of an export', () => {
         { exports: { '': { ...everything, blockSize } } },
         { exports: { '': everything }, limits: { requestBytesMax: maximum } },
       ]) {
-        const client = await (await serve(t, options)).connect();
+        const client = await (await startServer(t, options)).connect();
         const { flags } = await client.open('structured');
         assert.equal((flags & flag.sendDf) !== 0, hasDf);
         const { error } = await client.call({ type: cmd.read, flags: cmdFlag.df, length: 1 });

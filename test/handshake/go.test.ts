@@ -5,7 +5,7 @@ import type { Backend, ServerOptions } from '../../lib/index.js';
 import { goData, type OptionReply } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, info, opt, rep, transmission, u16, u32, u64 } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 
 const readsOnly: Backend = { size: 4096, read: (_offset, length) => new Uint8Array(length) };
 const longest = 'ü'.repeat(2048);
@@ -38,7 +38,7 @@ for (const [name, option] of [
 ] as const) {
   describe(name, () => {
     test('tells the size and the transmission flags, then acknowledges', async (t) => {
-      const client = await (await serve(t, options)).connect();
+      const client = await (await startServer(t, options)).connect();
       await client.greet();
       const replies = await client.option(option, goData('reads'));
       assert.deepEqual(replies.at(-1), { type: rep.ack, data: Buffer.alloc(0) });
@@ -51,7 +51,7 @@ for (const [name, option] of [
         ['largest', 2n ** 53n - 1n],
         ['empty', 0n],
       ] as const) {
-        const client = await (await serve(t, options)).connect();
+        const client = await (await startServer(t, options)).connect();
         await client.greet();
         const replies = await client.option(option, goData(exportName));
         assert.equal(infos(replies).get(info.export)?.readBigUInt64BE(0), size);
@@ -59,7 +59,7 @@ for (const [name, option] of [
     });
 
     test('tells the name and the description to who asks', async (t) => {
-      const client = await (await serve(t, options)).connect();
+      const client = await (await startServer(t, options)).connect();
       await client.greet();
       const wanted = [info.description, info.name];
       const found = infos(await client.option(option, goData('described', wanted)));
@@ -68,14 +68,14 @@ for (const [name, option] of [
     });
 
     test('tells neither to who does not ask', async (t) => {
-      const client = await (await serve(t, options)).connect();
+      const client = await (await startServer(t, options)).connect();
       await client.greet();
       const found = infos(await client.option(option, goData('described', [info.blockSize])));
       assert.deepEqual([...found.keys()].sort(), [info.export, info.blockSize]);
     });
 
     test('has no description where the export has none', async (t) => {
-      const client = await (await serve(t, options)).connect();
+      const client = await (await startServer(t, options)).connect();
       await client.greet();
       const wanted = [info.name, info.description];
       const found = infos(await client.option(option, goData('', wanted)));
@@ -84,7 +84,7 @@ for (const [name, option] of [
     });
 
     test('tells the default block size', async (t) => {
-      const client = await (await serve(t, options)).connect();
+      const client = await (await startServer(t, options)).connect();
       await client.greet();
       const found = infos(await client.option(option, goData('', [info.blockSize])));
       assert.deepEqual(
@@ -94,7 +94,7 @@ for (const [name, option] of [
     });
 
     test('ignores information that it does not know', async (t) => {
-      const client = await (await serve(t, options)).connect();
+      const client = await (await startServer(t, options)).connect();
       await client.greet();
       const replies = await client.option(option, goData('', [99, 0xffff, info.name]));
       assert.equal(replies.at(-1)?.type, rep.ack);
@@ -102,7 +102,7 @@ for (const [name, option] of [
     });
 
     test('takes names of 4096 bytes', async (t) => {
-      const client = await (await serve(t, options)).connect();
+      const client = await (await startServer(t, options)).connect();
       await client.greet();
       const replies = await client.option(option, goData(longest, [info.name]));
       assert.equal(replies.at(-1)?.type, rep.ack);
@@ -112,7 +112,7 @@ for (const [name, option] of [
     for (const missing of ['nowhere', 'DESCRIBED', 'x'.repeat(4096), '\u{fffff}'.repeat(1024)]) {
       const length = Buffer.byteLength(missing);
       test(`of an unknown name of ${length} bytes is ERR_UNKNOWN and no more`, async (t) => {
-        const client = await (await serve(t, options)).connect();
+        const client = await (await startServer(t, options)).connect();
         await client.greet();
         const [reply, ...others] = await client.option(option, goData(missing));
         assert.equal(reply?.type, rep.errUnknown);
@@ -142,7 +142,7 @@ for (const [name, option] of [
     };
     for (const [what, data] of Object.entries(malformed)) {
       test(`with ${what} is ERR_INVALID, and haggling goes on`, async (t) => {
-        const client = await (await serve(t, options)).connect();
+        const client = await (await startServer(t, options)).connect();
         await client.greet();
         const replies = await client.option(option, data);
         assert.deepEqual(
@@ -159,7 +159,7 @@ for (const [name, option] of [
 
 describe('NBD_OPT_INFO before NBD_OPT_GO', () => {
   test('does not begin the transmission phase', async (t) => {
-    const client = await (await serve(t, options)).connect();
+    const client = await (await startServer(t, options)).connect();
     await client.greet();
     const told = await client.option(opt.info, goData('', [info.name]));
     assert.deepEqual(await client.option(opt.info, goData('', [info.name])), told);
@@ -169,7 +169,7 @@ describe('NBD_OPT_INFO before NBD_OPT_GO', () => {
   });
 
   test('may ask for another export', async (t) => {
-    const client = await (await serve(t, options)).connect();
+    const client = await (await startServer(t, options)).connect();
     await client.greet();
     await client.option(opt.info, goData('empty'));
     const replies = await client.option(opt.go, goData('described'));
@@ -184,7 +184,7 @@ describe('block sizes', () => {
 
   for (const option of [opt.info, opt.go]) {
     test(`option ${option} without asking for a minimum above 1 is refused, and told`, async (t) => {
-      const client = await (await serve(t, { exports: { '': strict } })).connect();
+      const client = await (await startServer(t, { exports: { '': strict } })).connect();
       await client.greet();
       const replies = await client.option(option, goData('', [info.name]));
       assert.equal(replies.at(-1)?.type, rep.errBlockSizeReqd);
@@ -200,7 +200,7 @@ describe('block sizes', () => {
 
   test('the maximum is no larger than requestBytesMax', async (t) => {
     const limits = { requestBytesMax: 65_536 };
-    const client = await (await serve(t, { exports: { '': strict }, limits })).connect();
+    const client = await (await startServer(t, { exports: { '': strict }, limits })).connect();
     await client.greet();
     const replies = await client.option(opt.info, goData('', [info.blockSize]));
     assert.equal(infos(replies).get(info.blockSize)?.readUInt32BE(8), 65_536);
@@ -208,7 +208,7 @@ describe('block sizes', () => {
 
   test('the maximum is never smaller than the preferred size', async (t) => {
     const limits = { requestBytesMax: 1024 };
-    const client = await (await serve(t, { exports: { '': strict }, limits })).connect();
+    const client = await (await startServer(t, { exports: { '': strict }, limits })).connect();
     await client.greet();
     const replies = await client.option(opt.go, goData('', [info.blockSize]));
     assert.equal(infos(replies).get(info.blockSize)?.readUInt32BE(8), 8192);

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { goData, optionBytes, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, opt, rep, transmission, u16, u32, u64 } from '../support/numbers.js';
-import { places, serve, turn, until } from '../support/serving.js';
+import { connectionKinds, startServer, eventLoopTurn, until } from '../support/server.js';
 
 const size = 10_000;
 const content = pattern(size);
@@ -26,10 +26,10 @@ const nameReply = Buffer.concat([
   ),
 ]);
 
-for (const place of places) {
-  describe(`the greeting, on ${place}`, () => {
+for (const kind of connectionKinds) {
+  describe(`the greeting, on ${kind}`, () => {
     test('is the two magics and the flags for fixed newstyle and no zeroes', async (t) => {
-      const client = await (await serve(t, exportsOf(), place)).connect();
+      const client = await (await startServer(t, exportsOf(), kind)).connect();
       const greeting = await client.take(18);
       assert.equal(greeting.toString('latin1', 0, 8), 'NBDMAGIC');
       assert.equal(greeting.readBigUInt64BE(8), 0x49484156454f5054n);
@@ -38,7 +38,7 @@ for (const place of places) {
 
     for (const flags of [0, 1, 2, 3]) {
       test(`client flags ${flags} are accepted`, async (t) => {
-        const client = await (await serve(t, exportsOf(), place)).connect();
+        const client = await (await startServer(t, exportsOf(), kind)).connect();
         await client.greet(flags);
         assert.deepEqual((await client.option(opt.list)).at(-1)?.type, rep.ack);
       });
@@ -46,7 +46,7 @@ for (const place of places) {
 
     for (const flags of [4, 7, 0x10000, 0x80000000, 0xffffffff]) {
       test(`client flags 0x${flags.toString(16)} close the connection`, async (t) => {
-        const client = await (await serve(t, exportsOf(), place)).connect();
+        const client = await (await startServer(t, exportsOf(), kind)).connect();
         await client.greet(flags);
         client.send(optionBytes(opt.list));
         assert.equal((await client.closed).length, 0);
@@ -54,7 +54,7 @@ for (const place of places) {
     }
 
     test('an option with another magic closes the connection', async (t) => {
-      const client = await (await serve(t, exportsOf(), place)).connect();
+      const client = await (await startServer(t, exportsOf(), kind)).connect();
       await client.greet();
       const bytes = optionBytes(opt.list);
       bytes[7] = 0x55;
@@ -63,7 +63,7 @@ for (const place of places) {
     });
 
     test('a handshake of one-byte pieces is one like any other', async (t) => {
-      const client = await (await serve(t, exportsOf(), place)).connect();
+      const client = await (await startServer(t, exportsOf(), kind)).connect();
       const bytes = Buffer.concat([
         u32(3),
         optionBytes(opt.structuredReply),
@@ -71,7 +71,7 @@ for (const place of places) {
       ]);
       for (const byte of bytes) {
         client.send(Buffer.of(byte));
-        await turn();
+        await eventLoopTurn();
       }
       await client.take(18);
       assert.equal((await client.optionReplies(opt.structuredReply)).at(-1)?.type, rep.ack);
@@ -82,10 +82,10 @@ for (const place of places) {
     });
 
     test('requests in one packet with the whole handshake are answered', async (t) => {
-      const client = await (await serve(t, exportsOf(), place)).connect();
+      const client = await (await startServer(t, exportsOf(), kind)).connect();
       client.headers = 'extended';
       const requests = [0, 1, 2].map((index) =>
-        client.ask({ type: cmd.read, offset: 100 * index, length: 1000 }),
+        client.expectReply({ type: cmd.read, offset: 100 * index, length: 1000 }),
       );
       client.send(
         u32(3),
@@ -105,9 +105,9 @@ for (const place of places) {
 
     test('a long write that begins in one packet with GO is written', async (t) => {
       const disk = new BufferDisk(Buffer.alloc(1 << 20));
-      const client = await (await serve(t, exportsOf(disk), place)).connect();
+      const client = await (await startServer(t, exportsOf(disk), kind)).connect();
       const payload = pattern(1 << 20, 9);
-      const write = requestBytes('simple', client.ask({ type: cmd.write, payload }));
+      const write = requestBytes('simple', client.expectReply({ type: cmd.write, payload }));
       await client.greet();
       client.send(optionBytes(opt.go, goData('')), write);
       assert.equal((await client.optionReplies(opt.go)).at(-1)?.type, rep.ack);
@@ -116,10 +116,10 @@ for (const place of places) {
     });
   });
 
-  describe(`NBD_OPT_EXPORT_NAME, on ${place}`, () => {
+  describe(`NBD_OPT_EXPORT_NAME, on ${kind}`, () => {
     for (const flags of [0, 1]) {
       test(`without NO_ZEROES (flags ${flags}) the reply has 134 bytes`, async (t) => {
-        const client = await (await serve(t, exportsOf(), place)).connect();
+        const client = await (await startServer(t, exportsOf(), kind)).connect();
         await client.greet(flags);
         client.send(optionBytes(opt.exportName));
         assert.deepEqual(await client.take(134), Buffer.concat([nameReply, Buffer.alloc(124)]));
@@ -130,7 +130,7 @@ for (const place of places) {
 
     for (const flags of [2, 3]) {
       test(`with NO_ZEROES (flags ${flags}) the reply has 10 bytes`, async (t) => {
-        const client = await (await serve(t, exportsOf(), place)).connect();
+        const client = await (await startServer(t, exportsOf(), kind)).connect();
         await client.greet(flags);
         client.send(optionBytes(opt.exportName));
         assert.deepEqual(await client.take(10), nameReply);
@@ -140,26 +140,26 @@ for (const place of places) {
     }
 
     test('requests in the same packet are answered', async (t) => {
-      const client = await (await serve(t, exportsOf(), place)).connect();
+      const client = await (await startServer(t, exportsOf(), kind)).connect();
       await client.greet();
-      const read = client.ask({ type: cmd.read, offset: 9000, length: 1000 });
+      const read = client.expectReply({ type: cmd.read, offset: 9000, length: 1000 });
       client.send(optionBytes(opt.exportName), requestBytes('simple', read));
       await client.take(10);
       assert.deepEqual((await client.reply()).data, content.subarray(9000));
     });
 
     test('an export that does not exist closes the connection', async (t) => {
-      const client = await (await serve(t, exportsOf(), place)).connect();
+      const client = await (await startServer(t, exportsOf(), kind)).connect();
       await client.greet();
       client.send(optionBytes(opt.exportName, Buffer.from('other')));
       assert.equal((await client.closed).length, 0);
     });
   });
 
-  describe(`a client that leaves during the handshake, on ${place}`, () => {
+  describe(`a client that leaves during the handshake, on ${kind}`, () => {
     for (const sent of [0, 2, 4, 10, 25]) {
       test(`after ${sent} bytes is forgotten`, async (t) => {
-        const { server, connect } = await serve(t, exportsOf(), place);
+        const { server, connect } = await startServer(t, exportsOf(), kind);
         const client = await connect();
         await client.take(18);
         client.send(Buffer.concat([u32(3), optionBytes(opt.go, goData(''))]).subarray(0, sent));

@@ -5,7 +5,7 @@ import { createServer, type Backend, type MetaContext, type NbdError } from '../
 import { goData, type ByteClient, type Headers } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, err, info, opt, rep, transmission, u32 } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 import { contextData } from '../support/status.js';
 
 function context(name: string, wide?: boolean): MetaContext {
@@ -30,7 +30,7 @@ function withContexts(contexts: readonly MetaContext[]): Backend {
 }
 
 async function haggling(t: TestContext, headers: Headers = 'structured'): Promise<ByteClient> {
-  const client = await (await serve(t, { exports })).connect();
+  const client = await (await startServer(t, { exports })).connect();
   await client.greet();
   client.headers = headers;
   if (headers === 'structured') await client.option(opt.structuredReply);
@@ -284,7 +284,7 @@ describe('what was selected', () => {
 
   test('fails every query where the export has lost it since', async (t) => {
     const contexts = [context('x-one:first')];
-    const server = await serve(t, { exports: { '': withContexts(contexts) } });
+    const server = await startServer(t, { exports: { '': withContexts(contexts) } });
     const client = await server.connect();
     await client.greet();
     client.headers = 'structured';
@@ -362,7 +362,7 @@ describe('the contexts of a backend', () => {
 
   test('may have colons and spaces in the leaf, and letters of any language', async (t) => {
     const name = 'x-größe:a b:c';
-    const server = await serve(t, { exports: { '': withContexts([context(name)]) } });
+    const server = await startServer(t, { exports: { '': withContexts([context(name)]) } });
     const client = await server.connect();
     await client.open('structured', '', [name]);
     assert.equal((await client.call({ type: cmd.blockStatus, length: 1 })).error, 0);

@@ -6,7 +6,7 @@ import { duplexPair } from '../transport/support/duplex.js';
 import { ByteClient, goData, optionBytes, type OptionReply } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, opt, rep, u32 } from '../support/numbers.js';
-import { places, serve, turn, until } from '../support/serving.js';
+import { connectionKinds, startServer, eventLoopTurn, until } from '../support/server.js';
 
 const noData = Buffer.alloc(0);
 const acknowledged = [{ type: rep.ack, data: noData }];
@@ -22,8 +22,8 @@ function listed(name: string, description = ''): Buffer {
   return Buffer.concat([u32(bytes.length), bytes, Buffer.from(description)]);
 }
 
-async function haggling(...[t, given]: [Parameters<typeof serve>[0], ServerOptions?]) {
-  const client = await (await serve(t, given ?? options)).connect();
+async function haggling(...[t, given]: [Parameters<typeof startServer>[0], ServerOptions?]) {
+  const client = await (await startServer(t, given ?? options)).connect();
   await client.greet();
   return client;
 }
@@ -58,14 +58,14 @@ describe('NBD_OPT_LIST', () => {
   });
 });
 
-for (const place of places) {
-  describe(`NBD_OPT_ABORT, on ${place}`, () => {
+for (const kind of connectionKinds) {
+  describe(`NBD_OPT_ABORT, on ${kind}`, () => {
     for (const [what, data] of [
       ['is acknowledged', noData],
       ['with data is acknowledged too', Buffer.from('goodbye')],
     ] as const) {
       test(`${what}, and the connection closed`, async (t) => {
-        const { server, connect } = await serve(t, options, place);
+        const { server, connect } = await startServer(t, options, kind);
         const client = await connect();
         await client.greet();
         assert.deepEqual(await client.option(opt.abort, data), acknowledged);
@@ -75,7 +75,7 @@ for (const place of places) {
     }
 
     test('from a client that does not wait for the reply does no harm', async (t) => {
-      const { server, connect } = await serve(t, options, place);
+      const { server, connect } = await startServer(t, options, kind);
       const client = await connect();
       await client.greet();
       client.send(optionBytes(opt.abort));
@@ -207,7 +207,7 @@ describe('options without end', () => {
     const backend = new BufferDisk(pattern(100));
     const names = Array.from({ length: 256 }, (_, index) => `disk ${index}`);
     const exports = Object.fromEntries(names.map((name) => [name, { backend, description }]));
-    const { server } = await serve(t, { exports }, 'duplex');
+    const { server } = await startServer(t, { exports }, 'duplex');
     const [near, far] = duplexPair();
     t.after(() => near.destroy());
     t.after(() => far.destroy());
@@ -215,7 +215,7 @@ describe('options without end', () => {
     near.write(Buffer.concat([u32(3), ...Array.from({ length: 24 }, () => optionBytes(opt.list))]));
     // One list has a megabyte, and nobody takes any of it.
     await until(() => far.writableNeedDrain);
-    for (let count = 0; count < 50; count++) await turn();
+    for (let count = 0; count < 50; count++) await eventLoopTurn();
     assert.ok(far.writableLength < 4 * 2 ** 20, `${far.writableLength} bytes are queued`);
     const client = new ByteClient(near);
     await client.take(18);

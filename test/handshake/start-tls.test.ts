@@ -6,16 +6,23 @@ import type { Client, ServerOptions } from '../../lib/index.js';
 import { goData, optionBytes, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, info, opt, rep, transmission, u32 } from '../support/numbers.js';
-import { places, serve, type Serving } from '../support/serving.js';
+import { connectionKinds, startServer, type TestServer } from '../support/server.js';
 import { contextData } from '../support/status.js';
-import { authority, certified, Log, preSharedKey, shakeHands, startTls } from '../support/tls.js';
+import { Log } from '../support/log.js';
+import {
+  createAuthority,
+  issueCertificate,
+  preSharedKey,
+  tlsHandshake,
+  startTls,
+} from '../support/tls.js';
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const;
 const noData = Buffer.alloc(0);
 const acknowledged = [{ type: rep.ack, data: noData }];
 
-const ca = await authority();
-const { key, cert: certificate } = await certified(ca, 'localhost');
+const ca = await createAuthority();
+const { key, cert: certificate } = await issueCertificate(ca, 'localhost');
 const open = new BufferDisk(pattern(100_000));
 const secret = new BufferDisk(pattern(50_000, 7));
 
@@ -27,7 +34,7 @@ function options(mode: 'on' | 'require', more: Partial<ServerOptions> = {}): Ser
   };
 }
 
-async function greeted({ connect }: Serving, flags?: number): Promise<ByteClient> {
+async function greeted({ connect }: TestServer, flags?: number): Promise<ByteClient> {
   const client = await connect();
   await client.greet(flags);
   return client;
@@ -48,11 +55,11 @@ function listed(name: string, description = ''): Buffer {
   return Buffer.concat([u32(name.length), Buffer.from(name + description)]);
 }
 
-for (const place of places) {
+for (const kind of connectionKinds) {
   for (const version of versions) {
-    test(`over ${place} by ${version}: options, reads and writes behind TLS`, async (t) => {
+    test(`over ${kind} by ${version}: options, reads and writes behind TLS`, async (t) => {
       const disk = new BufferDisk(pattern(3_000_000));
-      const serving = await serve(t, options('require', { exports: { '': disk } }), place);
+      const serving = await startServer(t, options('require', { exports: { '': disk } }), kind);
       const client = await startTls(await greeted(serving), trusting(version));
       client.headers = 'structured';
       assert.deepEqual(await client.option(opt.structuredReply), acknowledged);
@@ -75,25 +82,25 @@ for (const place of places) {
 
 describe('NBD_OPT_STARTTLS', () => {
   test('without a certificate is ERR_POLICY, and the client may go on', async (t) => {
-    const client = await greeted(await serve(t, { exports: { '': open } }));
+    const client = await greeted(await startServer(t, { exports: { '': open } }));
     assert.deepEqual(await types(client, opt.startTls), [rep.errPolicy]);
     assert.equal((await types(client, opt.go, goData(''))).at(-1), rep.ack);
   });
 
   test('with data is ERR_INVALID, and works without', async (t) => {
-    const client = await greeted(await serve(t, options('require')));
+    const client = await greeted(await startServer(t, options('require')));
     assert.deepEqual(await types(client, opt.startTls, Buffer.of(0)), [rep.errInvalid]);
     await startTls(client, trusting());
   });
 
   test('twice is ERR_INVALID, and the client may go on', async (t) => {
-    const client = await startTls(await greeted(await serve(t, options('on'))), trusting());
+    const client = await startTls(await greeted(await startServer(t, options('on'))), trusting());
     assert.deepEqual(await types(client, opt.startTls), [rep.errInvalid]);
     assert.equal((await types(client, opt.go, goData('secret'))).at(-1), rep.ack);
   });
 
   test('makes the server forget structured replies', async (t) => {
-    const client = await greeted(await serve(t, options('on')));
+    const client = await greeted(await startServer(t, options('on')));
     assert.deepEqual(await client.option(opt.structuredReply), acknowledged);
     const secured = await startTls(client, trusting());
     const [reply] = await secured.option(opt.go, goData('open'));
@@ -103,7 +110,7 @@ describe('NBD_OPT_STARTTLS', () => {
   });
 
   test('makes the server forget extended headers', async (t) => {
-    const client = await greeted(await serve(t, options('on')));
+    const client = await greeted(await startServer(t, options('on')));
     assert.deepEqual(await client.option(opt.extendedHeaders), acknowledged);
     const secured = await startTls(client, trusting());
     assert.deepEqual(await secured.option(opt.structuredReply), acknowledged);
@@ -121,7 +128,7 @@ describe('NBD_OPT_STARTTLS', () => {
     };
     const exports = { '': { backend, perConnection: true } };
     const tls = { preSharedKeys: new Map([['alice', Buffer.alloc(32, 'a')]]) };
-    const client = await greeted(await serve(t, { exports, tls }));
+    const client = await greeted(await startServer(t, { exports, tls }));
     assert.equal((await types(client, opt.info, goData(''))).at(-1), rep.ack);
     const alice = preSharedKey('alice', Buffer.alloc(32, 'a'), 'TLSv1.3');
     const secured = await startTls(client, alice);
@@ -153,7 +160,7 @@ const otherOptions: readonly (readonly [string, number, Buffer?])[] = [
 describe('with TLS required, a client without', () => {
   for (const [name, type, data] of otherOptions) {
     test(`gets ERR_TLS_REQD and nothing else to ${name}`, async (t) => {
-      const client = await greeted(await serve(t, options('require')));
+      const client = await greeted(await startServer(t, options('require')));
       assert.deepEqual(await types(client, type, data), [rep.errTlsReqd]);
       const secured = await startTls(client, trusting());
       assert.equal((await secured.option(opt.go, goData('open'))).at(-1)?.type, rep.ack);
@@ -162,7 +169,7 @@ describe('with TLS required, a client without', () => {
 
   test('is closed at EXPORT_NAME', async (t) => {
     const log = new Log();
-    const client = await greeted(await serve(t, options('require', { logger: log })));
+    const client = await greeted(await startServer(t, options('require', { logger: log })));
     client.send(optionBytes(opt.exportName, Buffer.from('open')));
     assert.equal((await client.closed).length, 0);
     assert.equal(log.shown.length, 1);
@@ -170,26 +177,26 @@ describe('with TLS required, a client without', () => {
   });
 
   test('can leave with ABORT', async (t) => {
-    const client = await greeted(await serve(t, options('require')));
+    const client = await greeted(await startServer(t, options('require')));
     assert.deepEqual(await client.option(opt.abort), acknowledged);
     assert.equal((await client.closed).length, 0);
   });
 
   test('is closed where it does not know fixed newstyle', async (t) => {
-    const client = await greeted(await serve(t, options('require')), 0);
+    const client = await greeted(await startServer(t, options('require')), 0);
     assert.equal((await client.closed).length, 0);
   });
 });
 
 describe('with TLS on, a client without', () => {
   test('may have what does not need it', async (t) => {
-    const client = await (await serve(t, options('on'))).open('simple', 'open');
+    const client = await (await startServer(t, options('on'))).open('simple', 'open');
     const { data } = await client.call({ type: cmd.read, length: 1000 });
     assert.ok(data.equals(pattern(1000)));
   });
 
   test('does not see in the list what needs it', async (t) => {
-    const client = await greeted(await serve(t, options('on')));
+    const client = await greeted(await startServer(t, options('on')));
     const first = { type: rep.server, data: listed('open') };
     assert.deepEqual(await client.option(opt.list), [first, ...acknowledged]);
     const secured = await startTls(client, trusting());
@@ -200,7 +207,7 @@ describe('with TLS on, a client without', () => {
   for (const name of ['secret', 'nothing']) {
     for (const type of [opt.info, opt.go]) {
       test(`gets ERR_TLS_REQD and nothing else to option ${type} of '${name}'`, async (t) => {
-        const client = await greeted(await serve(t, options('on')));
+        const client = await greeted(await startServer(t, options('on')));
         const replies = await client.option(type, goData(name, [info.name]));
         assert.deepEqual(
           replies.map((reply) => reply.type),
@@ -224,7 +231,7 @@ describe('with TLS on, a client without', () => {
     ['SET_META_CONTEXT', opt.setMetaContext],
   ] as const) {
     test(`gets the ERR_UNKNOWN of what there is not to ${option} of what needs it`, async (t) => {
-      const client = await greeted(await serve(t, options('on')));
+      const client = await greeted(await startServer(t, options('on')));
       assert.deepEqual(await client.option(opt.structuredReply), acknowledged);
       const told: string[] = [];
       for (const name of ['secret', 'nothing']) {
@@ -237,11 +244,11 @@ describe('with TLS on, a client without', () => {
   }
 
   test('gets by extended headers what needs it, after TLS', async (t) => {
-    const client = await greeted(await serve(t, options('on')));
+    const client = await greeted(await startServer(t, options('on')));
     const [refused] = await types(client, opt.go, goData('secret'));
     assert.equal(refused, rep.errTlsReqd);
     const secured = await startTls(client, trusting());
-    await secured.choose('extended', 'secret', ['base:allocation']);
+    await secured.negotiate('extended', 'secret', ['base:allocation']);
     const { data } = await secured.call({ type: cmd.read, offset: 5, length: 40_000 });
     assert.ok(data.equals(pattern(50_000, 7).subarray(5, 40_005)));
     assert.equal((await secured.call({ type: cmd.blockStatus, length: 50_000 })).error, 0);
@@ -250,14 +257,14 @@ describe('with TLS on, a client without', () => {
 
   test('is closed at EXPORT_NAME of what needs it', async (t) => {
     const log = new Log();
-    const client = await greeted(await serve(t, options('on', { logger: log })));
+    const client = await greeted(await startServer(t, options('on', { logger: log })));
     client.send(optionBytes(opt.exportName, Buffer.from('secret')));
     assert.equal((await client.closed).length, 0);
     assert.equal(log.shown[0]?.details['code'], 'NBDCORK_EXPORT_REFUSED');
   });
 
   test('is served as if TLS were off where it does not know fixed newstyle', async (t) => {
-    const client = await greeted(await serve(t, options('on')), 0);
+    const client = await greeted(await startServer(t, options('on')), 0);
     assert.deepEqual(await types(client, opt.startTls), [rep.errPolicy]);
     assert.deepEqual(await types(client, opt.go, goData('secret')), [rep.errUnknown]);
     assert.equal((await types(client, opt.go, goData('open'))).at(-1), rep.ack);
@@ -265,10 +272,10 @@ describe('with TLS on, a client without', () => {
 });
 
 describe('an attacker', () => {
-  for (const place of places) {
-    test(`who puts an option behind NBD_OPT_STARTTLS, on ${place}`, async (t) => {
+  for (const kind of connectionKinds) {
+    test(`who puts an option behind NBD_OPT_STARTTLS, on ${kind}`, async (t) => {
       const log = new Log();
-      const client = await greeted(await serve(t, options('on', { logger: log }), place));
+      const client = await greeted(await startServer(t, options('on', { logger: log }), kind));
       client.send(optionBytes(opt.startTls), optionBytes(opt.structuredReply));
       assert.equal((await client.closed).length, 0, 'not even an acknowledgement');
       assert.equal(log.shown.length, 1);
@@ -277,9 +284,9 @@ describe('an attacker', () => {
       assert.match(log.shown[0].message, /connection closed/);
     });
 
-    test(`who sends an option in the clear after the answer, on ${place}`, async (t) => {
+    test(`who sends an option in the clear after the answer, on ${kind}`, async (t) => {
       const log = new Log();
-      const client = await greeted(await serve(t, options('on', { logger: log }), place));
+      const client = await greeted(await startServer(t, options('on', { logger: log }), kind));
       assert.deepEqual(await client.option(opt.startTls), acknowledged);
       client.send(optionBytes(opt.list));
       const rest = await client.closed;
@@ -287,9 +294,9 @@ describe('an attacker', () => {
       await assertReason(log, /the client does not speak TLS/);
     });
 
-    test(`who sends half a handshake and hangs up, on ${place}`, async (t) => {
+    test(`who sends half a handshake and hangs up, on ${kind}`, async (t) => {
       const log = new Log();
-      const client = await greeted(await serve(t, options('on', { logger: log }), place));
+      const client = await greeted(await startServer(t, options('on', { logger: log }), kind));
       assert.deepEqual(await client.option(opt.startTls), acknowledged);
       client.send(Buffer.from('1603010200010001fc0303', 'hex'));
       client.stream.end();
@@ -302,11 +309,11 @@ describe('an attacker', () => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const log = new Log();
     const limits = { handshakeTimeoutMs: 5000 };
-    const client = await greeted(await serve(t, options('on', { logger: log, limits })));
+    const client = await greeted(await startServer(t, options('on', { logger: log, limits })));
     assert.deepEqual(await client.option(opt.startTls), acknowledged);
     t.mock.timers.tick(5000);
     assert.equal((await client.closed).length, 0);
-    await log.code('NBDCORK_CLIENT_LEFT');
+    await log.findCode('NBDCORK_CLIENT_LEFT');
     assert.deepEqual(
       log.shown.map(({ details }) => details['code']),
       ['NBDCORK_HANDSHAKE_TIMEOUT'],
@@ -316,7 +323,7 @@ describe('an attacker', () => {
   test('who stops in the middle of the TLS handshake is cut in time', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const limits = { handshakeTimeoutMs: 5000 };
-    const client = await greeted(await serve(t, options('on', { limits })));
+    const client = await greeted(await startServer(t, options('on', { limits })));
     assert.deepEqual(await client.option(opt.startTls), acknowledged);
     client.send(Buffer.from('1603010200010001fc0303', 'hex'));
     t.mock.timers.tick(5000);
@@ -325,7 +332,7 @@ describe('an attacker', () => {
 });
 
 test('closing the server ends a TLS handshake', async (t: TestContext) => {
-  const serving = await serve(t, options('on'));
+  const serving = await startServer(t, options('on'));
   const client = await greeted(serving);
   assert.deepEqual(await client.option(opt.startTls), acknowledged);
   await serving.server.close();
@@ -335,9 +342,9 @@ test('closing the server ends a TLS handshake', async (t: TestContext) => {
 test('a client that is secured is not cut by the time for the handshake', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const limits = { handshakeTimeoutMs: 5000 };
-  const client = await greeted(await serve(t, options('on', { limits })));
+  const client = await greeted(await startServer(t, options('on', { limits })));
   assert.deepEqual(await client.option(opt.startTls), acknowledged);
-  const secured = await shakeHands(client, trusting());
+  const secured = await tlsHandshake(client, trusting());
   assert.equal((await secured.option(opt.go, goData('open'))).at(-1)?.type, rep.ack);
   assert.equal((await secured.call({ type: cmd.flush })).error, 0);
   t.mock.timers.tick(60_000);
@@ -346,7 +353,7 @@ test('a client that is secured is not cut by the time for the handshake', async 
 
 /** One line for people, with the reason. */
 async function assertReason(log: Log, reason: RegExp): Promise<void> {
-  const { message } = await log.code('NBDCORK_TLS_FAILED');
+  const { message } = await log.findCode('NBDCORK_TLS_FAILED');
   assert.match(message, reason);
   assert.equal(log.shown.length, 1);
 }

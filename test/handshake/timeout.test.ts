@@ -4,18 +4,18 @@ import { describe, test } from 'node:test';
 import { optionBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, opt, rep } from '../support/numbers.js';
-import { places, serve } from '../support/serving.js';
+import { connectionKinds, startServer } from '../support/server.js';
 
 const options = {
   exports: { '': new BufferDisk(pattern(4096)) },
   limits: { handshakeTimeoutMs: 5000 },
 };
 
-for (const place of places) {
-  describe(`a client that takes its time to choose an export, on ${place}`, () => {
+for (const kind of connectionKinds) {
+  describe(`a client that takes its time to choose an export, on ${kind}`, () => {
     test('is cut at handshakeTimeoutMs, having said nothing', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
-      const client = await (await serve(t, options, place)).connect();
+      const client = await (await startServer(t, options, kind)).connect();
       await client.take(18);
       t.mock.timers.tick(5000);
       assert.equal((await client.closed).length, 0);
@@ -23,7 +23,7 @@ for (const place of places) {
 
     test('is cut at handshakeTimeoutMs in the middle of an option', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
-      const client = await (await serve(t, options, place)).connect();
+      const client = await (await startServer(t, options, kind)).connect();
       await client.greet();
       assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
       client.send(optionBytes(opt.go, Buffer.alloc(100)).subarray(0, 50));
@@ -33,7 +33,7 @@ for (const place of places) {
 
     test('is not cut before', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
-      const client = await (await serve(t, options, place)).connect();
+      const client = await (await startServer(t, options, kind)).connect();
       await client.greet();
       t.mock.timers.tick(4999);
       assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
@@ -41,7 +41,7 @@ for (const place of places) {
 
     test('is not cut any more when it has chosen one', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
-      const client = await (await serve(t, options, place)).open();
+      const client = await (await startServer(t, options, kind)).open();
       // Answered by the transmission phase: the handshake is over on the server's side too.
       assert.equal((await client.call({ type: cmd.flush })).error, 0);
       t.mock.timers.tick(60_000);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
 import { temporaryFolder } from '../support/folder.js';
 import { needs, succeed } from '../support/peers.js';
-import { serve, type Served } from '../support/program.js';
+import { serve, type ServingProgram } from '../support/program.js';
 import { assertSound, imageBytes, makeImage } from './support/image.js';
 
 interface Copier {
@@ -28,7 +28,7 @@ const copiers: readonly Copier[] = [
 
 const raw = ['compare', '-f', 'raw', '-F', 'raw'];
 
-async function serveAt(t: TestContext, place: string, source: string): Promise<Served> {
+async function serveAt(t: TestContext, place: string, source: string): Promise<ServingProgram> {
   const path = join(await temporaryFolder(t), 'nbd.sock');
   return serve(t, [...(place === 'TCP' ? ['--port', '0'] : ['--unix', path]), source]);
 }

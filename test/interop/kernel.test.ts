@@ -8,7 +8,7 @@ import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { temporaryFolder } from '../support/folder.js';
-import { neededFolder, needs, run, succeed } from '../support/peers.js';
+import { requiredFolder, needs, run, succeed } from '../support/peers.js';
 import { serve } from '../support/program.js';
 
 const diskBytes = 256 * 2 ** 20;
@@ -16,7 +16,7 @@ const diskBytes = 256 * 2 ** 20;
 for (const connections of [1, 4]) {
   test(`ext4 on the kernel's client, over ${connections} connections`, async (t) => {
     if (!needs(t, 'qemu-system-x86_64', 'e2fsck', 'debugfs')) return;
-    const system = neededFolder(t, 'NBDCORK_KERNEL', '.ci/kernel FOLDER');
+    const system = requiredFolder(t, 'NBDCORK_KERNEL', '.ci/kernel FOLDER');
     if (system === undefined) return;
     const folder = await temporaryFolder(t);
     const disk = join(folder, 'disk.img');

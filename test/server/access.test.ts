@@ -13,8 +13,9 @@ import { checkRuleExports, checkTlsRules } from '../../lib/server/access.js';
 import { goData, optionBytes, requestBytes, type ByteClient } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, opt, rep } from '../support/numbers.js';
-import { serve, turn, until } from '../support/serving.js';
-import { Log, preSharedKey, startTls } from '../support/tls.js';
+import { startServer, eventLoopTurn, until } from '../support/server.js';
+import { Log } from '../support/log.js';
+import { preSharedKey, startTls } from '../support/tls.js';
 import { withoutAddon } from '../transport/support/strategies.js';
 
 const tls = { protocol: 'TLSv1.3', cipher: 'TLS_AES_256_GCM_SHA384' };
@@ -202,7 +203,7 @@ describe('a server', () => {
   const disk = new BufferDisk(pattern(4096));
 
   test('closes on whom it does not let in, before the greeting', async (t) => {
-    const { connect, server } = await serve(
+    const { connect, server } = await startServer(
       t,
       { exports: { '': disk }, allow: allow('+address:192.0.2.1') },
       'TCP',
@@ -216,7 +217,7 @@ describe('a server', () => {
     const logger = new Log();
     const limits = { connectionsMax: 1 };
     const exports = { '': disk };
-    const { connect, server } = await serve(t, { exports, logger, limits }, 'duplex');
+    const { connect, server } = await startServer(t, { exports, logger, limits }, 'duplex');
     await connect();
     await (
       await connect()
@@ -225,7 +226,7 @@ describe('a server', () => {
     await (
       await connect()
     ).closed;
-    const others = await serve(t, { exports, logger, allow: () => false }, 'duplex');
+    const others = await startServer(t, { exports, logger, allow: () => false }, 'duplex');
     await (
       await others.connect()
     ).closed;
@@ -239,15 +240,18 @@ describe('a server', () => {
 
   test('knows who came by a Unix socket', { skip: withoutAddon }, async (t) => {
     const mine = allow(`+user:${process.getuid?.() ?? -1}`);
-    const { open: openAgain } = await serve(t, { exports: { '': disk }, allow: mine });
+    const { open: openAgain } = await startServer(t, { exports: { '': disk }, allow: mine });
     await openAgain();
-    const others = await serve(t, { exports: { '': disk }, allow: allow('+user:4294967294') });
+    const others = await startServer(t, {
+      exports: { '': disk },
+      allow: allow('+user:4294967294'),
+    });
     const refused = await others.connect();
     assert.equal((await refused.closed).length, 0);
   });
 
   test('gives NBD_REP_ERR_POLICY for an export that is not for the client, and hides it', async (t) => {
-    const { connect } = await serve(t, {
+    const { connect } = await startServer(t, {
       exports: { open: disk, closed: disk },
       allow: allow('-closed=any'),
     });
@@ -290,7 +294,7 @@ describe('a server', () => {
     }
 
     test('does not decide about what needs TLS, nor tells it from what there is not', async (t) => {
-      const { connect } = await serve(t, { exports, allow: rules, tls: { preSharedKeys } });
+      const { connect } = await startServer(t, { exports, allow: rules, tls: { preSharedKeys } });
       const client = await connect();
       await client.greet();
       const told = await answers(client, 'secret');
@@ -303,7 +307,7 @@ describe('a server', () => {
     });
 
     test('denies what is for others as what there is not', async (t) => {
-      const { connect } = await serve(t, { exports, allow: rules, tls: { preSharedKeys } });
+      const { connect } = await startServer(t, { exports, allow: rules, tls: { preSharedKeys } });
       const client = await connect();
       await client.greet();
       const told = await answers(client, 'keyed');
@@ -312,7 +316,7 @@ describe('a server', () => {
     });
 
     test('who cannot start it denies what needs it and what there is not alike', async (t) => {
-      const { connect } = await serve(t, { exports, allow: rules, tls: { preSharedKeys } });
+      const { connect } = await startServer(t, { exports, allow: rules, tls: { preSharedKeys } });
       const client = await connect();
       await client.greet(0);
       const told = await answers(client, 'secret');
@@ -329,7 +333,11 @@ describe('a server', () => {
           return name === 'nothing' ? undefined : exports.secret;
         },
       };
-      const { connect } = await serve(t, { exports: finder, allow: rules, tls: { preSharedKeys } });
+      const { connect } = await startServer(t, {
+        exports: finder,
+        allow: rules,
+        tls: { preSharedKeys },
+      });
       const client = await connect();
       await client.greet();
       const told = await answers(client, 'secret');
@@ -345,7 +353,7 @@ describe('a server', () => {
       const own = new BufferDisk(pattern(4096));
       const allow: Allow = (_, name) =>
         name !== undefined || new Promise<boolean>((resolve) => (decide = resolve));
-      const { connect, server } = await serve(t, { exports: { '': own }, allow });
+      const { connect, server } = await startServer(t, { exports: { '': own }, allow });
       const client = await connect();
       client.send(
         Buffer.from([0, 0, 0, 3]),
@@ -353,7 +361,7 @@ describe('a server', () => {
         requestBytes('simple', { type: cmd.write, payload: Buffer.alloc(4096) }),
       );
       await until(() => server.connectionCount === 1);
-      for (let turns = 0; turns < 20; turns++) await turn();
+      for (let turns = 0; turns < 20; turns++) await eventLoopTurn();
       assert.deepEqual(own.calls, []);
       assert.equal(client.receivedBytes, 0);
       decide(admits);
@@ -369,14 +377,17 @@ describe('a server', () => {
 
   test('waits for a rule that takes time, and refuses where a rule fails', async (t) => {
     const late: Allow = (_, name) => Promise.resolve(name !== 'closed');
-    const { connect } = await serve(t, { exports: { open: disk, closed: disk }, allow: late });
+    const { connect } = await startServer(t, {
+      exports: { open: disk, closed: disk },
+      allow: late,
+    });
     const client = await connect();
     await client.greet();
     assert.equal((await client.option(opt.info, goData('closed')))[0]?.type, 0x80000002);
     assert.equal((await client.option(opt.info, goData('open'))).at(-1)?.type, rep.ack);
 
     const logger = new Log();
-    const refusing = await serve(t, {
+    const refusing = await startServer(t, {
       exports: { '': disk },
       allow: () => Promise.resolve(false),
       logger,
@@ -390,7 +401,7 @@ describe('a server', () => {
         throw new Error('the database is gone');
       },
     ]) {
-      const broken = await serve(t, { exports: { '': disk }, allow: failing, logger });
+      const broken = await startServer(t, { exports: { '': disk }, allow: failing, logger });
       await (
         await broken.connect()
       ).closed;

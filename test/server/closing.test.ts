@@ -15,15 +15,15 @@ import {
 } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { cmd, err, opt, rep } from '../support/numbers.js';
-import { places, serve, turn, until } from '../support/serving.js';
+import { connectionKinds, startServer, eventLoopTurn, until } from '../support/server.js';
 
 const content = pattern(100_000);
 
-for (const place of places) {
-  describe(`close() on ${place}`, () => {
+for (const kind of connectionKinds) {
+  describe(`close() on ${kind}`, () => {
     test('ends clients that ask nothing, in the handshake and after', async (t) => {
       const disk = new BufferDisk(content);
-      const { server, connect, open } = await serve(t, { exports: { '': disk } }, place);
+      const { server, connect, open } = await startServer(t, { exports: { '': disk } }, kind);
       const greeted = await connect();
       await greeted.greet();
       const opened = await open();
@@ -37,14 +37,14 @@ for (const place of places) {
     for (const headers of headerKinds) {
       test(`waits for requests in progress, with ${headers} headers`, async (t) => {
         const disk = new SlowDisk(t, Buffer.from(content));
-        const { server, open } = await serve(t, { exports: { '': disk } }, place);
+        const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
         const client = await open(headers);
         const read = client.request({ type: cmd.read, offset: 9, length: 90 });
         const write = client.request({ type: cmd.write, payload: Buffer.alloc(5, 1) });
-        await disk.begun(2);
+        await disk.callsStarted(2);
         let closed = false;
         const closing = server.close().then(() => (closed = true));
-        for (let count = 0; count < 20; count++) await turn();
+        for (let count = 0; count < 20; count++) await eventLoopTurn();
         assert.equal(closed, false);
         disk.finish();
         const reply = await client.reply();
@@ -63,10 +63,10 @@ for (const place of places) {
       // "The error value issued in respect of [...] any subsequently received requests"
       test(`refuses what comes while it waits, with ${headers} headers`, async (t) => {
         const disk = new SlowDisk(t, Buffer.from(content));
-        const { server, open } = await serve(t, { exports: { '': disk } }, place);
+        const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
         const client = await open(headers);
         const read = client.request({ type: cmd.read, offset: 9, length: 90 });
-        await disk.begun(1);
+        await disk.callsStarted(1);
         const closing = server.close();
         for (const fields of [
           { type: cmd.read, length: 10 },
@@ -86,11 +86,11 @@ for (const place of places) {
 
     test('is not held up by a client that never stops asking', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
-      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
       const fields = { type: cmd.read, length: 10 };
       const cookie = client.request(fields);
-      await disk.begun(1);
+      await disk.callsStarted(1);
       const closing = server.close();
       for (let count = 0; count < 10; count++) {
         assert.equal((await client.call(fields)).error, err.ESHUTDOWN);
@@ -104,21 +104,21 @@ for (const place of places) {
       });
       disk.release();
       await closing;
-      assert.equal(disk.mostCalls, 1);
+      assert.equal(disk.callsPeak, 1);
     });
 
     test('lets replies out that a client has yet to read', async (t) => {
       const disk = new BufferDisk(content);
-      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
       client.stream.pause();
       const reads = Array.from({ length: 64 }, () =>
-        client.ask({ type: cmd.read, length: 100_000 }),
+        client.expectReply({ type: cmd.read, length: 100_000 }),
       );
       client.send(...reads.map((read) => requestBytes('simple', read)));
       await until(() => disk.calls.length > 0);
       const closing = server.close();
-      for (let count = 0; count < 10; count++) await turn();
+      for (let count = 0; count < 10; count++) await eventLoopTurn();
       client.stream.resume();
       let read = 0;
       for (const { cookie } of reads) {
@@ -140,7 +140,7 @@ for (const place of places) {
 
     test('ignores what comes when all is answered, and lets the answers out', async (t) => {
       const disk = new BufferDisk(pattern(16 * 2 ** 20));
-      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
       client.stream.pause();
       client.request({ type: cmd.read, length: disk.size });
@@ -148,7 +148,7 @@ for (const place of places) {
       const closing = server.close();
       for (let count = 0; count < 10; count++) {
         client.request({ type: cmd.writeZeroes, length: 100 });
-        await turn();
+        await eventLoopTurn();
       }
       client.stream.resume();
       assert.ok((await client.reply()).data.equals(pattern(disk.size)));
@@ -161,19 +161,19 @@ for (const place of places) {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const disk = Object.assign(new SlowDisk(t, Buffer.from(content)), { flush: () => undefined });
       const limits = { shutdownTimeoutMs: 7000 };
-      const { server, open } = await serve(t, { exports: { '': disk }, limits }, place);
+      const { server, open } = await startServer(t, { exports: { '': disk }, limits }, kind);
       const client = await open();
       client.request({ type: cmd.read, length: 10 });
-      await disk.begun(1);
+      await disk.callsStarted(1);
       const closing = server.close();
       // Four fifths are for clients, the rest for backends.
       t.mock.timers.tick(5599);
-      for (let count = 0; count < 20; count++) await turn();
+      for (let count = 0; count < 20; count++) await eventLoopTurn();
       assert.equal(server.connectionCount, 1);
       t.mock.timers.tick(1);
       assert.equal((await client.closed).length, 0);
       await until(() => server.connectionCount === 0);
-      for (let count = 0; count < 20; count++) await turn();
+      for (let count = 0; count < 20; count++) await eventLoopTurn();
       assert.equal(disk.closed, 0);
       // The backend does not answer either: it is closed all the same, and given up.
       t.mock.timers.tick(700);
@@ -181,13 +181,13 @@ for (const place of places) {
       assert.equal(disk.closed, 1);
       // The answer comes too late for anybody.
       disk.finish();
-      await turn();
+      await eventLoopTurn();
     });
 
     test('cuts a client that does not read', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const disk = new BufferDisk(pattern(2 ** 20));
-      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
       client.stream.pause();
       for (let count = 0; count < 100; count++) {
@@ -195,7 +195,7 @@ for (const place of places) {
       }
       await until(() => disk.calls.length > 0);
       const closing = server.close();
-      for (let count = 0; count < 20; count++) await turn();
+      for (let count = 0; count < 20; count++) await eventLoopTurn();
       t.mock.timers.tick(8000);
       await closing;
       assert.equal(server.connectionCount, 0);
@@ -206,7 +206,7 @@ for (const place of places) {
 describe('close()', () => {
   test('tells clients in the handshake while others are still answered', async (t) => {
     const disk = new SlowDisk(t, Buffer.from(content));
-    const { server, open, connect } = await serve(t, { exports: { '': disk } });
+    const { server, open, connect } = await startServer(t, { exports: { '': disk } });
     const [busy, asking, old, leaving] = [
       await open(),
       await connect(),
@@ -215,7 +215,7 @@ describe('close()', () => {
     ];
     for (const client of [asking, old, leaving]) await client.greet();
     busy.request({ type: cmd.read, length: 10 });
-    await disk.begun(1);
+    await disk.callsStarted(1);
     const closing = server.close();
     const [reply] = await asking.option(opt.go, goData(''));
     assert.equal(reply?.type, 0x80000007); // NBD_REP_ERR_SHUTDOWN
@@ -234,15 +234,15 @@ describe('close()', () => {
 
   test('waits for requests of clients that are gone', async (t) => {
     const disk = new SlowDisk(t, Buffer.from(content));
-    const { server, open } = await serve(t, { exports: { '': disk } }, 'TCP');
+    const { server, open } = await startServer(t, { exports: { '': disk } }, 'TCP');
     const client = await open();
     client.request({ type: cmd.write, payload: Buffer.alloc(512) });
-    await disk.begun(1);
+    await disk.callsStarted(1);
     assert.ok(client.stream instanceof Socket);
     client.stream.resetAndDestroy();
     await until(() => server.connectionCount === 0);
     const closing = server.close();
-    for (let count = 0; count < 20; count++) await turn();
+    for (let count = 0; count < 20; count++) await eventLoopTurn();
     assert.equal(disk.closed, 0);
     disk.release();
     await closing;
@@ -308,7 +308,7 @@ describe('close()', () => {
     const ready = new BufferDisk(content);
     const readyClosed = new Promise<void>((resolve) => (ready.close = resolve));
     const exports = { a: ready, b: { backend } };
-    const { server, connect } = await serve(t, { exports });
+    const { server, connect } = await startServer(t, { exports });
     const client = await connect();
     await client.greet();
     client.send(optionBytes(opt.go, goData('b')));
@@ -328,7 +328,7 @@ describe('close()', () => {
       asked = true;
       return new Promise(() => undefined);
     };
-    const { server, connect } = await serve(t, { exports: { find } });
+    const { server, connect } = await startServer(t, { exports: { find } });
     const client = await connect();
     await client.greet();
     client.send(optionBytes(opt.go, goData('a')));
@@ -376,7 +376,7 @@ describe('close()', () => {
   });
 
   test('removes the file of its Unix socket', async (t) => {
-    const { server } = await serve(t, { exports: { '': new BufferDisk(content) } });
+    const { server } = await startServer(t, { exports: { '': new BufferDisk(content) } });
     const [address] = server.addresses;
     assert.ok(address !== undefined && 'path' in address);
     await access(address.path);
@@ -386,10 +386,10 @@ describe('close()', () => {
 
   test('takes no further clients', async (t) => {
     const disk = new SlowDisk(t, content);
-    const { server, open } = await serve(t, { exports: { '': disk } }, 'TCP');
+    const { server, open } = await startServer(t, { exports: { '': disk } }, 'TCP');
     const client = await open();
     client.request({ type: cmd.read, length: 1 });
-    await disk.begun(1);
+    await disk.callsStarted(1);
     const closing = server.close();
     const [near, far] = duplexPair();
     const serving = server.serve(far);
@@ -404,7 +404,7 @@ describe('close()', () => {
 test('stopping ends, and flushes, though a stream never closes that was handed to the server', async (t) => {
   const disk = new BufferDisk(Buffer.from(content));
   const limits = { shutdownTimeoutMs: 100 };
-  const { server } = await serve(t, { exports: { '': disk }, limits }, 'duplex');
+  const { server } = await startServer(t, { exports: { '': disk }, limits }, 'duplex');
   const [near, far] = duplexPair();
   far._destroy = () => undefined;
   void server.serve(far);

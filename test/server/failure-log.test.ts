@@ -4,8 +4,8 @@ import { describe, test } from 'node:test';
 import type { Backend } from '../../lib/index.js';
 import { failuresToldMax } from '../../lib/limits.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
-import { Log } from '../support/tls.js';
+import { startServer } from '../support/server.js';
+import { Log } from '../support/log.js';
 
 function fail(code: string): never {
   throw Object.assign(new Error(`it was ${code}`), { code });
@@ -21,7 +21,7 @@ const disk: Backend = {
 describe('of failed requests the log', () => {
   test('tells who asked for what, and why it failed', async (t) => {
     const logger = new Log();
-    const client = await (await serve(t, { exports: { '': disk }, logger })).open();
+    const client = await (await startServer(t, { exports: { '': disk }, logger })).open();
     await client.call({ type: cmd.read, length: 512 });
     const [entry] = logger.shown;
     assert.deepEqual(entry, {
@@ -33,7 +33,7 @@ describe('of failed requests the log', () => {
 
   test('tells only at debug level that zeroing is not fast', async (t) => {
     const logger = new Log();
-    const client = await (await serve(t, { exports: { '': disk }, logger })).open();
+    const client = await (await startServer(t, { exports: { '': disk }, logger })).open();
     const zeroes = { type: cmd.writeZeroes, length: 512 };
     const fast = await client.call({ ...zeroes, flags: cmdFlag.fastZero });
     assert.equal(fast.error, err.ENOTSUP);
@@ -46,7 +46,7 @@ describe('of failed requests the log', () => {
 
   test('has a limit for each connection, and says so once', async (t) => {
     const logger = new Log();
-    const { open } = await serve(t, { exports: { '': disk }, logger });
+    const { open } = await startServer(t, { exports: { '': disk }, logger });
     const client = await open();
     for (let count = 0; count < failuresToldMax + 5; count++) {
       await client.call({ type: cmd.read, length: 512 });

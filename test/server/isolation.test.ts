@@ -7,12 +7,12 @@ import { MemoryBackend } from '../../lib/backend/memory/memory-backend.js';
 import { type ByteClient, goData, optionBytes, requestBytes } from '../support/byte-client.js';
 import { pattern } from '../support/disks.js';
 import { cmd, cmdFlag, opt, u32, u64 } from '../support/numbers.js';
-import { serve, turn, until, type Serving } from '../support/serving.js';
+import { startServer, eventLoopTurn, until, type TestServer } from '../support/server.js';
 
 const size = 2 ** 20;
 
 /** What hostile clients do. The connection may or may not survive it. */
-const attacks: Record<string, (serving: Serving) => Promise<unknown>> = {
+const attacks: Record<string, (serving: TestServer) => Promise<unknown>> = {
   'sends nonsense instead of the handshake': async ({ connect }) => {
     const client = await connect();
     client.send(pattern(100_000, 66));
@@ -29,7 +29,7 @@ const attacks: Record<string, (serving: Serving) => Promise<unknown>> = {
       requestBytes('simple', { type: cmd.write, length: 32 * 2 ** 20 - 100, offset: 0 }),
       pattern(size / 2, 1),
     );
-    await turn();
+    await eventLoopTurn();
   },
   'announces the longest payload there is': async ({ open }) => {
     const client = await open('extended');
@@ -53,7 +53,7 @@ const attacks: Record<string, (serving: Serving) => Promise<unknown>> = {
     const client = await open();
     client.stream.pause();
     for (let count = 0; count < 500; count++) client.request({ type: cmd.read, length: size });
-    await turn();
+    await eventLoopTurn();
   },
   'sends thousands of wrong requests': async ({ open }) => {
     const client = await open('structured');
@@ -62,7 +62,7 @@ const attacks: Record<string, (serving: Serving) => Promise<unknown>> = {
     for (let count = 0; count < 20; count++) {
       client.send(...Array.from({ length: 1000 }, () => wrong));
     }
-    await turn();
+    await eventLoopTurn();
   },
   'asks for ranges at the end of all numbers': async ({ open }) => {
     const client = await open('extended');
@@ -77,7 +77,7 @@ const attacks: Record<string, (serving: Serving) => Promise<unknown>> = {
   'resets the connection in the middle of a payload': async ({ open }) => {
     const client = await open();
     client.send(requestBytes('simple', { type: cmd.write, length: 500_000 }), pattern(100_000));
-    await turn();
+    await eventLoopTurn();
     assert.ok(client.stream instanceof Socket);
     client.stream.resetAndDestroy();
   },
@@ -106,7 +106,7 @@ async function worksAsEver(client: ByteClient, seed: number): Promise<void> {
     assert.equal((await client.call({ type: cmd.write, offset, payload })).error, 0);
     const { data } = await client.call({ type: cmd.read, offset, length: payload.length });
     assert.ok(data.equals(payload));
-    await turn();
+    await eventLoopTurn();
   }
 }
 
@@ -114,7 +114,7 @@ describe('an ordinary client is not disturbed by one that', () => {
   for (const [what, attack] of Object.entries(attacks)) {
     test(what, async (t) => {
       const exports = { '': new MemoryBackend(size), own: new MemoryBackend(size) };
-      const serving = await serve(t, { exports }, 'TCP');
+      const serving = await startServer(t, { exports }, 'TCP');
       const client = await serving.open('structured', 'own');
       await worksAsEver(client, 1);
       await Promise.all([attack(serving), worksAsEver(client, 2)]);
@@ -125,7 +125,7 @@ describe('an ordinary client is not disturbed by one that', () => {
 
   test('sends random bytes, in the handshake and behind it', async (t) => {
     const exports = { '': new MemoryBackend(size), own: new MemoryBackend(size) };
-    const serving = await serve(t, { exports }, 'TCP');
+    const serving = await startServer(t, { exports }, 'TCP');
     const client = await serving.open('simple', 'own');
     const bytes = fc.uint8Array({ maxLength: 300 });
     const beginnings = fc.constantFrom(

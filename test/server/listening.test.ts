@@ -12,8 +12,8 @@ import { ByteClient, goData, optionBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd, opt } from '../support/numbers.js';
-import { serve, turn, until } from '../support/serving.js';
-import { Log } from '../support/tls.js';
+import { startServer, eventLoopTurn, until } from '../support/server.js';
+import { Log } from '../support/log.js';
 
 const content = pattern(4096);
 const exports = { '': new BufferDisk(content), other: new BufferDisk(content) };
@@ -205,7 +205,7 @@ describe('connectionsMax', () => {
       server,
       connect: connectOne,
       open,
-    } = await serve(t, {
+    } = await startServer(t, {
       exports,
       limits: { connectionsMax: 2 },
     });
@@ -224,11 +224,11 @@ describe('connectionsMax', () => {
     const disk = new SlowDisk(t, Buffer.alloc(4096));
     const limits = { connectionsMax: 3 };
     const logger = new Log();
-    const slow = await serve(t, { exports: { '': disk }, limits, logger }, 'TCP');
+    const slow = await startServer(t, { exports: { '': disk }, limits, logger }, 'TCP');
     for (let count = 1; count <= limits.connectionsMax; count++) {
       const client = await slow.open();
       client.request({ type: cmd.write, payload: Buffer.alloc(512) });
-      await disk.begun(count);
+      await disk.callsStarted(count);
       reset(client);
     }
     await until(() => slow.server.connectionCount === 0);
@@ -249,11 +249,11 @@ describe('connectionsMax', () => {
   })) {
     test(`counts clients that reset and ${what}`, async (t) => {
       const limits = { connectionsMax: 1, shutdownTimeoutMs: 100 };
-      const slow = await serve(t, { ...options, limits }, 'TCP');
+      const slow = await startServer(t, { ...options, limits }, 'TCP');
       const client = await slow.connect();
       // The greeting may have to wait for the rule.
       client.send(Buffer.from([0, 0, 0, 3]), optionBytes(opt.go, goData('')));
-      for (let count = 0; count < 10; count++) await turn();
+      for (let count = 0; count < 10; count++) await eventLoopTurn();
       reset(client);
       await until(() => slow.server.connectionCount === 0);
       assert.equal((await (await slow.connect()).closed).length, 0);
@@ -264,7 +264,7 @@ describe('connectionsMax', () => {
     let asked = 0;
     const allow = (): Promise<boolean> =>
       asked++ === 0 ? Promise.resolve(true) : Promise.reject(new Error('the database is gone'));
-    const { connect: connectOne } = await serve(t, {
+    const { connect: connectOne } = await startServer(t, {
       exports,
       allow,
       limits: { connectionsMax: 1 },

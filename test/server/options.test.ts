@@ -13,7 +13,7 @@ import {
 } from '../../lib/index.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 
 const disk = new BufferDisk(pattern(4096));
 
@@ -136,7 +136,7 @@ describe('an export', () => {
         return this.backend.read(1000 + offset, length);
       }
     }
-    const client = await (await serve(t, { exports: { '': new Shifting() } })).open();
+    const client = await (await startServer(t, { exports: { '': new Shifting() } })).open();
     const { data } = await client.call({ type: cmd.read, offset: 5, length: 6 });
     assert.deepEqual(data, pattern(4096).subarray(1005, 1011));
   });
@@ -173,7 +173,7 @@ describe('limits', () => {
 
     test(`${name} of ${value - 1} is good`, async (t) => {
       const limits = { [name]: value - 1 };
-      const client = await (await serve(t, { exports: { '': disk }, limits })).open();
+      const client = await (await startServer(t, { exports: { '': disk }, limits })).open();
       assert.equal((await client.call({ type: cmd.read, length: 10 })).error, 0);
     });
   }

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { createServer } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
 import { BufferDisk, pattern } from '../support/disks.js';
-import { turn } from '../support/serving.js';
+import { eventLoopTurn } from '../support/server.js';
 
 const content = pattern(100_000);
 
@@ -16,7 +16,7 @@ describe('serve()', () => {
     const [near, far] = duplexPair();
     let settled = false;
     const serving = server.serve(far).then(() => (settled = true));
-    for (let count = 0; count < 10; count++) await turn();
+    for (let count = 0; count < 10; count++) await eventLoopTurn();
     assert.equal(settled, false);
     assert.equal(server.connectionCount, 1);
     near.end();

@@ -6,7 +6,7 @@ import { StallWatch, type Watched } from '../../lib/server/stall-watch.js';
 import type { ByteClient } from '../support/byte-client.js';
 import { pattern, BufferDisk } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
-import { places, serve, until } from '../support/serving.js';
+import { connectionKinds, startServer, until } from '../support/server.js';
 
 const mebibyte = 2 ** 20;
 
@@ -71,13 +71,13 @@ describe('a client', () => {
   });
 });
 
-for (const place of places) {
-  test(`sendTimeoutMs cuts a client that stops to read, on ${place}`, async (t) => {
+for (const kind of connectionKinds) {
+  test(`sendTimeoutMs cuts a client that stops to read, on ${kind}`, async (t) => {
     const limits = { sendTimeoutMs: 100 };
-    const { server, open } = await serve(
+    const { server, open } = await startServer(
       t,
       { exports: { '': new BufferDisk(pattern(mebibyte)) }, limits },
-      place,
+      kind,
     );
     const other = await open();
     await askingForMuch(open);
@@ -87,13 +87,13 @@ for (const place of places) {
   });
 }
 
-for (const place of places) {
-  test(`who reads a reply now and then is not cut, on ${place}`, async (t) => {
+for (const kind of connectionKinds) {
+  test(`who reads a reply now and then is not cut, on ${kind}`, async (t) => {
     const sendTimeoutMs = 400;
-    const { server, open } = await serve(
+    const { server, open } = await startServer(
       t,
       { exports: { '': new BufferDisk(pattern(mebibyte)) }, limits: { sendTimeoutMs } },
-      place,
+      kind,
     );
     const { stream } = await askingForMuch(open);
     for (let round = 0; round < 12; round++) {

@@ -6,8 +6,8 @@ import { describe, test, type TestContext } from 'node:test';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { waitingBytes } from '../../lib/sockets/handle.js';
 import { untakenBytes } from '../../lib/sockets/peer.js';
-import { until } from '../support/serving.js';
-import { authority, certified } from '../support/tls.js';
+import { until } from '../support/server.js';
+import { createAuthority, issueCertificate } from '../support/tls.js';
 import { openTcp, openUnix, type SocketLink } from '../transport/support/links.js';
 import { withoutAddon } from '../transport/support/strategies.js';
 
@@ -22,8 +22,8 @@ interface Ends {
 }
 
 async function secured({ sender, receiver }: SocketLink): Promise<Ends> {
-  const ours = await authority();
-  const { key, cert } = await certified(ours, 'localhost');
+  const ours = await createAuthority();
+  const { key, cert } = await issueCertificate(ours, 'localhost');
   const writable = new TLSSocket(sender, { isServer: true, key, cert });
   const readable = connectTls({ socket: receiver, ca: ours.cert, host: 'localhost' });
   await once(readable, 'secureConnect');

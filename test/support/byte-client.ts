@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import { cmd, cmdFlag, info, opt, rep, u16, u32, u64 } from './numbers.js';
-import { contextData, statusOf, type Status } from './status.js';
+import { contextData, parseStatus, type Status } from './status.js';
 
 export const headerKinds = ['simple', 'structured', 'extended'] as const;
 export type Headers = (typeof headerKinds)[number];
@@ -69,17 +69,17 @@ export class ByteClient {
   /** Of the last reply: the types of its chunks, and the bytes of content or of the error. */
   lastChunks: { type: number; length: number }[] = [];
   readonly stream: Duplex;
-  private readonly gone: Promise<void>;
+  private readonly streamClosed: Promise<void>;
   private received: Buffer[] = [];
   private count = 0;
-  private over = false;
+  private ended = false;
   private wake: () => void = () => undefined;
   /** Of the contexts that were given to `open`. */
   contextIds: readonly number[] = [];
   /** The status chunks of the last reply. */
   lastStatus: Status[] = [];
   private lastCookie = 0x1122334400000000n;
-  private readonly asked = new Map<bigint, RequestFields>();
+  private readonly outstanding = new Map<bigint, RequestFields>();
 
   constructor(stream: Duplex) {
     this.stream = stream;
@@ -89,9 +89,9 @@ export class ByteClient {
       this.wake();
     });
     stream.on('error', () => undefined); // a reset is followed by 'close'
-    this.gone = new Promise((resolve) => {
+    this.streamClosed = new Promise((resolve) => {
       stream.on('close', () => {
-        this.over = true;
+        this.ended = true;
         this.wake();
         resolve();
       });
@@ -105,7 +105,7 @@ export class ByteClient {
 
   /** What has come and was not taken, when the connection is closed. */
   get closed(): Promise<Buffer> {
-    return this.gone.then(() => this.rest());
+    return this.streamClosed.then(() => this.rest());
   }
 
   send(...pieces: Uint8Array[]): void {
@@ -114,7 +114,7 @@ export class ByteClient {
 
   async take(count: number): Promise<Buffer> {
     while (this.count < count) {
-      assert.ok(!this.over, `the server closed after ${this.count} of ${count} bytes`);
+      assert.ok(!this.ended, `the server closed after ${this.count} of ${count} bytes`);
       await new Promise<void>((resolve) => (this.wake = resolve));
     }
     const all = this.rest();
@@ -160,11 +160,11 @@ export class ByteClient {
     contexts: readonly string[] = [],
   ): Promise<{ size: bigint; flags: number }> {
     await this.greet();
-    return this.choose(headers, name, contexts);
+    return this.negotiate(headers, name, contexts);
   }
 
   /** The same behind the greeting, or behind TLS. */
-  async choose(
+  async negotiate(
     headers: Headers = 'simple',
     name = '',
     contexts: readonly string[] = [],
@@ -178,7 +178,7 @@ export class ByteClient {
     for (const type of agreement[headers]) {
       assert.deepEqual(await this.option(type), [{ type: rep.ack, data: Buffer.alloc(0) }]);
     }
-    if (contexts.length > 0) await this.select(name, contexts);
+    if (contexts.length > 0) await this.setMetaContexts(name, contexts);
     const replies = await this.option(opt.go, goData(name, [info.blockSize]));
     assert.equal(replies.at(-1)?.type, rep.ack);
     const data = replies.find((reply) => reply.data.readUInt16BE(0) === info.export)?.data;
@@ -187,7 +187,7 @@ export class ByteClient {
   }
 
   /** NBD_OPT_SET_META_CONTEXT: the ids of the contexts, in the order of their names. */
-  private async select(name: string, contexts: readonly string[]): Promise<void> {
+  private async setMetaContexts(name: string, contexts: readonly string[]): Promise<void> {
     const replies = await this.option(opt.setMetaContext, contextData(name, contexts));
     assert.equal(replies.pop()?.type, rep.ack);
     const ids = new Map(
@@ -203,17 +203,17 @@ export class ByteClient {
 
   /** Send a request, with a cookie of its own unless one is given. The cookie. */
   request(fields: RequestFields): bigint {
-    const { cookie } = this.ask(fields);
+    const { cookie } = this.expectReply(fields);
     this.send(requestBytes(this.headers, { ...fields, cookie }));
     return cookie;
   }
 
   /** Know of a request that is sent otherwise. */
-  ask<Fields extends RequestFields>(fields: Fields): Fields & { cookie: bigint } {
+  expectReply<Fields extends RequestFields>(fields: Fields): Fields & { cookie: bigint } {
     this.lastCookie += 0x0101010101n;
     const asked = { ...fields, cookie: fields.cookie ?? this.lastCookie };
-    assert.ok(!this.asked.has(asked.cookie), 'the cookie is in use');
-    this.asked.set(asked.cookie, asked);
+    assert.ok(!this.outstanding.has(asked.cookie), 'the cookie is in use');
+    this.outstanding.set(asked.cookie, asked);
     return asked;
   }
 
@@ -235,7 +235,7 @@ export class ByteClient {
     assert.equal(header.readUInt32BE(0), 0x67446698);
     const error = header.readUInt32BE(4);
     const cookie = header.readBigUInt64BE(8);
-    const { type, length = 0 } = this.answered(cookie);
+    const { type, length = 0 } = this.takeRequest(cookie);
     const data = await this.take(type === cmd.read && error === 0 ? Number(length) : 0);
     return { cookie, error, message: '', data };
   }
@@ -252,7 +252,7 @@ export class ByteClient {
       const chunk = await this.chunk();
       cookie ??= chunk.cookie;
       assert.equal(chunk.cookie, cookie);
-      const request = this.asked.get(cookie);
+      const request = this.outstanding.get(cookie);
       assert.ok(request !== undefined, `a reply to no request: cookie ${cookie}`);
       const start = BigInt(request.offset ?? 0);
       done = chunk.flags === 1;
@@ -275,7 +275,7 @@ export class ByteClient {
           assert.ok(position === 0n || failedAt === start + position);
         }
       } else if (type === (this.headers === 'extended' ? 6 : 5)) {
-        this.lastStatus.push(statusOf(type, payload, request));
+        this.lastStatus.push(parseStatus(type, payload, request));
       } else {
         assert.equal(type, 0);
         assert.equal(payload.length, 0);
@@ -283,7 +283,7 @@ export class ByteClient {
       }
     }
     assert.ok(cookie !== undefined);
-    const { type, length = 0 } = this.answered(cookie);
+    const { type, length = 0 } = this.takeRequest(cookie);
     if (type === cmd.read && failure.error === 0) assert.equal(position, BigInt(length));
     return { cookie, ...failure, data: Buffer.concat(data) };
   }
@@ -296,16 +296,16 @@ export class ByteClient {
     const cookie = header.readBigUInt64BE(8);
     const length = extended ? header.readBigUInt64BE(24) : header.readUInt32BE(16);
     if (extended) {
-      assert.equal(header.readBigUInt64BE(16), BigInt(this.asked.get(cookie)?.offset ?? 0));
+      assert.equal(header.readBigUInt64BE(16), BigInt(this.outstanding.get(cookie)?.offset ?? 0));
     }
     const payload = await this.take(Number(length));
     return { cookie, flags: header.readUInt16BE(4), type: header.readUInt16BE(6), payload };
   }
 
-  private answered(cookie: bigint): RequestFields {
-    const request = this.asked.get(cookie);
+  private takeRequest(cookie: bigint): RequestFields {
+    const request = this.outstanding.get(cookie);
     assert.ok(request !== undefined, `a reply to no request: cookie ${cookie}`);
-    this.asked.delete(cookie);
+    this.outstanding.delete(cookie);
     return request;
   }
 

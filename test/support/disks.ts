@@ -79,8 +79,8 @@ export class SlowDisk implements Backend {
   readonly waiting: WaitingCall[] = [];
   started = 0;
   /** The most calls, and bytes of their payloads, that ever were in progress. */
-  mostCalls = 0;
-  mostBytes = 0;
+  callsPeak = 0;
+  bytesPeak = 0;
   closed = 0;
   private released = false;
   private readonly watchers: { count: number; reached: () => void }[] = [];
@@ -92,7 +92,7 @@ export class SlowDisk implements Backend {
   }
 
   /** Settles when `count` calls have been started in all. */
-  begun(count: number): Promise<void> {
+  callsStarted(count: number): Promise<void> {
     if (this.started >= count) return Promise.resolve();
     return new Promise((reached) => this.watchers.push({ count, reached }));
   }
@@ -152,9 +152,9 @@ export class SlowDisk implements Backend {
         fail: reject,
       });
       this.started++;
-      this.mostCalls = Math.max(this.mostCalls, this.waiting.length);
+      this.callsPeak = Math.max(this.callsPeak, this.waiting.length);
       const bytes = this.waiting.reduce((sum, call) => sum + call.length, 0);
-      this.mostBytes = Math.max(this.mostBytes, bytes);
+      this.bytesPeak = Math.max(this.bytesPeak, bytes);
       for (const { count, reached } of this.watchers) if (this.started >= count) reached();
       if (this.released) this.finish();
     });
@@ -162,7 +162,7 @@ export class SlowDisk implements Backend {
 }
 
 /** Counts what is opened and closed. */
-export class Shelf {
+export class DiskFactory {
   readonly disks: BufferDisk[] = [];
   private readonly content: Uint8Array;
 

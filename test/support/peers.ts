@@ -33,7 +33,7 @@ function pathOf(tool: string): string {
 }
 
 /** Skip the test because of what this machine lacks, or fail it where nothing may be lacking. */
-export function unavailable(t: TestContext, what: string): false {
+export function skipTest(t: TestContext, what: string): false {
   if (process.env['NBDCORK_REQUIRE_PEERS'] === '1')
     assert.fail(`${what} (NBDCORK_REQUIRE_PEERS=1)`);
   t.skip(what);
@@ -44,7 +44,7 @@ export function unavailable(t: TestContext, what: string): false {
 export function needs(t: TestContext, ...tools: readonly string[]): boolean {
   const missing = tools.filter((tool) => pathsOf(tool).length === 0);
   if (missing.length === 0) return true;
-  return unavailable(t, `not installed: ${missing.join(', ')}`);
+  return skipTest(t, `not installed: ${missing.join(', ')}`);
 }
 
 /**
@@ -55,7 +55,7 @@ export function pythonWithNbd(t: TestContext): string | undefined {
   const found = pathsOf('python3').find(
     (path) => spawnSync(path, ['-c', 'import nbd'], { stdio: 'ignore' }).status === 0,
   );
-  if (found === undefined) unavailable(t, "not installed: python3 with libnbd's module nbd");
+  if (found === undefined) skipTest(t, "not installed: python3 with libnbd's module nbd");
   return found;
 }
 
@@ -64,7 +64,7 @@ export function chromiumPath(t: TestContext): string | undefined {
   const names = ['chromium', 'chromium-browser', 'google-chrome'];
   const chosen = process.env['NBDCORK_CHROMIUM'] ?? '';
   const found = chosen === '' ? names.flatMap(pathsOf)[0] : chosen;
-  if (found === undefined) unavailable(t, `not installed: ${names.join(' or ')}`);
+  if (found === undefined) skipTest(t, `not installed: ${names.join(' or ')}`);
   return found;
 }
 
@@ -72,14 +72,18 @@ export function chromiumPath(t: TestContext): string | undefined {
 export function needsStrace(t: TestContext): boolean {
   if (!needs(t, 'strace')) return false;
   const { status, stderr } = spawnSync(pathOf('strace'), ['-o', '/dev/null', 'true']);
-  return status === 0 || unavailable(t, `strace does not work: ${stderr.toString().trim()}`);
+  return status === 0 || skipTest(t, `strace does not work: ${stderr.toString().trim()}`);
 }
 
 /** A folder with what others have made, such as a system, by the variable that names it. */
-export function neededFolder(t: TestContext, variable: string, maker: string): string | undefined {
+export function requiredFolder(
+  t: TestContext,
+  variable: string,
+  maker: string,
+): string | undefined {
   const folder = process.env[variable];
   if (folder !== undefined && folder !== '') return folder;
-  unavailable(t, `${variable} is not set: make a folder for it with ${maker}`);
+  skipTest(t, `${variable} is not set: make a folder for it with ${maker}`);
   return undefined;
 }
 

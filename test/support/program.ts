@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 export const programPath = fileURLToPath(new URL('../../lib/cli/main.js', import.meta.url));
 
-export interface Ended {
+export interface ProgramExit {
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
 }
@@ -56,7 +56,7 @@ export interface StartOptions {
 export class RunningProgram {
   readonly stdout: Output;
   readonly stderr: Output;
-  readonly ended: Promise<Ended>;
+  readonly exited: Promise<ProgramExit>;
   private readonly child: ChildProcess;
 
   constructor(t: TestContext, args: readonly string[], options: StartOptions = {}) {
@@ -69,7 +69,7 @@ export class RunningProgram {
     this.child = child;
     this.stdout = new Output(child.stdout);
     this.stderr = new Output(child.stderr);
-    this.ended = new Promise((resolve, reject) => {
+    this.exited = new Promise((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (status, signal) => {
         resolve({ status, signal });
@@ -77,7 +77,7 @@ export class RunningProgram {
     });
     t.after(() => {
       this.signal('SIGKILL');
-      return this.ended;
+      return this.exited;
     });
   }
 
@@ -95,20 +95,20 @@ export class RunningProgram {
   async uris(count = 1): Promise<string[]> {
     const lines = new RegExp(`^(?:.+\\n){${count}}`);
     const match = await this.stdout.match(lines).catch(async (cause: unknown) => {
-      const { status } = await this.ended;
+      const { status } = await this.exited;
       throw new Error(`It ended with ${status ?? 'a signal'}: ${this.stderr.text}`, { cause });
     });
     return match[0].trimEnd().split('\n');
   }
 
   /** Ask it to stop. How it ended. */
-  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<Ended> {
+  stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<ProgramExit> {
     this.signal(signal);
-    return this.ended;
+    return this.exited;
   }
 }
 
-export interface Served {
+export interface ServingProgram {
   readonly server: RunningProgram;
   readonly uri: string;
 }
@@ -118,7 +118,7 @@ export async function serve(
   t: TestContext,
   args: readonly string[],
   options: StartOptions = {},
-): Promise<Served> {
+): Promise<ServingProgram> {
   const started: RunningProgram[] = [];
   // Hooks run in the order of their making, and that of RunningProgram kills.
   t.after(async () => {
@@ -134,12 +134,12 @@ export async function serve(
 }
 
 /** `nbdcork ARGS`, to its end. */
-export async function finish(
+export async function runProgram(
   t: TestContext,
   args: readonly string[],
   options: StartOptions = {},
-): Promise<Ended & { stdout: string; stderr: string }> {
+): Promise<ProgramExit & { stdout: string; stderr: string }> {
   const program = new RunningProgram(t, args, options);
-  const ended = await program.ended;
+  const ended = await program.exited;
   return { ...ended, stdout: program.stdout.text, stderr: program.stderr.text };
 }

@@ -30,7 +30,7 @@ export function filterData(length: number | bigint, ids: readonly number[]): Buf
 }
 
 /** NBD_REPLY_TYPE_BLOCK_STATUS (5) or _EXT (6), and that it keeps to all that the specification asks. */
-export function statusOf(type: number, payload: Buffer, request: RequestFields): Status {
+export function parseStatus(type: number, payload: Buffer, request: RequestFields): Status {
   assert.equal(request.type, cmd.blockStatus);
   const extended = type === 6;
   const [first, size] = extended ? [8, 16] : [4, 8];

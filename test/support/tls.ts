@@ -1,13 +1,12 @@
-/** What tests of TLS need: certificates, and clients that send NBD_OPT_STARTTLS. */
+/** Certificates and pre-shared keys for tests of TLS, and clients that send NBD_OPT_STARTTLS. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type ConnectionOptions } from 'node:tls';
 import { generate } from 'selfsigned';
-import type { Logger } from '../../lib/index.js';
 import { ByteClient } from './byte-client.js';
 import { opt, rep } from './numbers.js';
 
-export interface Certified {
+export interface Certificate {
   readonly key: string;
   readonly cert: string;
 }
@@ -16,7 +15,7 @@ export interface CertificateOptions {
   readonly organization?: string;
   readonly from?: Date;
   readonly to?: Date;
-  /** Whom it is for; both unless given. */
+  /** Default: both. */
   readonly usage?: { readonly serverAuth?: boolean; readonly clientAuth?: boolean };
 }
 
@@ -25,8 +24,8 @@ export const yesterday = new Date(Date.now() - dayMs);
 export const tomorrow = new Date(Date.now() + dayMs);
 const lately = new Date(Date.now() - dayMs / 24);
 
-/** Somebody who signs certificates. */
-export async function authority(name = 'authority'): Promise<Certified> {
+/** A certificate authority. */
+export async function createAuthority(name = 'authority'): Promise<Certificate> {
   const { private: key, cert } = await generate([{ name: 'commonName', value: name }], {
     keyType: 'ec',
     algorithm: 'sha256',
@@ -39,11 +38,12 @@ export async function authority(name = 'authority'): Promise<Certified> {
   return { key, cert };
 }
 
-export async function certified(
-  by: Certified,
+/** A certificate for `name`, localhost and 127.0.0.1, signed by an authority. */
+export async function issueCertificate(
+  authority: Certificate,
   name: string,
   options: CertificateOptions = {},
-): Promise<Certified> {
+): Promise<Certificate> {
   const { organization, from = lately, to = tomorrow } = options;
   const usage = options.usage ?? { serverAuth: true, clientAuth: true };
   const subject = [
@@ -55,7 +55,7 @@ export async function certified(
     algorithm: 'sha256',
     notBeforeDate: from,
     notAfterDate: to,
-    ca: by,
+    ca: authority,
     extensions: [
       { name: 'basicConstraints', cA: false },
       { name: 'keyUsage', digitalSignature: true, critical: true },
@@ -82,17 +82,17 @@ export async function startTls(
 ): Promise<ByteClient> {
   const replies = await client.option(opt.startTls);
   assert.deepEqual(replies, [{ type: rep.ack, data: Buffer.alloc(0) }]);
-  return shakeHands(client, options);
+  return tlsHandshake(client, options);
 }
 
 /** The TLS handshake alone. */
-export async function shakeHands(
+export async function tlsHandshake(
   client: ByteClient,
   options: ConnectionOptions,
 ): Promise<ByteClient> {
   const socket = connect({ socket: client.stream, servername: 'localhost', ...options });
   await once(socket, 'secureConnect');
-  // As the connection beneath may be half open, so may this one.
+  // The connection below may be half open, and so may this one.
   socket.on('end', () => socket.end());
   return new ByteClient(socket);
 }
@@ -108,59 +108,7 @@ export function preSharedKey(
     maxVersion: version,
     ciphers: 'TLS_AES_128_GCM_SHA256:ECDHE-PSK-CHACHA20-POLY1305:PSK-AES128-GCM-SHA256',
     pskCallback: () => ({ identity, psk }),
-    // Nobody is there to be checked: the server has proven itself by knowing the key.
+    // There is no certificate to check: the server has proven itself by knowing the key.
     checkServerIdentity: () => undefined,
   };
-}
-
-export interface LogEntry {
-  readonly level: 'debug' | 'info' | 'warn' | 'error';
-  readonly details: Readonly<Record<string, unknown>>;
-  readonly message: string;
-}
-
-/** A log that can be waited for. */
-export class Log implements Logger {
-  readonly entries: LogEntry[] = [];
-  private readonly watchers = new Set<() => void>();
-
-  /** What a person would have been shown. */
-  get shown(): LogEntry[] {
-    return this.entries.filter(({ level }) => level !== 'debug');
-  }
-
-  async find(holds: (entry: LogEntry) => boolean): Promise<LogEntry> {
-    for (;;) {
-      const entry = this.entries.find(holds);
-      if (entry !== undefined) return entry;
-      await new Promise<void>((resolve) => this.watchers.add(resolve));
-    }
-  }
-
-  /** The first line that tells of this error. */
-  code(code: string): Promise<LogEntry> {
-    return this.find(({ details }) => details['code'] === code);
-  }
-
-  debug(details: object, message: string): void {
-    this.add('debug', details, message);
-  }
-
-  info(details: object, message: string): void {
-    this.add('info', details, message);
-  }
-
-  warn(details: object, message: string): void {
-    this.add('warn', details, message);
-  }
-
-  error(details: object, message: string): void {
-    this.add('error', details, message);
-  }
-
-  private add(level: LogEntry['level'], details: object, message: string): void {
-    this.entries.push({ level, details: { ...details }, message });
-    for (const wake of this.watchers) wake();
-    this.watchers.clear();
-  }
 }

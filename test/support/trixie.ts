@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import type { TestContext } from 'node:test';
-import { neededFolder, needs, succeed } from './peers.js';
+import { requiredFolder, needs, succeed } from './peers.js';
 
 /** Debian trixie in a folder, which .ci/trixie makes: its programs, newer than this machine's. */
 export class Trixie {
@@ -13,7 +13,7 @@ export class Trixie {
 
   /** `const trixie = Trixie.find(t); if (trixie === undefined) return;` */
   static find(t: TestContext): Trixie | undefined {
-    const root = neededFolder(t, 'NBDCORK_TRIXIE', '.ci/trixie');
+    const root = requiredFolder(t, 'NBDCORK_TRIXIE', '.ci/trixie');
     return root !== undefined && needs(t, 'chroot') ? new Trixie(root) : undefined;
   }
 

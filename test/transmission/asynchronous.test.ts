@@ -5,7 +5,7 @@ import { NbdError, type Backend } from '../../lib/index.js';
 import { headerKinds } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { places, serve } from '../support/serving.js';
+import { connectionKinds, startServer } from '../support/server.js';
 
 const content = pattern(1 << 20);
 
@@ -13,17 +13,17 @@ function waitingNames({ waiting }: SlowDisk): string[] {
   return waiting.map(({ name }) => name);
 }
 
-for (const place of places) {
+for (const kind of connectionKinds) {
   for (const headers of headerKinds) {
-    describe(`a backend that needs time, with ${headers} headers on ${place}`, () => {
+    describe(`a backend that needs time, with ${headers} headers on ${kind}`, () => {
       test('is answered for in the order it finishes, each reply with its cookie', async (t) => {
         const disk = new SlowDisk(t, content);
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const asked = Array.from({ length: 20 }, (_, index) => ({
           index,
           cookie: client.request({ type: cmd.read, offset: 100 * index, length: 64 + index }),
         }));
-        await disk.begun(20);
+        await disk.callsStarted(20);
         while (asked.length > 0) {
           const at = asked.length >> 1;
           const [expected] = asked.splice(at, 1);
@@ -43,7 +43,9 @@ for (const place of places) {
           read: (offset, length) =>
             offset === 0 ? slow.read(offset, length) : content.subarray(offset, offset + length),
         };
-        const client = await (await serve(t, { exports: { '': backend } }, place)).open(headers);
+        const client = await (
+          await startServer(t, { exports: { '': backend } }, kind)
+        ).open(headers);
         const late = client.request({ type: cmd.read, offset: 0, length: 10 });
         await client.call({ type: cmd.read, offset: 1, length: 10 });
         await client.call({ type: 99 });
@@ -53,7 +55,7 @@ for (const place of places) {
 
       test('gets payloads that stay as they came, whatever comes behind', async (t) => {
         const disk = new SlowDisk(t, Buffer.alloc(1 << 20));
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const lengths = [1, 100, 4096, 16_384, 40_000, 100, 300_000, 7];
         const sent = lengths.map((length, index) => pattern(length, index));
         for (const payload of sent) client.request({ type: cmd.write, payload });
@@ -61,7 +63,7 @@ for (const place of places) {
         for (let count = 0; count < 100; count++) {
           client.request({ type: cmd.write, payload: Buffer.alloc(20_000, 0xee) });
         }
-        await disk.begun(lengths.length + 100);
+        await disk.callsStarted(lengths.length + 100);
         for (const payload of sent) {
           assert.ok(payload.equals(disk.waiting[0]?.data ?? Buffer.alloc(0)));
           disk.finish();
@@ -97,7 +99,7 @@ describe('a backend with a promise for each command', () => {
     }
     for (const headers of headerKinds) {
       const disk = new Late(Buffer.from(content));
-      const client = await (await serve(t, { exports: { '': disk } })).open(headers);
+      const client = await (await startServer(t, { exports: { '': disk } })).open(headers);
       const payloadLen = headers === 'extended' ? cmdFlag.payloadLen : 0;
       const payload = pattern(5000, 4);
       for (const fields of [
@@ -133,23 +135,23 @@ describe('a backend with a promise for each command', () => {
         return Object.assign(Object.create(null) as Promise<Buffer>, thenable);
       },
     };
-    const client = await (await serve(t, { exports: { '': backend } })).open();
+    const client = await (await startServer(t, { exports: { '': backend } })).open();
     const { data } = await client.call({ type: cmd.read, offset: 7, length: 9 });
     assert.deepEqual(data, content.subarray(7, 16));
   });
 
   test('FUA is answered after the flush, not before', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(4096));
-    const client = await (await serve(t, { exports: { '': disk } })).open();
+    const client = await (await startServer(t, { exports: { '': disk } })).open();
     const write = client.request({
       type: cmd.write,
       payload: Buffer.alloc(8, 1),
       flags: cmdFlag.fua,
     });
-    await disk.begun(1);
+    await disk.callsStarted(1);
     assert.deepEqual(waitingNames(disk), ['write']);
     disk.finish();
-    await disk.begun(2);
+    await disk.callsStarted(2);
     assert.deepEqual(waitingNames(disk), ['flush']);
     // Answered in between, so nothing came before it.
     assert.equal((await client.call({ type: 99 })).error, err.EINVAL);
@@ -159,16 +161,16 @@ describe('a backend with a promise for each command', () => {
 
   test('FUA fails where the write or the flush fails', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(4096));
-    const client = await (await serve(t, { exports: { '': disk } })).open();
+    const client = await (await startServer(t, { exports: { '': disk } })).open();
     const fields = { type: cmd.write, payload: Buffer.alloc(8, 1), flags: cmdFlag.fua };
     client.request(fields);
-    await disk.begun(1);
+    await disk.callsStarted(1);
     disk.fail(new NbdError('ENOSPC', 'full'));
     assert.equal((await client.reply()).error, err.ENOSPC);
     client.request(fields);
-    await disk.begun(2);
+    await disk.callsStarted(2);
     disk.finish();
-    await disk.begun(3);
+    await disk.callsStarted(3);
     disk.fail(new NbdError('EIO', 'lost'));
     assert.equal((await client.reply()).error, err.EIO);
     assert.equal(disk.started, 3);

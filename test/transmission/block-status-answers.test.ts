@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import type { Backend, MetaContext } from '../../lib/index.js';
 import { pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 
 const content = pattern(8192);
 
@@ -32,7 +32,7 @@ describe('a context that answers with what is no extents is named to the client'
       test(`${what}, ${when}`, async (t) => {
         const context: MetaContext = { name: 'x-test:it', status: () => [] };
         Object.assign(context, { status });
-        const client = await (await serve(t, { exports: { '': diskOf(context) } })).connect();
+        const client = await (await startServer(t, { exports: { '': diskOf(context) } })).connect();
         await client.open('structured', '', ['x-test:it']);
         const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
         assert.equal(error, err.EIO);
@@ -42,7 +42,7 @@ describe('a context that answers with what is no extents is named to the client'
 
       test(`${what}, ${when}, of base:allocation`, async (t) => {
         const disk = { size: content.length, read: (): Uint8Array => content, extents: status };
-        const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
+        const client = await (await startServer(t, { exports: { '': disk as Backend } })).connect();
         await client.open('structured', '', ['base:allocation']);
         const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
         assert.equal(error, err.EIO);
@@ -64,7 +64,7 @@ describe('a context that answers with what is no extents is named to the client'
           contexts: [{ name: 'x-test:it', status: extents }],
           extents,
         };
-        const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
+        const client = await (await startServer(t, { exports: { '': disk as Backend } })).connect();
         await client.open('structured', '', [name]);
         const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
         assert.equal(error, err.EIO);
@@ -94,7 +94,7 @@ describe('extents of base:allocation that are told one by one are ended', () => 
         }
       }
       const disk = { size: content.length, read: (): Uint8Array => content, extents };
-      const client = await (await serve(t, { exports: { '': disk as Backend } })).connect();
+      const client = await (await startServer(t, { exports: { '': disk as Backend } })).connect();
       await client.open('structured', '', ['base:allocation']);
       const reply = await client.call({ type: cmd.blockStatus, length: 4096, flags });
       assert.equal(reply.error, error);

@@ -4,7 +4,7 @@ import { test, type TestContext } from 'node:test';
 import type { Extent } from '../../lib/index.js';
 import type { ByteClient } from '../support/byte-client.js';
 import { cmd, cmdFlag } from '../support/numbers.js';
-import { serve, until } from '../support/serving.js';
+import { startServer, until } from '../support/server.js';
 
 const requests = 20;
 /** 1000 extents of 16 bytes a reply: four of them fit. */
@@ -29,7 +29,7 @@ async function askAll(t: TestContext, flags: number): Promise<Asked> {
         });
       }),
   };
-  const client = await (await serve(t, { exports: { '': disk }, limits })).connect();
+  const client = await (await startServer(t, { exports: { '': disk }, limits })).connect();
   await client.open('extended', '', ['base:allocation']);
   for (let sent = 0; sent < requests; sent++) {
     client.request({ type: cmd.blockStatus, flags, length: 2 ** 20 });

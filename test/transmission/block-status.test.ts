@@ -5,7 +5,7 @@ import type { Backend, Extent, Limits, MetaContext, StatusExtent } from '../../l
 import { type ByteClient, type Headers } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 import { filterData } from '../support/status.js';
 
 const chunked = ['structured', 'extended'] as const;
@@ -43,7 +43,7 @@ async function open(
   contexts: readonly string[] = ['base:allocation'],
   limits: Partial<Limits> = {},
 ): Promise<ByteClient> {
-  const client = await (await serve(t, { exports: { '': backend }, limits })).connect();
+  const client = await (await startServer(t, { exports: { '': backend }, limits })).connect();
   await client.open(headers, '', contexts);
   return client;
 }
@@ -390,7 +390,7 @@ describe('a filtered BLOCK_STATUS', () => {
       'extended',
       names,
     );
-    const fields = client.ask(filtered(0, 5000, client.contextIds.slice(1)));
+    const fields = client.expectReply(filtered(0, 5000, client.contextIds.slice(1)));
     const bytes = Buffer.concat([
       Buffer.from('21e41c7100200007', 'hex'),
       filterData(fields.cookie, []),

@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { MemoryBackend, PartialError, zeros, type Backend, type Bytes } from '../../lib/index.js';
 import { pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 
 const chunked = ['structured', 'extended'] as const;
 const data = 1;
@@ -21,7 +21,7 @@ describe('holes', () => {
     test(`are told of memory that was never written, with ${headers} headers`, async (t) => {
       const disk = new MemoryBackend(2 ** 20, { chunkBytes: 4096 });
       disk.write(8192, pattern(4096));
-      const { open } = await serve(t, { exports: { '': disk } });
+      const { open } = await startServer(t, { exports: { '': disk } });
       const client = await open(headers);
       const reply = await client.call({ type: cmd.read, offset: 1000, length: 20_000 });
       assert.deepEqual(client.lastChunks, [
@@ -41,7 +41,7 @@ describe('holes', () => {
     test(`are data where the client set DF, with ${headers} headers`, async (t) => {
       const disk = new MemoryBackend(2 ** 20, { chunkBytes: 4096 });
       disk.write(8192, pattern(4096));
-      const { open } = await serve(t, { exports: { '': disk } });
+      const { open } = await startServer(t, { exports: { '': disk } });
       const client = await open(headers);
       const { df: flags } = cmdFlag;
       const reply = await client.call({ type: cmd.read, flags, offset: 4096, length: 12_288 });
@@ -53,7 +53,7 @@ describe('holes', () => {
   }
 
   test('longer than a page of zeros are one chunk', async (t) => {
-    const { open } = await serve(t, { exports: { '': new MemoryBackend(2 ** 30) } });
+    const { open } = await startServer(t, { exports: { '': new MemoryBackend(2 ** 30) } });
     const client = await open('extended');
     await client.call({ type: cmd.read, offset: 12_345, length: 2 ** 25 });
     assert.deepEqual(client.lastChunks, [{ type: hole, length: 2 ** 25 }]);
@@ -64,7 +64,7 @@ describe('holes', () => {
       ...[Buffer.alloc(0), ...zeros(100), pattern(400)],
       ...[Buffer.alloc(0), ...zeros(3000), Buffer.alloc(0)],
     ];
-    const { open } = await serve(t, { exports: { '': answering(() => pieces) } });
+    const { open } = await startServer(t, { exports: { '': answering(() => pieces) } });
     const client = await open('structured');
     const reply = await client.call({ type: cmd.read, offset: 7, length: 3500 });
     assert.deepEqual(client.lastChunks, [
@@ -77,7 +77,9 @@ describe('holes', () => {
   });
 
   test('are sent as zeros to clients of simple replies', async (t) => {
-    const { open } = await serve(t, { exports: { '': answering((_, length) => zeros(length)) } });
+    const { open } = await startServer(t, {
+      exports: { '': answering((_, length) => zeros(length)) },
+    });
     const client = await open('simple');
     const reply = await client.call({ type: cmd.read, offset: 0, length: 5000 });
     assert.ok(reply.data.equals(Buffer.alloc(5000)));
@@ -99,7 +101,7 @@ describe('a read that fails half-way', () => {
     for (const flags of [0, cmdFlag.df]) {
       test(`sends what it read, then where it failed: ${headers}, flags ${flags}`, async (t) => {
         const backend = failing(() => [pattern(600), pattern(400, 9)]);
-        const { open } = await serve(t, { exports: { '': backend } });
+        const { open } = await startServer(t, { exports: { '': backend } });
         const client = await open(headers);
         const reply = await client.call({ ...request, flags });
         assert.deepEqual(
@@ -114,7 +116,7 @@ describe('a read that fails half-way', () => {
   }
 
   test('tells where it failed without data of the wrong length', async (t) => {
-    const { open } = await serve(t, { exports: { '': failing(() => pattern(999)) } });
+    const { open } = await startServer(t, { exports: { '': failing(() => pattern(999)) } });
     const client = await open('structured');
     const reply = await client.call(request);
     assert.deepEqual(
@@ -126,7 +128,9 @@ describe('a read that fails half-way', () => {
 
   test('is a plain error where it failed outside of the request', async (t) => {
     for (const doneBytes of [-1, 8192, Number.NaN]) {
-      const { open } = await serve(t, { exports: { '': failing(() => undefined, doneBytes) } });
+      const { open } = await startServer(t, {
+        exports: { '': failing(() => undefined, doneBytes) },
+      });
       const client = await open('structured');
       assert.equal((await client.call(request)).error, err.EIO);
       assert.deepEqual(
@@ -137,7 +141,7 @@ describe('a read that fails half-way', () => {
   });
 
   test('is an error to clients of simple replies', async (t) => {
-    const { open } = await serve(t, { exports: { '': failing(() => pattern(1000)) } });
+    const { open } = await startServer(t, { exports: { '': failing(() => pattern(1000)) } });
     const client = await open('simple');
     assert.equal((await client.call(request)).error, err.EIO);
   });

@@ -5,20 +5,20 @@ import { NbdError, type Backend } from '../../lib/index.js';
 import { headerKinds } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { places, serve } from '../support/serving.js';
+import { connectionKinds, startServer } from '../support/server.js';
 
 const size = 300_000;
 const content = pattern(size);
 const newDisk = (): BufferDisk => new BufferDisk(Buffer.from(content));
 
-for (const place of places) {
+for (const kind of connectionKinds) {
   for (const headers of headerKinds) {
     const payloadLen = headers === 'extended' ? cmdFlag.payloadLen : 0;
 
-    describe(`with ${headers} headers on ${place}`, () => {
+    describe(`with ${headers} headers on ${kind}`, () => {
       test('READ gives the bytes of its range', async (t) => {
         const disk = newDisk();
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const [offset, length] of [
           [0, 1],
           [size - 1, 1],
@@ -35,7 +35,7 @@ for (const place of places) {
 
       test('WRITE changes its range and no other', async (t) => {
         const disk = newDisk();
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const expected = Buffer.from(content);
         for (const [offset, length] of [
           [0, 1],
@@ -56,7 +56,7 @@ for (const place of places) {
 
       test('FLUSH, TRIM, CACHE and WRITE_ZEROES reach the backend', async (t) => {
         const disk = newDisk();
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const range = { offset: 4096, length: 8192 };
         for (const fields of [
           { type: cmd.flush },
@@ -85,7 +85,7 @@ for (const place of places) {
 
       test('FUA goes to a backend that knows it', async (t) => {
         const disk = Object.assign(newDisk(), { fua: true });
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const range = { offset: 0, length: 512 };
         for (const fields of [
           { type: cmd.write, offset: 9, payload: pattern(512), flags: cmdFlag.fua | payloadLen },
@@ -103,7 +103,7 @@ for (const place of places) {
 
       test('FUA is a flush after the command for a backend that does not know it', async (t) => {
         const disk = newDisk();
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const range = { offset: 0, length: 512 };
         for (const fields of [
           { type: cmd.write, offset: 9, payload: pattern(512), flags: cmdFlag.fua | payloadLen },
@@ -118,7 +118,7 @@ for (const place of places) {
 
       test('FUA on what writes nothing is accepted', async (t) => {
         const disk = newDisk();
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const fields of [
           { type: cmd.read, length: 512, flags: cmdFlag.fua },
           { type: cmd.flush, flags: cmdFlag.fua },
@@ -131,7 +131,7 @@ for (const place of places) {
 
       test('requests of no bytes succeed without the backend', async (t) => {
         const disk = newDisk();
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const offset of [0, 100, size]) {
           for (const type of [cmd.read, cmd.write, cmd.trim, cmd.cache, cmd.writeZeroes]) {
             const { error, data } = await client.call({ type, offset, length: 0 });
@@ -145,7 +145,9 @@ for (const place of places) {
       });
 
       test('cookies come back as they went, whatever they are', async (t) => {
-        const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open(headers);
+        const client = await (
+          await startServer(t, { exports: { '': newDisk() } }, kind)
+        ).open(headers);
         for (const cookie of [0n, 1n, 2n ** 31n, 2n ** 32n - 1n, 2n ** 63n, 2n ** 64n - 1n]) {
           await client.call({ type: cmd.read, cookie, length: 16 });
           await client.call({ type: cmd.write, cookie, payload: Buffer.alloc(16) });
@@ -154,7 +156,9 @@ for (const place of places) {
       });
 
       test("many requests in one packet are all answered, in the backend's order", async (t) => {
-        const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open(headers);
+        const client = await (
+          await startServer(t, { exports: { '': newDisk() } }, kind)
+        ).open(headers);
         const cookies = Array.from({ length: 500 }, (_, index) =>
           client.request({ type: cmd.read, offset: index, length: 1 + (index % 50) }),
         );
@@ -173,7 +177,7 @@ describe('WRITE without PAYLOAD_LEN', () => {
   for (const length of [1, 4096, 100_000]) {
     test(`has its payload all the same, of ${length} bytes`, async (t) => {
       const disk = newDisk();
-      const client = await (await serve(t, { exports: { '': disk } })).open('extended');
+      const client = await (await startServer(t, { exports: { '': disk } })).open('extended');
       const payload = pattern(length, 5);
       for (const [index, flags] of [0, cmdFlag.fua].entries()) {
         const offset = 1000 + index * length;
@@ -190,7 +194,7 @@ describe('WRITE without PAYLOAD_LEN', () => {
 
   test('closes the connection where it is longer than any payload', async (t) => {
     const disk = newDisk();
-    const client = await (await serve(t, { exports: { '': disk } })).open('extended');
+    const client = await (await startServer(t, { exports: { '': disk } })).open('extended');
     client.request({ type: cmd.write, length: 2n ** 40n, flags: 0 });
     assert.equal((await client.reply()).error, err.ENOSPC);
     assert.equal((await client.closed).length, 0);
@@ -213,7 +217,7 @@ describe('ranges beyond 4 GiB', () => {
         },
         write: (offset: number) => void calls.push(`write ${offset}`),
       };
-      const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+      const client = await (await startServer(t, { exports: { '': backend } })).open(headers);
       const { data } = await client.call({ type: cmd.read, offset: far, length: 100 });
       assert.deepEqual(data, pattern(100, 5));
       await client.call({ type: cmd.write, offset: 2 ** 40 + 1, payload: Buffer.alloc(7) });
@@ -233,7 +237,7 @@ describe('ranges beyond 4 GiB', () => {
       cache: note('cache'),
       writeZeroes: note('writeZeroes'),
     };
-    const client = await (await serve(t, { exports: { '': backend } })).open('extended');
+    const client = await (await startServer(t, { exports: { '': backend } })).open('extended');
     const length = 2n ** 53n - 1n;
     for (const type of [cmd.trim, cmd.cache, cmd.writeZeroes]) {
       assert.equal((await client.call({ type, length })).error, 0);
@@ -248,7 +252,7 @@ describe('ranges beyond 4 GiB', () => {
 describe('the DF flag', () => {
   for (const headers of ['structured', 'extended'] as const) {
     test(`is accepted on READ with ${headers} headers`, async (t) => {
-      const client = await (await serve(t, { exports: { '': newDisk() } })).open(headers);
+      const client = await (await startServer(t, { exports: { '': newDisk() } })).open(headers);
       const fields = { type: cmd.read, offset: 3, length: 65_536, flags: cmdFlag.df };
       assert.ok((await client.call(fields)).data.equals(content.subarray(3, 65_539)));
     });
@@ -268,7 +272,7 @@ describe('FAST_ZERO that would be slow', () => {
           return disk.writeZeroes(offset, length, options);
         },
       };
-      const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+      const client = await (await startServer(t, { exports: { '': backend } })).open(headers);
       const request = { type: cmd.writeZeroes, offset: 100, length: 5000 };
       for (const flags of [cmdFlag.fastZero, cmdFlag.fastZero | cmdFlag.noHole]) {
         assert.equal((await client.call({ ...request, flags })).error, err.ENOTSUP);

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { describe as describeExtents } from '../../lib/transmission/descriptors.js';
 import { cmd, cmdFlag } from '../support/numbers.js';
-import { statusOf } from '../support/status.js';
+import { parseStatus } from '../support/status.js';
 
 interface Piece {
   readonly length: number;
@@ -60,7 +60,7 @@ test('descriptors follow from extents', () => {
         const payload = Buffer.from(describeExtents(77, told, rules));
         const flags = one ? cmdFlag.reqOne : 0;
         // Checks what the specification says of the sums and of the one extent.
-        const { id, extents } = statusOf(extended ? 6 : 5, payload, {
+        const { id, extents } = parseStatus(extended ? 6 : 5, payload, {
           type: cmd.blockStatus,
           length,
           flags,

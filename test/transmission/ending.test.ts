@@ -11,16 +11,16 @@ import {
 } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { cmd, cmdFlag, opt, u32 } from '../support/numbers.js';
-import { places, serve, turn, until } from '../support/serving.js';
+import { connectionKinds, startServer, eventLoopTurn, until } from '../support/server.js';
 
 const content = pattern(300_000);
 const newDisk = (): BufferDisk => new BufferDisk(Buffer.from(content));
 
-for (const place of places) {
-  describe(`NBD_CMD_DISC on ${place}`, () => {
+for (const kind of connectionKinds) {
+  describe(`NBD_CMD_DISC on ${kind}`, () => {
     for (const headers of headerKinds) {
       test(`closes the connection without a reply, with ${headers} headers`, async (t) => {
-        const { server, open } = await serve(t, { exports: { '': newDisk() } }, place);
+        const { server, open } = await startServer(t, { exports: { '': newDisk() } }, kind);
         const client = await open(headers);
         await client.call({ type: cmd.flush });
         client.request({ type: cmd.disc });
@@ -31,13 +31,13 @@ for (const place of places) {
 
     test('is obeyed when all that was asked before is answered', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
-      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
       const read = client.request({ type: cmd.read, offset: 1, length: 100 });
       const write = client.request({ type: cmd.write, offset: 0, payload: Buffer.alloc(10, 1) });
       client.request({ type: cmd.disc });
-      await disk.begun(2);
-      for (let count = 0; count < 20; count++) await turn();
+      await disk.callsStarted(2);
+      for (let count = 0; count < 20; count++) await eventLoopTurn();
       assert.equal(server.connectionCount, 1);
       disk.finish(1);
       assert.equal((await client.reply()).cookie, write);
@@ -49,7 +49,7 @@ for (const place of places) {
     test('waits for what waits because of the limits', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const limits = { requestsInFlightMax: 1 };
-      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
       for (let index = 0; index < 10; index++) {
         client.request({ type: cmd.read, offset: index, length: 9 });
       }
@@ -63,13 +63,13 @@ for (const place of places) {
 
     test('ends what the server listens to: requests behind it do nothing', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
-      const client = await (await serve(t, { exports: { '': disk } }, place)).open();
+      const client = await (await startServer(t, { exports: { '': disk } }, kind)).open();
       client.request({ type: cmd.read, length: 10 });
       client.request({ type: cmd.disc });
       client.request({ type: cmd.write, payload: Buffer.alloc(100) });
-      await disk.begun(1);
+      await disk.callsStarted(1);
       client.request({ type: cmd.write, payload: Buffer.alloc(100) });
-      await turn();
+      await eventLoopTurn();
       disk.finish();
       await client.reply();
       assert.equal((await client.closed).length, 0);
@@ -77,13 +77,13 @@ for (const place of places) {
     });
 
     test('lets all replies out that a client has yet to read', async (t) => {
-      const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open();
+      const client = await (await startServer(t, { exports: { '': newDisk() } }, kind)).open();
       client.stream.pause();
       for (let index = 0; index < 100; index++) {
         client.request({ type: cmd.read, offset: index, length: 200_000 });
       }
       client.request({ type: cmd.disc });
-      for (let count = 0; count < 20; count++) await turn();
+      for (let count = 0; count < 20; count++) await eventLoopTurn();
       client.stream.resume();
       for (let index = 0; index < 100; index++) {
         const { data } = await client.reply();
@@ -93,7 +93,7 @@ for (const place of places) {
     });
   });
 
-  describe(`a request with another magic, on ${place}`, () => {
+  describe(`a request with another magic, on ${kind}`, () => {
     for (const headers of headerKinds) {
       for (const [what, magic] of [
         ['nonsense', 0x12345678],
@@ -102,7 +102,9 @@ for (const place of places) {
       ] as const) {
         test(`${what} closes the connection, with ${headers} headers`, async (t) => {
           const disk = newDisk();
-          const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+          const client = await (
+            await startServer(t, { exports: { '': disk } }, kind)
+          ).open(headers);
           const wrong = requestBytes(headers, { type: cmd.flush });
           u32(magic).copy(wrong);
           client.send(wrong, requestBytes(headers, { type: cmd.flush }));
@@ -113,8 +115,8 @@ for (const place of places) {
     }
 
     test('behind good ones closes the connection when these are answered', async (t) => {
-      const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open();
-      const good = client.ask({ type: cmd.read, offset: 3, length: 33 });
+      const client = await (await startServer(t, { exports: { '': newDisk() } }, kind)).open();
+      const good = client.expectReply({ type: cmd.read, offset: 3, length: 33 });
       client.send(requestBytes('simple', good), Buffer.alloc(28));
       assert.deepEqual((await client.reply()).data, content.subarray(3, 36));
       assert.equal((await client.closed).length, 0);
@@ -122,10 +124,10 @@ for (const place of places) {
   });
 }
 
-for (const place of ['Unix', 'TCP'] as const) {
-  describe(`a client that ends its half, on ${place}`, () => {
+for (const kind of ['Unix', 'TCP'] as const) {
+  describe(`a client that ends its half, on ${kind}`, () => {
     test('gets every reply, then the end', async (t) => {
-      const { server, open } = await serve(t, { exports: { '': newDisk() } }, place);
+      const { server, open } = await startServer(t, { exports: { '': newDisk() } }, kind);
       const client = await open('structured');
       for (let index = 0; index < 50; index++) {
         client.request({ type: cmd.read, offset: index, length: 100_000 });
@@ -142,14 +144,14 @@ for (const place of ['Unix', 'TCP'] as const) {
     test('gets replies that take their time', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const limits = { requestsInFlightMax: 2 };
-      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
       for (let index = 0; index < 6; index++) {
         client.request({ type: cmd.read, offset: index, length: 100 });
       }
       client.stream.end();
       for (let index = 0; index < 6; index++) {
-        await disk.begun(Math.min(index + 2, 6));
-        for (let count = 0; count < 5; count++) await turn();
+        await disk.callsStarted(Math.min(index + 2, 6));
+        for (let count = 0; count < 5; count++) await eventLoopTurn();
         disk.finish();
         assert.deepEqual((await client.reply()).data, content.subarray(index, index + 100));
       }
@@ -157,7 +159,7 @@ for (const place of ['Unix', 'TCP'] as const) {
     });
 
     test('right behind the handshake is answered as well', async (t) => {
-      const client = await (await serve(t, { exports: { '': newDisk() } }, place)).open();
+      const client = await (await startServer(t, { exports: { '': newDisk() } }, kind)).open();
       client.request({ type: cmd.read, offset: 5, length: 5 });
       client.stream.end();
       assert.deepEqual((await client.reply()).data, content.subarray(5, 10));
@@ -166,7 +168,7 @@ for (const place of ['Unix', 'TCP'] as const) {
 
     test('in the middle of a header or a payload is forgotten', async (t) => {
       const disk = newDisk();
-      const { server, open } = await serve(t, { exports: { '': disk } }, place);
+      const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const write = requestBytes('simple', { type: cmd.write, payload: pattern(40_000) });
       for (const sent of [1, 27, 28, 29, 20_000, 40_027]) {
         const client = await open();
@@ -179,17 +181,17 @@ for (const place of ['Unix', 'TCP'] as const) {
     });
   });
 
-  describe(`a client that vanishes, on ${place}`, () => {
+  describe(`a client that vanishes, on ${kind}`, () => {
     test('leaves its requests to be finished, and their answers to nobody', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
-      const serving = await serve(t, { exports: { '': disk } }, place);
+      const serving = await startServer(t, { exports: { '': disk } }, kind);
       const client = await serving.open();
       client.request({ type: cmd.read, length: 10 });
       client.request({ type: cmd.write, payload: Buffer.alloc(10, 1) });
       client.request({ type: cmd.write, payload: Buffer.alloc(10, 1) });
-      await disk.begun(3);
+      await disk.callsStarted(3);
       client.stream.destroy();
-      await turn();
+      await eventLoopTurn();
       disk.finish();
       disk.finish();
       disk.fail(new Error('too late'));
@@ -197,7 +199,7 @@ for (const place of ['Unix', 'TCP'] as const) {
       assert.deepEqual(disk.bytes.subarray(0, 10), Buffer.alloc(10, 1));
       const other = await serving.open();
       const read = other.request({ type: cmd.read, length: 10 });
-      await disk.begun(4);
+      await disk.callsStarted(4);
       disk.finish();
       assert.equal((await other.reply()).cookie, read);
     });
@@ -207,13 +209,13 @@ for (const place of ['Unix', 'TCP'] as const) {
 describe('a client that has said everything before it is heard', () => {
   for (const headers of headerKinds) {
     test(`is answered, with ${headers} headers`, async (t) => {
-      const { server } = await serve(t, { exports: { '': newDisk() } }, 'duplex');
+      const { server } = await startServer(t, { exports: { '': newDisk() } }, 'duplex');
       const [near, far] = duplexPair();
       t.after(() => near.destroy());
       [near.allowHalfOpen, far.allowHalfOpen] = [true, true];
       const client = new ByteClient(near);
       client.headers = headers;
-      const read = client.ask({ type: cmd.read, offset: 3, length: 500 });
+      const read = client.expectReply({ type: cmd.read, offset: 3, length: 500 });
       const agreement = { simple: [], structured: [8], extended: [11] }[headers];
       client.send(
         u32(3),
@@ -235,12 +237,12 @@ describe('a client that has said everything before it is heard', () => {
 describe('a write of which only a part has come', () => {
   test('is not written, whatever the flags', async (t) => {
     const disk = newDisk();
-    const { server, open } = await serve(t, { exports: { '': disk } });
+    const { server, open } = await startServer(t, { exports: { '': disk } });
     const client = await open('extended');
     const flags = cmdFlag.payloadLen | cmdFlag.fua;
     const write = requestBytes('extended', { type: cmd.write, payload: pattern(100_000), flags });
     client.send(write.subarray(0, 90_000));
-    await turn();
+    await eventLoopTurn();
     client.stream.destroy();
     await until(() => server.connectionCount === 0);
     assert.deepEqual(disk.calls, []);

@@ -5,7 +5,7 @@ import type { Backend, ExportOptions, Limits } from '../../lib/index.js';
 import { headerKinds, type Headers, type RequestFields } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 
 const size = 200_000;
 const content = pattern(size);
@@ -244,7 +244,7 @@ for (const [what, { request, error, export: exported, headers }] of Object.entri
       test(`is ${error} with ${kind} headers, and the connection goes on`, async (t) => {
         const disk = new BufferDisk(Buffer.from(content));
         const exports = { '': exported?.(disk) ?? disk };
-        const client = await (await serve(t, { exports, limits })).open(kind);
+        const client = await (await startServer(t, { exports, limits })).open(kind);
         const fields =
           kind === 'extended' && request.type === cmd.write && request.flags === undefined
             ? { ...request, flags: cmdFlag.payloadLen }
@@ -273,7 +273,9 @@ describe('a wrong WRITE of no bytes', () => {
   for (const headers of headerKinds) {
     test(`is answered though nothing comes behind it, with ${headers} headers`, async (t) => {
       const backend = new BufferDisk(Buffer.from(content));
-      const client = await (await serve(t, { exports: { '': readOnly(backend) } })).open(headers);
+      const client = await (
+        await startServer(t, { exports: { '': readOnly(backend) } })
+      ).open(headers);
       assert.equal((await client.call({ type: cmd.write, length: 0 })).error, err.EPERM);
     });
   }
@@ -283,7 +285,7 @@ describe('payloads that are too long', () => {
   for (const headers of headerKinds) {
     test(`of 32 MiB are consumed with ${headers} headers`, async (t) => {
       const disk = new BufferDisk(Buffer.from(content));
-      const client = await (await serve(t, { exports: { '': disk }, limits })).open(headers);
+      const client = await (await startServer(t, { exports: { '': disk }, limits })).open(headers);
       const payload = Buffer.alloc(2 ** 25, 0x25);
       assert.equal((await client.call({ type: cmd.write, payload })).error, err.ENOSPC);
       const { data: read } = await client.call({ type: cmd.read, length: 100 });
@@ -292,7 +294,7 @@ describe('payloads that are too long', () => {
 
     test(`of more than 32 MiB close the connection with ${headers} headers`, async (t) => {
       const disk = new BufferDisk(Buffer.from(content));
-      const client = await (await serve(t, { exports: { '': disk }, limits })).open(headers);
+      const client = await (await startServer(t, { exports: { '': disk }, limits })).open(headers);
       client.request({
         type: cmd.write,
         length: 2 ** 25 + 1,
@@ -306,7 +308,7 @@ describe('payloads that are too long', () => {
   test('may have requestBytesMax where that is more', async (t) => {
     const disk = new BufferDisk(Buffer.alloc(34 * 2 ** 20));
     const options = { exports: { '': disk }, limits: { requestBytesMax: 33 * 2 ** 20 } };
-    const client = await (await serve(t, options)).open();
+    const client = await (await startServer(t, options)).open();
     const payload = Buffer.alloc(33 * 2 ** 20, 0x25);
     assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
     assert.ok(disk.bytes.subarray(0, payload.length).equals(payload));

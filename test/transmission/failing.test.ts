@@ -5,8 +5,8 @@ import { NbdError, PartialError, zeros, type Backend } from '../../lib/index.js'
 import { headerKinds, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, err } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
-import { Log } from '../support/tls.js';
+import { startServer } from '../support/server.js';
+import { Log } from '../support/log.js';
 
 const content = pattern(10_000);
 const coded = (code: string): Error => Object.assign(new Error(`it was ${code}`), { code });
@@ -76,7 +76,7 @@ describe('a backend that fails', () => {
             error: quiet,
           };
           const options = { exports: { '': failing(fail) }, logger };
-          const client = await (await serve(t, options)).open(headers);
+          const client = await (await startServer(t, options)).open(headers);
           for (const fields of [
             { type: cmd.read, length: 10 },
             { type: cmd.write, payload: Buffer.alloc(10) },
@@ -99,7 +99,7 @@ describe('a backend that fails', () => {
   test('says why to clients whose headers have room for it', async (t) => {
     const backend = failing(() => raise(coded('ENOSPC')));
     for (const headers of ['structured', 'extended'] as const) {
-      const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+      const client = await (await startServer(t, { exports: { '': backend } })).open(headers);
       const { message } = await client.call({ type: cmd.trim, length: 1 });
       assert.equal(message, 'ENOSPC: it was ENOSPC');
     }
@@ -117,7 +117,7 @@ test('a backend whose writeTarget throws is told of, and writes all the same', a
       exports: { '': backend },
       logger: { debug: quiet, info: quiet, warn, error: quiet },
     };
-    const client = await (await serve(t, options)).open(headers);
+    const client = await (await startServer(t, options)).open(headers);
     const payload = pattern(500_000);
     for (let round = 0; round < 2; round++) {
       assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
@@ -161,7 +161,7 @@ describe('a read of another length', () => {
             read: (offset: number, length: number) =>
               offset === 1 ? content.subarray(1, 1 + length) : read(),
           };
-          const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+          const client = await (await startServer(t, { exports: { '': backend } })).open(headers);
           assert.equal((await client.call({ type: cmd.read, length: 100 })).error, err.EIO);
           const { data } = await client.call({ type: cmd.read, offset: 1, length: 10 });
           assert.deepEqual(data, content.subarray(1, 11));
@@ -175,7 +175,7 @@ describe('a read of another length', () => {
     let answer: unknown;
     const backend: Backend = { size: content.length, read: () => rest };
     Object.assign(backend, { read: () => answer });
-    const client = await (await serve(t, { exports: { '': backend } })).open('structured');
+    const client = await (await startServer(t, { exports: { '': backend } })).open('structured');
     for (const [given, words] of [
       [rest, /2048 bytes with 1024\. Its read\(\) must return all/],
       [[zeros(1024), rest], /2048 bytes with something that is no bytes\. .*no other arrays/],
@@ -206,7 +206,7 @@ describe('a read of another length', () => {
       const logger = new Log();
       const backend: Backend = { size: content.length, read };
       const client = await (
-        await serve(t, { exports: { '': backend }, logger })
+        await startServer(t, { exports: { '': backend }, logger })
       ).open('structured');
       assert.equal((await client.call({ type: cmd.read, length: 2048 })).error, err.EIO);
       const lines = logger.shown.map(({ message }) => message);
@@ -234,7 +234,7 @@ describe('a read of another length', () => {
             return offset === 0;
           },
         };
-        const client = await (await serve(t, { exports: { '': backend } })).open(headers);
+        const client = await (await startServer(t, { exports: { '': backend } })).open(headers);
         assert.equal((await client.call({ type: cmd.read, length: 100 })).error, err.EIO);
         const { data } = await client.call({ type: cmd.read, offset: 1, length: 10 });
         assert.deepEqual(data, content.subarray(1, 11));
@@ -258,7 +258,7 @@ describe('a backend that breaks its promises', () => {
         return Object.assign(Promise.resolve(content), { then, constructor: Object });
       },
     };
-    const { server, open } = await serve(t, { exports: { '': backend } });
+    const { server, open } = await startServer(t, { exports: { '': backend } });
     const client = await open();
     for (let count = 0; count < 3; count++) {
       const { data } = await client.call({ type: cmd.read, length: 10 });
@@ -277,7 +277,7 @@ describe('a backend that breaks its promises', () => {
         size: content.length,
         read: () => (when === 'at once' ? pieces : Promise.resolve(pieces)),
       };
-      const { server, open } = await serve(t, { exports: { '': backend, ordinary } });
+      const { server, open } = await startServer(t, { exports: { '': backend, ordinary } });
       const [client, other] = [await open(), await open('simple', 'ordinary')];
       client.request({ type: cmd.read, length: 10 });
       assert.equal((await client.closed).length, 0);
@@ -295,7 +295,7 @@ describe('a backend that breaks its promises', () => {
       read: () => content,
       write: () => undefined,
     };
-    const { open } = await serve(t, { exports: { '': backend, ordinary } });
+    const { open } = await startServer(t, { exports: { '': backend, ordinary } });
     const [client, other] = [await open(), await open('simple', 'ordinary')];
     // Longer than a read: its end is received straight into its place.
     const write = requestBytes('simple', { type: cmd.write, payload: Buffer.alloc(500_000) });

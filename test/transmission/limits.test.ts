@@ -6,36 +6,36 @@ import { duplexPair } from '../transport/support/duplex.js';
 import { ByteClient, headerKinds, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { cmd, err } from '../support/numbers.js';
-import { places, serve, turn, until } from '../support/serving.js';
+import { connectionKinds, startServer, eventLoopTurn, until } from '../support/server.js';
 
 const content = pattern(1 << 20);
 const mebibyte = 2 ** 20;
 
-for (const place of places) {
-  describe(`requests in flight, on ${place}`, () => {
+for (const kind of connectionKinds) {
+  describe(`requests in flight, on ${kind}`, () => {
     for (const requestsInFlightMax of [1, 3]) {
       test(`a backend never sees more than requestsInFlightMax ${requestsInFlightMax}`, async (t) => {
         const disk = new SlowDisk(t, content);
         const limits = { requestsInFlightMax };
-        const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+        const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
         const cookies = Array.from({ length: 40 }, (_, index) =>
           client.request({ type: cmd.read, offset: index, length: 5 }),
         );
         for (const [index, cookie] of cookies.entries()) {
-          await disk.begun(Math.min(index + requestsInFlightMax, cookies.length));
+          await disk.callsStarted(Math.min(index + requestsInFlightMax, cookies.length));
           disk.finish();
           const reply = await client.reply();
           assert.equal(reply.cookie, cookie);
           assert.deepEqual(reply.data, content.subarray(index, index + 5));
         }
-        assert.equal(disk.mostCalls, requestsInFlightMax);
+        assert.equal(disk.callsPeak, requestsInFlightMax);
       });
     }
 
     test('a backend never sees more bytes than bytesInFlightMax and one request', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const limits = { bytesInFlightMax: 100_000 };
-      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
       for (let index = 0; index < 30; index++) {
         client.request(
           index % 2 === 0
@@ -44,33 +44,33 @@ for (const place of places) {
         );
       }
       for (let index = 0; index < 30; index++) {
-        await disk.begun(Math.min(index + 3, 30));
+        await disk.callsStarted(Math.min(index + 3, 30));
         disk.finish();
         assert.equal((await client.reply()).error, 0);
       }
-      assert.equal(disk.mostCalls, 3);
-      assert.equal(disk.mostBytes, 120_000);
+      assert.equal(disk.callsPeak, 3);
+      assert.equal(disk.bytesPeak, 120_000);
     });
 
     test('a client is not read on while its requests wait', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const limits = { requestsInFlightMax: 2 };
-      const serving = await serve(t, { exports: { '': disk }, limits }, place);
+      const serving = await startServer(t, { exports: { '': disk }, limits }, kind);
       const client = await serving.open();
       const count = 300;
       for (let index = 0; index < count; index++) {
         client.request({ type: cmd.write, payload: pattern(100_000, index) });
       }
-      await disk.begun(2);
+      await disk.callsStarted(2);
       const other = await serving.connect();
       await other.greet();
-      for (let index = 0; index < 100; index++) await turn();
+      for (let index = 0; index < 100; index++) await eventLoopTurn();
       // Far more than sockets hold for a reader that has stopped.
       const kept = client.stream.writableLength;
       assert.ok(kept > 10 * mebibyte, `only ${kept} bytes were left with the client`);
       disk.release();
       for (let index = 0; index < count; index++) assert.equal((await client.reply()).error, 0);
-      assert.equal(disk.mostCalls, 2);
+      assert.equal(disk.callsPeak, 2);
       assert.ok(disk.bytes.subarray(0, 100_000).equals(pattern(100_000, count - 1)));
     });
 
@@ -80,14 +80,14 @@ for (const place of places) {
         exports: { '': disk, other: new BufferDisk(Buffer.from(content)) },
         limits: { requestsInFlightMax: 1 },
       };
-      const serving = await serve(t, options, place);
+      const serving = await startServer(t, options, kind);
       const [client, other] = [await serving.open(), await serving.open('simple', 'other')];
       const asked = Array.from({ length: 40 }, (_, index) =>
-        client.ask({ type: cmd.read, offset: index, length: 5 }),
+        client.expectReply({ type: cmd.read, offset: index, length: 5 }),
       );
       client.send(...asked.map((request) => requestBytes('simple', request)));
       for (const [index, { cookie }] of asked.entries()) {
-        await disk.begun(index + 1);
+        await disk.callsStarted(index + 1);
         await other.call({ type: cmd.write, payload: Buffer.alloc(10_000, 0xee) });
         disk.finish();
         const reply = await client.reply();
@@ -99,13 +99,13 @@ for (const place of places) {
     test('what is wrong among many that wait is answered in its turn', async (t) => {
       const disk = new SlowDisk(t, content);
       const limits = { requestsInFlightMax: 1 };
-      const client = await (await serve(t, { exports: { '': disk }, limits }, place)).open();
+      const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
       for (let index = 0; index < 20; index++) {
         client.request({ type: cmd.read, offset: index, length: 5 });
         client.request({ type: 99 });
       }
       for (let index = 0; index < 20; index++) {
-        await disk.begun(index + 1);
+        await disk.callsStarted(index + 1);
         disk.finish();
         assert.deepEqual((await client.reply()).data, content.subarray(index, index + 5));
         assert.equal((await client.reply()).error, err.EINVAL);
@@ -113,7 +113,7 @@ for (const place of places) {
     });
   });
 
-  describe(`a client that does not read, on ${place}`, () => {
+  describe(`a client that does not read, on ${kind}`, () => {
     const length = 65_536;
     const count = 1500;
 
@@ -129,11 +129,11 @@ for (const place of places) {
         };
         const backend: Backend = {
           size: content.length,
-          read: (offset) => (late ? turn().then(() => read(offset)) : read(offset)),
+          read: (offset) => (late ? eventLoopTurn().then(() => read(offset)) : read(offset)),
         };
         const limits = { bytesInFlightMax: 4 * length };
         const exports = { '': backend, other: new BufferDisk(content) };
-        const serving = await serve(t, { exports, limits }, place);
+        const serving = await startServer(t, { exports, limits }, kind);
         const client = await serving.open();
         client.stream.pause();
         for (let index = 0; index < count; index++) {
@@ -161,7 +161,11 @@ for (const place of places) {
 describe('a client that reads nothing of a Duplex', () => {
   for (const headers of headerKinds) {
     test(`does not make errors pile up, with ${headers} headers`, async (t) => {
-      const { server } = await serve(t, { exports: { '': new BufferDisk(content) } }, 'duplex');
+      const { server } = await startServer(
+        t,
+        { exports: { '': new BufferDisk(content) } },
+        'duplex',
+      );
       const [near, far] = duplexPair();
       t.after(() => far.destroy());
       void server.serve(far);
@@ -172,11 +176,11 @@ describe('a client that reads nothing of a Duplex', () => {
       const wrong = Array.from({ length: count }, () => requestBytes(headers, { type: 99 }));
       near.write(Buffer.concat(wrong));
       await until(() => far.writableNeedDrain);
-      for (let index = 0; index < 50; index++) await turn();
+      for (let index = 0; index < 50; index++) await eventLoopTurn();
       assert.ok(far.writableLength < mebibyte / 4, `${far.writableLength} bytes are queued`);
       near.resume();
       for (let index = 0; index < count; index++) {
-        client.ask({ type: 99, cookie: 1n });
+        client.expectReply({ type: 99, cookie: 1n });
         assert.equal((await client.reply()).error, err.EINVAL);
       }
     });

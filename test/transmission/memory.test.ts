@@ -7,14 +7,14 @@ import { duplexPair } from '../transport/support/duplex.js';
 import { ByteClient, headerKinds, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
-import { places, serve, turn } from '../support/serving.js';
+import { connectionKinds, startServer, eventLoopTurn } from '../support/server.js';
 
 const size = 1 << 20;
 const content = pattern(size);
 
-for (const place of places) {
+for (const kind of connectionKinds) {
   for (const headers of headerKinds) {
-    describe(`reading, with ${headers} headers on ${place}`, () => {
+    describe(`reading, with ${headers} headers on ${kind}`, () => {
       const piecewise: Backend = {
         size,
         read: (offset, length) => {
@@ -47,7 +47,9 @@ for (const place of places) {
       };
       for (const [what, backend] of Object.entries(backends)) {
         test(`${what} gives the bytes`, async (t) => {
-          const client = await (await serve(t, { exports: { '': backend } }, place)).open(headers);
+          const client = await (
+            await startServer(t, { exports: { '': backend } }, kind)
+          ).open(headers);
           const ranges = [
             [0, 1],
             [1, 2],
@@ -73,14 +75,16 @@ for (const place of places) {
           read: (offset, length) =>
             Array.from({ length }, (_, at) => content.subarray(offset + at, offset + at + 1)),
         };
-        const client = await (await serve(t, { exports: { '': backend } }, place)).open(headers);
+        const client = await (
+          await startServer(t, { exports: { '': backend } }, kind)
+        ).open(headers);
         const { data } = await client.call({ type: cmd.read, offset: 9, length: 3000 });
         assert.ok(data.equals(content.subarray(9, 3009)));
       });
 
       test('memory that was never written is zeros, and what was is what it was', async (t) => {
         const disk = new MemoryBackend(2 ** 40, { chunkBytes: 65_536 });
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const offset = 2 ** 39 + 1000;
         const { data: before } = await client.call({ type: cmd.read, offset, length: 200_000 });
         assert.ok(before.equals(Buffer.alloc(200_000)));
@@ -111,14 +115,14 @@ class TargetDisk extends BufferDisk {
   }
 }
 
-for (const place of places) {
+for (const kind of connectionKinds) {
   for (const headers of headerKinds) {
-    describe(`payloads that come in parts, with ${headers} headers on ${place}`, () => {
+    describe(`payloads that come in parts, with ${headers} headers on ${kind}`, () => {
       test('are received into the memory that the backend gives', async (t) => {
         const disk = new TargetDisk(Buffer.alloc(size));
-        const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const length of [2, 100, 16_384, 300_000, size - 10]) {
-          const write = client.ask({
+          const write = client.expectReply({
             type: cmd.write,
             offset: 7,
             payload: pattern(length, length),
@@ -126,7 +130,7 @@ for (const place of places) {
           const bytes = requestBytes(headers, write);
           const cut = bytes.length - (length >> 1);
           client.send(bytes.subarray(0, cut));
-          await turn();
+          await eventLoopTurn();
           client.send(bytes.subarray(cut));
           assert.equal((await client.reply()).error, 0);
           assert.ok(disk.bytes.subarray(7, 7 + length).equals(pattern(length, length)));
@@ -147,7 +151,9 @@ for (const place of places) {
       for (const [what, writeTarget] of Object.entries(targets)) {
         test(`go through write() where the backend ${what}`, async (t) => {
           const disk = Object.assign(new BufferDisk(Buffer.alloc(size)), { writeTarget });
-          const client = await (await serve(t, { exports: { '': disk } }, place)).open(headers);
+          const client = await (
+            await startServer(t, { exports: { '': disk } }, kind)
+          ).open(headers);
           const payload = pattern(500_000, 3);
           assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
           assert.ok(disk.bytes.subarray(0, payload.length).equals(payload));
@@ -168,7 +174,7 @@ describe('a payload that comes whole with its request', () => {
         read: () => new Uint8Array(0),
         write: (_offset, data) => void given.push(data),
       };
-      const client = await (await serve(t, { exports: { '': backend } })).open();
+      const client = await (await startServer(t, { exports: { '': backend } })).open();
       assert.equal((await client.call({ type: cmd.write, payload: pattern(4096) })).error, 0);
       assert.equal(given[0]?.byteLength, 4096);
       assert.equal(given[0].buffer.byteLength > 4096, consumesWrites);
@@ -179,7 +185,7 @@ describe('a payload that comes whole with its request', () => {
 describe('a backend that keeps what it is given', () => {
   test('keeps it, though a client of a Duplex uses its own memory again', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(size));
-    const { server } = await serve(t, { exports: { '': disk } }, 'duplex');
+    const { server } = await startServer(t, { exports: { '': disk } }, 'duplex');
     const [near, far] = duplexPair();
     t.after(() => near.destroy());
     // A client that shares memory with the server: no copy is made on the way.
@@ -193,9 +199,9 @@ describe('a backend that keeps what it is given', () => {
     const client = new ByteClient(near);
     await client.open();
     const payloads = [pattern(10, 1), pattern(5000, 2), pattern(60_000, 3)];
-    const writes = payloads.map((payload) => client.ask({ type: cmd.write, payload }));
+    const writes = payloads.map((payload) => client.expectReply({ type: cmd.write, payload }));
     near.write(Buffer.concat(writes.map((write) => requestBytes('simple', write))));
-    await disk.begun(3);
+    await disk.callsStarted(3);
     for (const chunk of shared) chunk.fill(0xee);
     for (const payload of payloads) {
       assert.ok(payload.equals(disk.waiting[0]?.data ?? Buffer.alloc(0)));
@@ -210,7 +216,7 @@ describe('the other end of a Duplex that answers within a write', () => {
     for (const headers of headerKinds) {
       test(`is served in order by ${transmit}, with ${headers} headers`, async (t) => {
         const exports = { '': new BufferDisk(Buffer.from(content)) };
-        const { server } = await serve(t, { exports, transmit }, 'duplex');
+        const { server } = await startServer(t, { exports, transmit }, 'duplex');
         const [near, far] = duplexPair();
         t.after(() => near.destroy());
         // The other end has each chunk before `write` returns, even within its own event.
@@ -225,13 +231,17 @@ describe('the other end of a Duplex that answers within a write', () => {
         const cookies: bigint[] = [];
         const write = (index: number): Buffer => {
           const payload = pattern(100 + index);
-          const asked = client.ask({ type: cmd.write, offset: 500_000, payload });
+          const asked = client.expectReply({ type: cmd.write, offset: 500_000, payload });
           cookies.push(asked.cookie);
           return requestBytes(headers, asked);
         };
         near.on('data', () => {
           if (cookies.length >= count) return;
-          const asked = client.ask({ type: cmd.read, offset: cookies.length, length: 1000 });
+          const asked = client.expectReply({
+            type: cmd.read,
+            offset: cookies.length,
+            length: 1000,
+          });
           cookies.push(asked.cookie);
           const bytes = requestBytes(headers, asked);
           near.write(bytes.subarray(0, 9));

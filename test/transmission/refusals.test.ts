@@ -5,7 +5,7 @@ import { MemoryBackend, type Backend, type ExportOptions } from '../../lib/index
 import { requestBytes, type Headers, type RequestFields } from '../support/byte-client.js';
 import { pattern, SlowDisk } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 import { filterData } from '../support/status.js';
 
 const size = 200_192;
@@ -142,7 +142,7 @@ for (const [what, one] of Object.entries(cases)) {
     for (const headers of kinds) {
       test(`is told why, with ${headers} headers`, async (t) => {
         const exports = { '': one.export?.() ?? new MemoryBackend(size) };
-        const { connect } = await serve(t, { exports, limits });
+        const { connect } = await startServer(t, { exports, limits });
         const client = await connect();
         await client.open(headers, '', one.contexts);
         assert.equal((await client.call(one.request)).message, one.text);
@@ -152,7 +152,7 @@ for (const [what, one] of Object.entries(cases)) {
 }
 
 test('RESIZE to less under another client is told to wait', async (t) => {
-  const { open } = await serve(t, { exports: { '': resizable() } });
+  const { open } = await startServer(t, { exports: { '': resizable() } });
   const [client] = [await open('structured'), await open()];
   const { message } = await client.call({ type: resize, offset: 512 });
   assert.equal(
@@ -163,10 +163,10 @@ test('RESIZE to less under another client is told to wait', async (t) => {
 
 test('a request to a server that stops is told so', async (t) => {
   const disk = new SlowDisk(t, pattern(size));
-  const { server, open } = await serve(t, { exports: { '': disk } });
+  const { server, open } = await startServer(t, { exports: { '': disk } });
   const client = await open('structured');
   client.request({ type: cmd.read, length: 512 });
-  await disk.begun(1);
+  await disk.callsStarted(1);
   const closing = server.close();
   const { error, message } = await client.call({ type: cmd.read, length: 512 });
   assert.equal(error, err.ESHUTDOWN);
@@ -182,12 +182,12 @@ test('a request to a server that stops is told so', async (t) => {
 
 test('what was wrong is told though the server stops before the payload has come', async (t) => {
   const disk = new SlowDisk(t, pattern(size));
-  const { server, open } = await serve(t, { exports: { '': disk } });
+  const { server, open } = await startServer(t, { exports: { '': disk } });
   const client = await open('structured');
-  const read = client.ask({ type: cmd.read, length: 512 });
-  const write = client.ask({ type: cmd.write, flags: 0x4000, length: 512 });
+  const read = client.expectReply({ type: cmd.read, length: 512 });
+  const write = client.expectReply({ type: cmd.write, flags: 0x4000, length: 512 });
   client.send(requestBytes('structured', read), requestBytes('structured', write));
-  await disk.begun(1);
+  await disk.callsStarted(1);
   const closing = server.close();
   client.send(payload);
   const { cookie, message } = await client.reply();

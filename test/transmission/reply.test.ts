@@ -99,7 +99,7 @@ describe('the reply to a read', () => {
       fc.pre(length > 0);
       const { writer, client } = planner(headers);
       const flags = df && headers !== 'simple' ? cmdFlag.df : 0;
-      const fields = client.ask({ type: cmd.read, flags, offset, length });
+      const fields = client.expectReply({ type: cmd.read, flags, offset, length });
       const expected = Buffer.concat(bytesOf(all));
       const answer: Bytes = single ? expected : bytesOf(all);
       writer.data(requestOf(headers, fields), answer);
@@ -129,7 +129,7 @@ describe('the reply to a read', () => {
       const { writer, client } = planner(headers);
       const done = total(all);
       const flags = df && headers !== 'simple' ? cmdFlag.df : 0;
-      const fields = client.ask({ type: cmd.read, flags, offset, length: done + 1 });
+      const fields = client.expectReply({ type: cmd.read, flags, offset, length: done + 1 });
       const failure = { number: error, text, at: offset + done };
       writer.partial(requestOf(headers, fields), bytesOf(all), failure);
       // The client sees that the error's offset is that behind the data.
@@ -162,7 +162,7 @@ describe('replies without data', () => {
     await fc.assert(
       fc.asyncProperty(kinds, outcomes, async (headers, all) => {
         const { writer, client } = planner(headers);
-        const asked = all.map(() => client.ask({ type: cmd.trim, offset: 7, length: 9 }));
+        const asked = all.map(() => client.expectReply({ type: cmd.trim, offset: 7, length: 9 }));
         for (const [index, { error, text }] of all.entries()) {
           const request = requestOf(headers, asked[index] ?? { type: cmd.trim });
           if (error === 0) writer.done(request);

@@ -8,7 +8,7 @@ import { goData, headerKinds, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { temporaryFolder } from '../support/folder.js';
 import { cmd, cmdFlag, err, info, opt } from '../support/numbers.js';
-import { serve, until } from '../support/serving.js';
+import { startServer, until } from '../support/server.js';
 
 const resize = 8;
 const sendResize = 1 << 9;
@@ -19,7 +19,7 @@ describe('NBD_CMD_RESIZE', () => {
   for (const headers of headerKinds) {
     test(`makes a disk longer and shorter, with ${headers} headers`, async (t) => {
       const disk = new MemoryBackend(mebibyte);
-      const { open } = await serve(t, resizable(disk));
+      const { open } = await startServer(t, resizable(disk));
       const client = await open(headers);
       const past = { type: cmd.read, offset: mebibyte, length: 4096 };
       assert.equal((await client.call(past)).error, err.EINVAL);
@@ -50,7 +50,7 @@ describe('NBD_CMD_RESIZE', () => {
       fixed: new BufferDisk(pattern(8192)),
       readOnly: { backend: new MemoryBackend(mebibyte), resizable: true, readOnly: true },
     };
-    const { connect } = await serve(t, { exports });
+    const { connect } = await startServer(t, { exports });
     for (const [name, error] of [
       // "Server configuration does not allow".
       ['plain', err.EPERM],
@@ -66,7 +66,7 @@ describe('NBD_CMD_RESIZE', () => {
   });
 
   test('is advertised where it is allowed', async (t) => {
-    const { connect } = await serve(t, resizable(new MemoryBackend(mebibyte)));
+    const { connect } = await startServer(t, resizable(new MemoryBackend(mebibyte)));
     const { flags } = await (await connect()).open();
     assert.equal(flags & sendResize, sendResize);
   });
@@ -75,7 +75,7 @@ describe('NBD_CMD_RESIZE', () => {
     const backend = Object.assign(new MemoryBackend(mebibyte), {
       blockSize: { minimum: 512, preferred: 4096, maximum: 65_536 },
     });
-    const { open } = await serve(t, resizable(backend));
+    const { open } = await startServer(t, resizable(backend));
     const client = await open('extended');
     const tooLong = { type: resize, offset: 2n ** 64n - 512n };
     assert.equal((await client.call(tooLong)).error, err.ENOSPC);
@@ -86,7 +86,7 @@ describe('NBD_CMD_RESIZE', () => {
 
   test('does not shrink a disk under another client', async (t) => {
     const disk = new MemoryBackend(mebibyte);
-    const { open, server } = await serve(t, resizable(disk));
+    const { open, server } = await startServer(t, resizable(disk));
     const [one, other] = [await open(), await open()];
     assert.equal((await one.call({ type: resize, offset: 4096 })).error, err.EPERM);
     assert.equal((await one.call({ type: resize, offset: 2 * mebibyte })).error, 0);
@@ -100,10 +100,10 @@ describe('NBD_CMD_RESIZE', () => {
 
   test('a write that arrives while the disk shrinks does not come back', async (t) => {
     const disk = new MemoryBackend(mebibyte);
-    const { open } = await serve(t, resizable(disk));
+    const { open } = await startServer(t, resizable(disk));
     const client = await open();
     const payload = pattern(65_536);
-    const write = client.ask({ type: cmd.write, offset: mebibyte - 65_536, payload });
+    const write = client.expectReply({ type: cmd.write, offset: mebibyte - 65_536, payload });
     const bytes = requestBytes('simple', write);
     const target = disk.writeTarget.bind(disk);
     const begun = new Promise<void>((resolve) => {
@@ -125,7 +125,7 @@ describe('NBD_CMD_RESIZE', () => {
   test('lengthens and shortens a file', async (t) => {
     const path = join(await temporaryFolder(t), 'disk');
     await writeFile(path, pattern(8192));
-    const { open } = await serve(t, resizable(await openFile(path)));
+    const { open } = await startServer(t, resizable(await openFile(path)));
     const client = await open('structured');
     assert.equal((await client.call({ type: resize, offset: 100_000 })).error, 0);
     assert.equal((await stat(path)).size, 100_000);
@@ -143,7 +143,7 @@ describe('NBD_CMD_RESIZE', () => {
       resize: () =>
         Promise.reject(Object.assign(new Error('The pool is full.'), { code: 'ENOSPC' })),
     };
-    const { open } = await serve(t, resizable(failing));
+    const { open } = await startServer(t, resizable(failing));
     const client = await open('structured');
     const reply = await client.call({ type: resize, offset: 8192 });
     assert.equal(reply.error, err.ENOSPC);
@@ -155,7 +155,7 @@ describe('a file that grows by itself', () => {
   test('has its new size for clients that ask, and fails reads that it cannot answer', async (t) => {
     const path = join(await temporaryFolder(t), 'disk');
     await writeFile(path, pattern(4096));
-    const { open, connect } = await serve(t, { exports: { '': await openFile(path) } });
+    const { open, connect } = await startServer(t, { exports: { '': await openFile(path) } });
     const before = await open();
     await truncate(path, 12_288);
     const client = await connect();

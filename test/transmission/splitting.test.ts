@@ -6,7 +6,7 @@ import { strategyNames } from '../../lib/transport/index.js';
 import { headerKinds } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag } from '../support/numbers.js';
-import { serve } from '../support/serving.js';
+import { startServer } from '../support/server.js';
 import {
   answers,
   answersOf,
@@ -37,7 +37,7 @@ describe('requests cut in two', () => {
     for (const headers of headerKinds) {
       test(`at every byte, with ${headers} headers on ${place}`, async (t) => {
         const disk = new BufferDisk(Buffer.alloc(size));
-        const serving = await serve(t, { exports: { '': disk } }, place);
+        const serving = await startServer(t, { exports: { '': disk } }, place);
         const answered = (pieces: Buffer[]): Promise<Buffer> => {
           disk.bytes.set(pattern(size));
           return answers(serving, headers, pieces);
@@ -116,7 +116,7 @@ describe('every strategy of the transport', () => {
         const replies: Buffer[] = [];
         for (const transmit of strategyNames) {
           const options = { exports: { '': new BufferDisk(pattern(diskBytes)) }, transmit };
-          const client = await (await serve(t, options, place)).open(headers);
+          const client = await (await startServer(t, options, place)).open(headers);
           client.send(sequenceBytes(headers, requests));
           replies.push(await client.closed);
         }

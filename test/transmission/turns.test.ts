@@ -7,12 +7,19 @@ import { turnBytesMax, turnMs } from '../../lib/limits.js';
 import { ByteClient, type RequestFields, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { places, serve, turn, until, type Place, type Serving } from '../support/serving.js';
-import { authority, certified, startTls } from '../support/tls.js';
+import {
+  connectionKinds,
+  startServer,
+  eventLoopTurn,
+  until,
+  type ConnectionKind,
+  type TestServer,
+} from '../support/server.js';
+import { createAuthority, issueCertificate, startTls } from '../support/tls.js';
 
 const content = pattern(10_000);
-const ours = await authority();
-const certificate = await certified(ours, 'localhost');
+const ours = await createAuthority();
+const certificate = await issueCertificate(ours, 'localhost');
 
 /** Answers at once, on a clock on which every call takes `callMs`. */
 class SlowDisk implements Backend {
@@ -73,42 +80,42 @@ const commands: Readonly<Record<string, RequestFields>> = {
 /** As many as fit one TLS record. */
 const count = 300;
 
-async function openClient({ connect }: Serving, place: Where, name: string): Promise<ByteClient> {
+async function openClient({ connect }: TestServer, kind: Where, name: string): Promise<ByteClient> {
   const client = await connect();
   await client.greet();
-  const ready = place === 'TLS' ? await startTls(client, { ca: ours.cert }) : client;
-  await ready.choose('structured', name, ['base:allocation']);
+  const ready = kind === 'TLS' ? await startTls(client, { ca: ours.cert }) : client;
+  await ready.negotiate('structured', name, ['base:allocation']);
   return ready;
 }
 
-type Where = Place | 'TLS';
+type Where = ConnectionKind | 'TLS';
 
 /** The slow disk, and an ordinary one beside it, with a client of each. */
-async function scene(t: TestContext, place: Where, callMs: number) {
+async function scene(t: TestContext, kind: Where, callMs: number) {
   const disk = new SlowDisk(t, callMs);
   const options: ServerOptions = {
     exports: { '': disk, ordinary: new BufferDisk(Buffer.from(content)) },
     busyPollMicroseconds: 0,
-    ...(place === 'TLS' && { tls: { certificate: certificate.cert, key: certificate.key } }),
+    ...(kind === 'TLS' && { tls: { certificate: certificate.cert, key: certificate.key } }),
   };
-  const serving = await serve(t, options, place === 'TLS' ? 'TCP' : place);
-  const ordinary = await openClient(serving, place, 'ordinary');
-  const hostile = await openClient(serving, place, '');
+  const serving = await startServer(t, options, kind === 'TLS' ? 'TCP' : kind);
+  const ordinary = await openClient(serving, kind, 'ordinary');
+  const hostile = await openClient(serving, kind, '');
   return { disk, hostile, ordinary, server: serving.server };
 }
 
 /** Many requests that arrive together. */
 function flood(client: ByteClient, fields: RequestFields): bigint[] {
-  const asked = Array.from({ length: count }, () => client.ask({ ...fields }));
+  const asked = Array.from({ length: count }, () => client.expectReply({ ...fields }));
   client.send(...asked.map((request) => requestBytes(client.headers, request)));
   return asked.map(({ cookie }) => cookie);
 }
 
-for (const place of [...places, 'TLS'] as const) {
-  describe(`a client whose requests are much work, on ${place}`, () => {
+for (const kind of [...connectionKinds, 'TLS'] as const) {
+  describe(`a client whose requests are much work, on ${kind}`, () => {
     for (const [name, fields] of Object.entries(commands)) {
       test(`${name} lets others have their turn, and all of it is answered in order`, async (t) => {
-        const { disk, hostile, ordinary } = await scene(t, place, turnMs / 2);
+        const { disk, hostile, ordinary } = await scene(t, kind, turnMs / 2);
         const cookies = flood(hostile, fields);
         await until(() => disk.calls > 0);
         const { data } = await ordinary.call({ type: cmd.read, offset: 5, length: 100 });
@@ -126,7 +133,7 @@ for (const place of [...places, 'TLS'] as const) {
     }
 
     test('is answered all of it when it has ended its half', async (t) => {
-      const { disk, hostile } = await scene(t, place, turnMs);
+      const { disk, hostile } = await scene(t, kind, turnMs);
       const cookies = flood(hostile, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
       hostile.stream.end();
@@ -136,7 +143,7 @@ for (const place of [...places, 'TLS'] as const) {
     });
 
     test('is refused the rest when the server stops', async (t) => {
-      const { disk, hostile, server } = await scene(t, place, turnMs);
+      const { disk, hostile, server } = await scene(t, kind, turnMs);
       const cookies = flood(hostile, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
       const closing = server.close();
@@ -152,14 +159,14 @@ for (const place of [...places, 'TLS'] as const) {
     });
 
     test('has no further turn when it is gone', async (t) => {
-      const { disk, hostile, server } = await scene(t, place, turnMs);
+      const { disk, hostile, server } = await scene(t, kind, turnMs);
       flood(hostile, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
       hostile.stream.destroy();
       await until(() => server.connectionCount === 1);
       const { calls } = disk;
       assert.ok(calls < count);
-      for (let turns = 0; turns < 5; turns++) await turn();
+      for (let turns = 0; turns < 5; turns++) await eventLoopTurn();
       assert.equal(disk.calls, calls);
     });
   });
@@ -181,7 +188,7 @@ describe('a client whose requests are little work', () => {
     for (let rounds = 0; rounds < before; rounds++) {
       assert.equal((await hostile.call({ type: cmd.flush })).error, 0);
     }
-    const requests = Array.from({ length: 10 }, () => hostile.ask({ type: cmd.flush }));
+    const requests = Array.from({ length: 10 }, () => hostile.expectReply({ type: cmd.flush }));
     hostile.send(...requests.map((request) => requestBytes('simple', request)));
     await until(() => disk.calls > before);
     assert.equal(disk.calls, before + requests.length);
@@ -196,7 +203,7 @@ for (const [how, options] of Object.entries({
     const data = pattern(2 ** 20);
     let reads = 0;
     const disk: Backend = { size: data.length, read: () => (reads++, data) };
-    const { server } = await serve(t, { exports: { '': disk } }, 'duplex');
+    const { server } = await startServer(t, { exports: { '': disk } }, 'duplex');
     const [near, far] = duplexPair(options);
     t.after(() => near.destroy());
     far._write = (chunk: Buffer, _encoding, done) => {
@@ -209,7 +216,7 @@ for (const [how, options] of Object.entries({
     const turns = 6;
     const inTurn = turnBytesMax / data.length;
     const asked = Array.from({ length: turns * inTurn }, () =>
-      client.ask({ type: cmd.read, length: data.length }),
+      client.expectReply({ type: cmd.read, length: data.length }),
     );
     client.send(...asked.map((request) => requestBytes('simple', request)));
     const steps: number[] = [];

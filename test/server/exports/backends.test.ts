@@ -4,10 +4,11 @@ import { describe, test } from 'node:test';
 import type { ExportFinder } from '../../../lib/index.js';
 import { Backends } from '../../../lib/server/exports/backends.js';
 import { goData, type ByteClient } from '../../support/byte-client.js';
-import { BufferDisk, pattern, Shelf } from '../../support/disks.js';
+import { BufferDisk, pattern, DiskFactory } from '../../support/disks.js';
 import { cmd, opt, rep } from '../../support/numbers.js';
-import { serve } from '../../support/serving.js';
-import { Log, preSharedKey, startTls } from '../../support/tls.js';
+import { startServer } from '../../support/server.js';
+import { Log } from '../../support/log.js';
+import { preSharedKey, startTls } from '../../support/tls.js';
 
 const content = pattern(8192);
 const read = { type: cmd.read, length: 512 };
@@ -21,10 +22,10 @@ async function go(client: ByteClient, name: string, option: number = opt.go): Pr
 
 describe('exports that are found', () => {
   test('wait for a client with TLS where one without asked first, but not any number', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     const limits = { openExportsMax: 2 };
     const exports: ExportFinder = { find: () => ({ backend: shelf.open(), tls: 'require' }) };
-    const { connect, server } = await serve(t, { exports, tls, limits });
+    const { connect, server } = await startServer(t, { exports, tls, limits });
     const client = await connect();
     await client.greet();
     for (const name of ['a', 'b', 'a', 'c', 'd', 'b']) {
@@ -45,7 +46,7 @@ describe('exports that are found', () => {
     const own = new BufferDisk(content);
     const limits = { openExportsMax: 2 };
     const exports: ExportFinder = { find: () => ({ backend: own, tls: 'require' }) };
-    const { connect, server } = await serve(t, { exports, tls, limits });
+    const { connect, server } = await startServer(t, { exports, tls, limits });
     const client = await connect();
     await client.greet();
     for (const name of ['a', 'b', 'c', 'd']) {
@@ -60,7 +61,7 @@ describe('exports that are found', () => {
   });
 
   test('are closed where their options make no sense', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     const exports: ExportFinder = {
       find: () => {
         const found = { backend: shelf.open() };
@@ -68,7 +69,7 @@ describe('exports that are found', () => {
         return found;
       },
     };
-    const { connect } = await serve(t, { exports });
+    const { connect } = await startServer(t, { exports });
     const client = await connect();
     await client.greet();
     assert.equal(await go(client, 'a', opt.info), rep.errUnknown);

@@ -10,10 +10,10 @@ import {
   type ExportDescription,
 } from '../../../lib/index.js';
 import { goData, optionBytes, type ByteClient } from '../../support/byte-client.js';
-import { BufferDisk, pattern, Shelf } from '../../support/disks.js';
+import { BufferDisk, pattern, DiskFactory } from '../../support/disks.js';
 import { cmd, info, opt, rep } from '../../support/numbers.js';
-import { serve, until } from '../../support/serving.js';
-import { Log } from '../../support/tls.js';
+import { startServer, until } from '../../support/server.js';
+import { Log } from '../../support/log.js';
 
 const content = pattern(8192);
 const disk: Backend = new BufferDisk(content);
@@ -26,9 +26,9 @@ async function go(client: ByteClient, name: string, option: number = opt.go): Pr
 
 describe('a backend that is given as a function', () => {
   test('is opened with the first client and closed with the server', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     const late = (): Promise<Backend> => Promise.resolve(shelf.open());
-    const { server, open } = await serve(t, { exports: { '': { backend: late } } });
+    const { server, open } = await startServer(t, { exports: { '': { backend: late } } });
     assert.equal(shelf.disks.length, 0);
     const clients = await Promise.all([open(), open(), open()]);
     for (const client of clients) {
@@ -43,19 +43,19 @@ describe('a backend that is given as a function', () => {
   });
 
   test('is never opened where nobody comes', async () => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     await createServer({ exports: { '': { backend: shelf.open } } }).close();
     assert.equal(shelf.disks.length, 0);
   });
 
   test('refuses its client where it cannot be opened, and the next may try again', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     let attempts = 0;
     const flaky = (): Backend => {
       if (attempts++ === 0) throw new Error('The cable is out.');
       return shelf.open();
     };
-    const { connect } = await serve(t, { exports: { '': { backend: flaky } } });
+    const { connect } = await startServer(t, { exports: { '': { backend: flaky } } });
     const client = await connect();
     await client.greet();
     const [refusal] = await client.option(opt.go, goData(''));
@@ -67,7 +67,7 @@ describe('a backend that is given as a function', () => {
 
   test('is checked as others are', async (t) => {
     const wrong: Backend = { size: 1.5, read: () => content };
-    const { connect } = await serve(t, { exports: { '': { backend: () => wrong } } });
+    const { connect } = await startServer(t, { exports: { '': { backend: () => wrong } } });
     const client = await connect();
     await client.greet();
     assert.equal(await go(client, ''), errUnknown);
@@ -82,7 +82,7 @@ describe('a backend that is given as a function', () => {
       const logger = new Log();
       const given = { backend: disk };
       Object.assign(given, { backend: () => backend });
-      const { connect } = await serve(t, { exports: { '': given }, logger });
+      const { connect } = await startServer(t, { exports: { '': given }, logger });
       const client = await connect();
       await client.greet();
       assert.equal(await go(client, ''), errUnknown);
@@ -101,7 +101,7 @@ describe('a backend that is given as a function', () => {
         entry === undefined
           ? { find: () => wrong }
           : { '': { backend: () => Promise.resolve(wrong), ...entry } };
-      const { connect, server } = await serve(t, { exports });
+      const { connect, server } = await startServer(t, { exports });
       const client = await connect();
       await client.greet();
       assert.equal(await go(client, ''), errUnknown);
@@ -113,13 +113,13 @@ describe('a backend that is given as a function', () => {
 });
 
 describe('a backend for each connection', () => {
-  const perConnection = (shelf: Shelf) => ({
+  const perConnection = (shelf: DiskFactory) => ({
     exports: { '': { backend: shelf.open, perConnection: true } },
   });
 
   test('is closed with it', async (t) => {
-    const shelf = new Shelf(content);
-    const { open } = await serve(t, perConnection(shelf));
+    const shelf = new DiskFactory(content);
+    const { open } = await startServer(t, perConnection(shelf));
     const [one, other] = [await open(), await open()];
     assert.equal(shelf.disks.length, 2);
     const payload = Buffer.alloc(512, 'x');
@@ -132,8 +132,8 @@ describe('a backend for each connection', () => {
   });
 
   test('is opened once for NBD_OPT_INFO and NBD_OPT_GO, and closed where no GO comes', async (t) => {
-    const shelf = new Shelf(content);
-    const { connect } = await serve(t, perConnection(shelf));
+    const shelf = new DiskFactory(content);
+    const { connect } = await startServer(t, perConnection(shelf));
     const client = await connect();
     await client.greet();
     assert.equal(await go(client, '', opt.info), rep.ack);
@@ -148,7 +148,7 @@ describe('a backend for each connection', () => {
   });
 
   test('is opened no more for what a client had asked before it left', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     let arrive: () => void = () => undefined;
     const opening = new Promise<void>((resolve) => (arrive = resolve));
     let opened = 0;
@@ -158,7 +158,7 @@ describe('a backend for each connection', () => {
       return shelf.open();
     };
     const entry = { backend, perConnection: true };
-    const { connect, server } = await serve(t, { exports: { a: entry, b: entry } });
+    const { connect, server } = await startServer(t, { exports: { a: entry, b: entry } });
     const client = await connect();
     await client.greet();
     client.send(...['a', 'b'].map((name) => optionBytes(opt.info, goData(name))));
@@ -172,9 +172,9 @@ describe('a backend for each connection', () => {
   });
 
   test('is given back for that of another export', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     const entry = { backend: shelf.open, perConnection: true };
-    const { connect } = await serve(t, { exports: { a: entry, b: entry } });
+    const { connect } = await startServer(t, { exports: { a: entry, b: entry } });
     const client = await connect();
     await client.greet();
     for (const name of ['a', 'b', 'a', 'b']) await go(client, name, opt.info);
@@ -198,7 +198,7 @@ describe('a backend for each connection', () => {
       close: () => void calls.push('close'),
     };
     const exports = { '': { backend: () => slow, perConnection: true } };
-    const { server, open } = await serve(t, { exports }, 'TCP');
+    const { server, open } = await startServer(t, { exports }, 'TCP');
     const client = await open();
     client.request(read);
     await until(() => calls.length === 1);
@@ -220,7 +220,7 @@ describe('a backend for each connection', () => {
 describe('exports that are found', () => {
   test('are those of the client that asks', async (t) => {
     const asked: [string, Client][] = [];
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     const exports: ExportFinder = {
       find: async (name, client) => {
         asked.push([name, client]);
@@ -230,7 +230,7 @@ describe('exports that are found', () => {
       },
       list: () => [{ name: 'vm-1', description: 'the first' }],
     };
-    const { connect, server } = await serve(t, { exports }, 'TCP');
+    const { connect, server } = await startServer(t, { exports }, 'TCP');
     const client = await connect();
     await client.greet();
     const [listed] = await client.option(opt.list);
@@ -252,9 +252,12 @@ describe('exports that are found', () => {
   });
 
   test('keep the first backend of a name, and close those that are made in vain', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     const limits = { openExportsMax: 1 };
-    const { connect, server } = await serve(t, { exports: { find: () => shelf.open() }, limits });
+    const { connect, server } = await startServer(t, {
+      exports: { find: () => shelf.open() },
+      limits,
+    });
     const asking = await connect();
     await asking.greet();
     assert.equal(await go(asking, 'a', opt.info), rep.ack);
@@ -272,7 +275,7 @@ describe('exports that are found', () => {
   test('may be one disk under any number of names', async (t) => {
     const disk = new BufferDisk(content);
     const limits = { openExportsMax: 1 };
-    const { open, server } = await serve(t, { exports: { find: () => disk }, limits });
+    const { open, server } = await startServer(t, { exports: { find: () => disk }, limits });
     for (const name of ['a', 'b', 'a']) {
       assert.equal((await (await open('simple', name)).call(read)).error, 0);
     }
@@ -290,7 +293,7 @@ describe('exports that are found', () => {
         return new BufferDisk(content);
       },
     };
-    const { connect } = await serve(t, { exports });
+    const { connect } = await startServer(t, { exports });
     const client = await connect();
     await client.greet();
     for (const name of ['throws', 'long', 'size']) assert.equal(await go(client, name), errUnknown);
@@ -314,7 +317,7 @@ describe('exports that are found', () => {
       { name: 'second' },
     ];
     const exports: ExportFinder = { find: () => undefined, list: () => listings };
-    const { connect } = await serve(t, { exports, logger });
+    const { connect } = await startServer(t, { exports, logger });
     const client = await connect();
     await client.greet();
     const replies = await client.option(opt.list);
@@ -340,7 +343,7 @@ describe('exports that are found', () => {
         return found;
       },
     };
-    const { connect } = await serve(t, { exports });
+    const { connect } = await startServer(t, { exports });
     const client = await connect();
     await client.greet();
     const replies = await client.option(opt.info, goData('asked', [info.name]));
@@ -348,9 +351,9 @@ describe('exports that are found', () => {
   });
 
   test('are no more than openExportsMax at a time', async (t) => {
-    const shelf = new Shelf(content);
+    const shelf = new DiskFactory(content);
     const exports: ExportFinder = { find: () => ({ backend: shelf.open }) };
-    const { connect } = await serve(t, { exports, limits: { openExportsMax: 3 } });
+    const { connect } = await startServer(t, { exports, limits: { openExportsMax: 3 } });
     const client = await connect();
     await client.greet();
     for (const name of ['a', 'b', 'c', 'a'])
@@ -363,7 +366,7 @@ describe('exports that are found', () => {
 describe('defaultExport', () => {
   test('is what clients get that ask for no name', async (t) => {
     const exports = { a: new BufferDisk(pattern(512)), b: new BufferDisk(content) };
-    const { connect } = await serve(t, { exports, defaultExport: 'b' });
+    const { connect } = await startServer(t, { exports, defaultExport: 'b' });
     const client = await connect();
     await client.greet();
     const replies = await client.option(opt.go, goData('', [info.name]));

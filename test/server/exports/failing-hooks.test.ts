@@ -5,8 +5,8 @@ import type { ServerOptions } from '../../../lib/index.js';
 import { goData, optionBytes } from '../../support/byte-client.js';
 import { BufferDisk, pattern } from '../../support/disks.js';
 import { opt, rep } from '../../support/numbers.js';
-import { serve } from '../../support/serving.js';
-import { Log } from '../../support/tls.js';
+import { startServer } from '../../support/server.js';
+import { Log } from '../../support/log.js';
 
 const content = pattern(8192);
 
@@ -47,7 +47,7 @@ describe('what fails in the handshake is an error reply, and an error in the log
     for (const [how, fail] of Object.entries(ways)) {
       test(`${what} ${how}`, async (t) => {
         const logger = new Log();
-        const { connect } = await serve(t, { ...options(fail), logger });
+        const { connect } = await startServer(t, { ...options(fail), logger });
         const client = await connect();
         await client.greet();
         const data = option === opt.list ? undefined : goData('');
@@ -72,7 +72,7 @@ describe('what fails in the handshake is an error reply, and an error in the log
   for (const [how, fail] of Object.entries(ways)) {
     test(`allow ${how} of one export, which leaves only that out of the list`, async (t) => {
       const logger = new Log();
-      const { connect } = await serve(t, {
+      const { connect } = await startServer(t, {
         exports: { first: disk, second: disk },
         allow: (_, name) => name !== 'second' || fail(),
         logger,
@@ -93,7 +93,7 @@ describe('what fails in the handshake is an error reply, and an error in the log
     test(`measure ${how}, which closes where the option has no reply`, async (t) => {
       const logger = new Log();
       const exports = { '': { size: 8192, read, measure } };
-      const client = await (await serve(t, { exports, logger })).connect();
+      const client = await (await startServer(t, { exports, logger })).connect();
       await client.greet();
       client.send(optionBytes(opt.exportName));
       assert.equal((await client.closed).length, 0);

@@ -17,22 +17,22 @@ import { goData } from '../../support/byte-client.js';
 import { BufferDisk, pattern } from '../../support/disks.js';
 import { temporaryFolder } from '../../support/folder.js';
 import { cmd, opt, rep } from '../../support/numbers.js';
-import { serve } from '../../support/serving.js';
+import { startServer } from '../../support/server.js';
+import { Log } from '../../support/log.js';
 import {
-  authority,
-  certified,
-  Log,
+  createAuthority,
+  issueCertificate,
   preSharedKey,
-  shakeHands,
+  tlsHandshake,
   startTls,
   tomorrow,
   yesterday,
 } from '../../support/tls.js';
 
 const versions = ['TLSv1.2', 'TLSv1.3'] as const;
-const ours = await authority();
-const stranger = await authority('stranger');
-const server = await certified(ours, 'localhost');
+const ours = await createAuthority();
+const stranger = await createAuthority('stranger');
+const server = await issueCertificate(ours, 'localhost');
 const disk = new BufferDisk(pattern(10_000));
 const certificates: TlsOptions = {
   mode: 'require',
@@ -54,7 +54,7 @@ async function comesIn(
 ): Promise<Client> {
   const seen: Client[] = [];
   const allow = (who: Client): boolean => seen.push(who) > 0;
-  const { connect } = await serve(t, { exports: { '': disk }, tls, allow }, 'TCP');
+  const { connect } = await startServer(t, { exports: { '': disk }, tls, allow }, 'TCP');
   const plain = await connect();
   await plain.greet();
   const secured = await startTls(plain, client);
@@ -74,16 +74,16 @@ async function isRefused(
   why: RegExp,
 ): Promise<void> {
   const logger = new Log();
-  const { connect } = await serve(t, { exports: { '': disk }, tls, logger }, 'TCP');
+  const { connect } = await startServer(t, { exports: { '': disk }, tls, logger }, 'TCP');
   const plain = await connect();
   await plain.greet();
   assert.equal((await plain.option(opt.startTls)).at(-1)?.type, rep.ack);
   // In TLS 1.3 a client believes that it is in before the server has looked at its certificate.
-  await shakeHands(plain, client).then(
+  await tlsHandshake(plain, client).then(
     (secured) => secured.closed,
     () => undefined,
   );
-  const { message } = await logger.code('NBDCORK_TLS_FAILED');
+  const { message } = await logger.findCode('NBDCORK_TLS_FAILED');
   assert.match(message, why);
   assert.equal(logger.shown.length, 1);
 }
@@ -93,7 +93,7 @@ for (const version of versions) {
 
   describe(`verifyPeer, by ${version}`, () => {
     test('lets in whose certificate the authority has signed, and knows it', async (t) => {
-      const client = await certified(ours, 'backup', { organization: 'Example' });
+      const client = await issueCertificate(ours, 'backup', { organization: 'Example' });
       const { tls } = await comesIn(t, certificates, { ...only, ...client });
       assert.equal(tls?.protocol, version);
       assert.equal(tls.certificateSubject, 'CN=backup,O=Example');
@@ -103,16 +103,16 @@ for (const version of versions) {
     });
 
     test('refuses others, and says why', async (t) => {
-      const old = await certified(ours, 'old', {
+      const old = await issueCertificate(ours, 'old', {
         from: yesterday,
         to: new Date(Date.now() - 1000),
       });
-      const young = await certified(ours, 'young', {
+      const young = await issueCertificate(ours, 'young', {
         from: tomorrow,
         to: new Date(Date.now() + 2e8),
       });
-      const forServers = await certified(ours, 'server', { usage: { serverAuth: true } });
-      const strange = await certified(stranger, 'backup');
+      const forServers = await issueCertificate(ours, 'server', { usage: { serverAuth: true } });
+      const strange = await issueCertificate(stranger, 'backup');
       await isRefused(t, certificates, only, /the client has no certificate/);
       await isRefused(t, certificates, { ...only, ...old }, /has expired/);
       await isRefused(t, certificates, { ...only, ...young }, /not valid yet/);
@@ -143,7 +143,7 @@ for (const version of versions) {
       const both = { ...certificates, preSharedKeys: keys };
       const alice = preSharedKey('alice', Buffer.alloc(32, 'a'), version);
       assert.equal((await comesIn(t, both, alice)).tls?.pskIdentity, 'alice');
-      const client = await certified(ours, 'backup');
+      const client = await issueCertificate(ours, 'backup');
       const { tls: seen } = await comesIn(t, both, { ...only, ...client });
       assert.equal(seen?.certificateSubject, 'CN=backup');
       assert.equal(seen.pskIdentity, undefined);
@@ -153,7 +153,7 @@ for (const version of versions) {
 
 test('a certificate that is not asked for says nothing', async (t) => {
   const tls = { ...certificates, verifyPeer: false };
-  const client = await certified(stranger, 'backup');
+  const client = await issueCertificate(stranger, 'backup');
   const seen = await comesIn(t, tls, { ca: ours.cert, ...client });
   assert.equal(seen.tls?.certificateSubject, undefined);
 });

@@ -7,11 +7,11 @@ import { MemoryBackend, type Backend, type TlsOptions } from '../../../lib/index
 import { ByteClient, headerKinds, type Headers } from '../../support/byte-client.js';
 import { BufferDisk, pattern } from '../../support/disks.js';
 import { cmd } from '../../support/numbers.js';
-import { serve } from '../../support/serving.js';
-import { authority, certified, startTls } from '../../support/tls.js';
+import { startServer } from '../../support/server.js';
+import { createAuthority, issueCertificate, startTls } from '../../support/tls.js';
 
-const ours = await authority();
-const server = await certified(ours, 'localhost');
+const ours = await createAuthority();
+const server = await issueCertificate(ours, 'localhost');
 const tls: TlsOptions = { mode: 'require', certificate: server.cert, key: server.key };
 const mebibyte = 2 ** 20;
 
@@ -42,11 +42,11 @@ async function openSecured(
   requestsInFlightMax = 256,
 ): Promise<ByteClient> {
   const limits = { requestsInFlightMax };
-  const { connect } = await serve(t, { exports: { '': backend }, tls, limits }, 'TCP');
+  const { connect } = await startServer(t, { exports: { '': backend }, tls, limits }, 'TCP');
   const plain = await connect();
   await plain.greet();
   const secured = await startTls(plain, { ca: ours.cert });
-  await secured.choose(headers);
+  await secured.negotiate(headers);
   return secured;
 }
 
@@ -100,7 +100,7 @@ for (const headers of headerKinds) {
 
 test('a client that is cut behind TLS has its end told first', async (t) => {
   const exports = { '': new LateDisk(Buffer.alloc(512)) };
-  const { connect } = await serve(t, { exports, tls }, 'TCP');
+  const { connect } = await startServer(t, { exports, tls }, 'TCP');
   const { stream } = await connect();
   const [near, far] = duplexPair();
   stream.pipe(far).pipe(stream);
@@ -108,7 +108,7 @@ test('a client that is cut behind TLS has its end told first', async (t) => {
   await plain.greet();
   // TLS 1.3 hides of what type its records are.
   const secured = await startTls(plain, { ca: ours.cert, maxVersion: 'TLSv1.2' });
-  await secured.choose('simple');
+  await secured.negotiate('simple');
   const records: Buffer[] = [];
   stream.on('data', (chunk: Buffer) => records.push(chunk));
   secured.send(Buffer.alloc(28));

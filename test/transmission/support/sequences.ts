@@ -6,7 +6,12 @@ import type { Backend } from '../../../lib/index.js';
 import { requestBytes, type Headers, type RequestFields } from '../../support/byte-client.js';
 import { BufferDisk, pattern } from '../../support/disks.js';
 import { cmd, cmdFlag } from '../../support/numbers.js';
-import { serve, turn, type Place, type Serving } from '../../support/serving.js';
+import {
+  startServer,
+  eventLoopTurn,
+  type ConnectionKind,
+  type TestServer,
+} from '../../support/server.js';
 import { filterData } from '../../support/status.js';
 
 export const diskBytes = 200_000;
@@ -64,7 +69,7 @@ function contextsOf(headers: Headers): string[] {
 
 /** Everything that a server says to `pieces`, each of which is a packet of its own. */
 export async function answers(
-  serving: Serving,
+  serving: TestServer,
   headers: Headers,
   pieces: readonly Uint8Array[],
 ): Promise<Buffer> {
@@ -72,7 +77,7 @@ export async function answers(
   await client.open(headers, '', contextsOf(headers));
   for (const piece of pieces) {
     client.send(piece);
-    await turn();
+    await eventLoopTurn();
   }
   return client.closed;
 }
@@ -80,20 +85,22 @@ export async function answers(
 /** The same of a new server, for what leaves a backend changed. */
 export async function answersOf(
   t: TestContext,
-  place: Place,
+  kind: ConnectionKind,
   backend: Backend,
   headers: Headers,
   pieces: readonly Uint8Array[],
 ): Promise<Buffer> {
-  const serving = await serve(t, { exports: { '': backend } }, place);
+  const serving = await startServer(t, { exports: { '': backend } }, kind);
   const bytes = await answers(serving, headers, pieces);
   await serving.server.close();
   return bytes;
 }
 
 /** `bytes` in pieces that end at the given places, in whatever order these are. */
-export function cut(bytes: Buffer, places: readonly number[]): Buffer[] {
-  const ends = [...new Set(places.map((place) => place % bytes.length))].sort((a, b) => a - b);
+export function cut(bytes: Buffer, positions: readonly number[]): Buffer[] {
+  const ends = [...new Set(positions.map((position) => position % bytes.length))].sort(
+    (a, b) => a - b,
+  );
   return [0, ...ends].map((start, index) => bytes.subarray(start, ends[index] ?? bytes.length));
 }
 

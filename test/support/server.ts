@@ -1,18 +1,18 @@
 /** Servers for tests, and clients of them over every kind of connection. */
+import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { codeOf } from '../../lib/errors.js';
 import { createServer, type NbdServer, type ServerOptions } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
 import { ByteClient, type Headers } from './byte-client.js';
 import { temporaryFolder } from './folder.js';
 
-export const places = ['Unix', 'TCP', 'duplex'] as const;
-export type Place = (typeof places)[number];
+export const connectionKinds = ['Unix', 'TCP', 'duplex'] as const;
+export type ConnectionKind = (typeof connectionKinds)[number];
 
-export interface Serving {
+export interface TestServer {
   readonly server: NbdServer;
   /** Another client, before the greeting. It is gone after the test. */
   readonly connect: () => Promise<ByteClient>;
@@ -20,24 +20,33 @@ export interface Serving {
   readonly open: (headers?: Headers, name?: string) => Promise<ByteClient>;
 }
 
-export async function serve(
+export interface StartServerOptions {
+  /**
+   * Closing the server has to fail with NBDCORK_SHUTDOWN_TIMEOUT, because the test
+   * leaves a backend or a stream unfinished. Without it, closing has to succeed.
+   */
+  readonly expectShutdownTimeout?: boolean;
+}
+
+/** A server that listens; it is closed after the test, which fails where that fails. */
+export async function startServer(
   t: TestContext,
   options: ServerOptions,
-  place: Place = 'Unix',
-): Promise<Serving> {
+  kind: ConnectionKind = 'Unix',
+  { expectShutdownTimeout = false }: StartServerOptions = {},
+): Promise<TestServer> {
   const server = createServer(options);
   const clients: ByteClient[] = [];
   t.after(async () => {
     for (const client of clients) client.stream.destroy();
-    // Some tests have a backend that is given up, and have seen that it was.
-    await server.close().catch((error: unknown) => {
-      if (codeOf(error) !== 'NBDCORK_SHUTDOWN_TIMEOUT') throw error;
-    });
+    const closed = server.close();
+    if (expectShutdownTimeout) await assert.rejects(closed, { code: 'NBDCORK_SHUTDOWN_TIMEOUT' });
+    else await closed;
   });
-  if (place === 'Unix') await server.listen({ path: join(await temporaryFolder(t), 'socket') });
-  if (place === 'TCP') await server.listen({ port: 0 });
+  if (kind === 'Unix') await server.listen({ path: join(await temporaryFolder(t), 'socket') });
+  if (kind === 'TCP') await server.listen({ port: 0 });
   const connectOne = async (): Promise<ByteClient> => {
-    const client = place === 'duplex' ? duplexClient(server) : await socketClient(server);
+    const client = kind === 'duplex' ? duplexClient(server) : await socketClient(server);
     clients.push(client);
     return client;
   };
@@ -76,10 +85,10 @@ function duplexClient(server: NbdServer): ByteClient {
 
 /** Turns of the event loop until something holds that no event tells of. */
 export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await turn();
+  while (!holds()) await eventLoopTurn();
 }
 
 /** A turn of the event loop: what has arrived is read, which is between two immediates. */
-export function turn(): Promise<void> {
+export function eventLoopTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 }
