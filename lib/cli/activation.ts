@@ -4,9 +4,9 @@ import { NbdError } from '../errors.js';
 const firstDescriptor = 3;
 
 /**
- * Listening sockets that were inherited by socket activation. The variables
- * are removed so that no child takes them for its own.
- * @throws NbdError `NBDCORK_BAD_ACTIVATION` where the variables make no sense.
+ * Descriptors of the listening sockets passed by socket activation. Removes the
+ * variables from `environment`, so that child processes do not use them.
+ * @throws NbdError `NBDCORK_BAD_ACTIVATION` if LISTEN_FDS is not a positive integer.
  */
 export function inheritedDescriptors(environment: NodeJS.ProcessEnv): number[] {
   const { LISTEN_PID: pid, LISTEN_FDS: count } = environment;
@@ -18,7 +18,7 @@ export function inheritedDescriptors(environment: NodeJS.ProcessEnv): number[] {
   if (!Number.isInteger(number) || number < 1) {
     throw new NbdError(
       'NBDCORK_BAD_ACTIVATION',
-      `LISTEN_FDS is '${count}', not a number of sockets.`,
+      `Invalid LISTEN_FDS '${count}': it must be a positive number of sockets.`,
     );
   }
   return Array.from({ length: number }, (_, index) => firstDescriptor + index);

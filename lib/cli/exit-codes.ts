@@ -1,9 +1,9 @@
-/** How the program ends; `serve --run` ends with the status of its command instead. */
+/** Exit codes of the program; `serve --run` exits with the status of its command instead. */
 export const exitCode = {
   ok: 0,
-  /** It could not begin, or not end, what it was told to: the message says what. */
+  /** An operation failed: the message on standard error has the reason. */
   failure: 1,
-  /** The command line makes no sense. */
+  /** Invalid usage: unknown or contradicting options, invalid values. */
   usage: 2,
   /** Added to a signal's number, as shells do. */
   signalBase: 128,

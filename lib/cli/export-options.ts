@@ -1,131 +1,118 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
-import { messageOf, NbdError } from '../errors.js';
-import {
-  allowByRules,
-  checkRuleExports,
-  checkTlsRules,
-  parseAccessRule,
-  type AccessRule,
-  type Allow,
-} from '../server/access.js';
-import type { ExportOptions, Logger } from '../server/options.js';
-import type { TlsOptions } from '../server/tls/options.js';
-import { knowsPeers } from '../sockets/peer.js';
+/** The options of `serve` for exports, and opening the exports. */
+import { InvalidArgumentError, type Command } from 'commander';
+import type { Backend } from '../backend/backend.js';
+import { NbdError } from '../errors.js';
+import type { ExportOptions } from '../server/options.js';
+import { openSource } from '../sources/open-source.js';
+import { append } from './parsing.js';
 
-/** What the command line says of exports and of who may use them, as commander parses it. */
+/** As commander parses them. */
 export interface ExportFlags {
   readonly readOnly?: true;
   readonly resizable?: true;
   readonly readOnlyExport?: readonly string[];
   readonly description?: ReadonlyMap<string, string>;
   readonly defaultExport?: string;
+  /** Of the options for TLS. */
+  readonly tlsExport?: readonly string[];
 }
 
-/** Either is the list of all rules. */
-export interface RuleFlags {
-  readonly allow?: readonly AccessRule[];
-  readonly deny?: readonly AccessRule[];
+export interface NamedSource {
+  readonly name: string;
+  readonly source: string;
 }
 
 export function addExportOptions(command: Command): Command {
-  // One list for both, since their order counts.
-  const rules: AccessRule[] = [];
-  const rule = (flag: string, what: string, allows: boolean): Option =>
-    new Option(`--${flag} <rule>`, what).argParser((text: string) => {
-      rules.push(parsed(() => parseAccessRule(text, allows)));
-      return rules;
-    });
   return command
-    .option('-r, --read-only', 'refuse every write')
-    .option(
-      '--read-only-export <name>',
-      'refuse every write to this export; may be repeated',
-      append,
-    )
-    .option('--resizable', 'let clients change the size of memory and of files')
+    .option('-r, --read-only', 'make all exports read-only')
+    .option('--read-only-export <name>', 'make this export read-only; may be repeated', append)
+    .option('--resizable', 'allow clients to resize exports')
     .option(
       '--description <name=text>',
-      'what clients see that list exports, instead of its source; may be repeated',
-      describe,
+      'description of an export in lists, instead of its source; may be repeated',
+      addDescription,
     )
-    .option('--default-export <name>', 'the export of clients that ask for none')
-    .addOption(rule('allow', 'let these clients in, and no others; may be repeated', true))
-    .addOption(
-      rule(
-        'deny',
-        'keep these clients out; may be repeated, and of all rules the first that matches decides',
-        false,
-      ),
-    );
+    .option('--default-export <name>', 'export for clients that request the empty name');
 }
 
 /**
- * Undefined where no rule was given. What rules cannot tell here is logged.
- * @throws NbdError `NBDCORK_BAD_RULE` for a rule that is worth nothing with these
- *   names of exports, or with this TLS.
+ * `NAME=SOURCE`, or `SOURCE` alone, which is the default export. The part before
+ * '=' is a name only if it has neither '/' nor ':', so that paths with '=' need
+ * no quoting.
  */
-export function allowFrom(
-  options: RuleFlags,
-  names: readonly string[],
-  tls: TlsOptions | undefined,
-  logger: Logger,
-): Allow | undefined {
-  const rules = options.allow ?? options.deny;
-  if (rules === undefined) return undefined;
-  checkRuleExports(rules, names);
-  checkTlsRules(rules, tls);
-  if (!knowsPeers && rules.some(({ kind }) => kind === 'user' || kind === 'group')) {
-    logger.warn(
-      {},
-      'Without the addon nobody can tell who comes by a Unix socket: ' +
-        'every --deny of a user or group keeps all of them out, and no --allow lets one in.',
-    );
-  }
-  return allowByRules(rules);
+export function parseNamedSource(text: string): NamedSource {
+  const match = /^([^/:=]*)=(.+)$/s.exec(text);
+  return match === null
+    ? { name: '', source: text }
+    : { name: match[1] ?? '', source: match[2] ?? '' };
 }
 
-/** What the flags say of the export of that name, whose source is shown where nothing else is. */
-export function flagsOf(
+/**
+ * Opens all sources, or none.
+ * @throws NbdError of the first source that cannot be opened; `NBDCORK_BAD_EXPORT`
+ *   if two have the same name; that or `NBDCORK_BAD_TLS` if an option names an
+ *   unknown export.
+ */
+export async function openExports(
+  sources: readonly NamedSource[],
   flags: ExportFlags,
-  name: string,
-  source: string,
-): Required<Pick<ExportOptions, 'readOnly' | 'resizable' | 'description'>> {
+): Promise<Record<string, ExportOptions>> {
+  checkNames(sources, flags);
+  const exports: [name: string, ExportOptions][] = [];
+  const opened: Backend[] = [];
+  try {
+    for (const { name, source } of sources) {
+      const options = optionsFrom(flags, name, source);
+      const backend = await openSource(source, { readOnly: options.readOnly });
+      opened.push(backend);
+      exports.push([name, { backend, ...options }]);
+    }
+  } catch (error) {
+    // Nothing has been written: an error on closing must not hide the reason.
+    await Promise.allSettled(opened.map(async (backend) => backend.close?.()));
+    throw error;
+  }
+  return Object.fromEntries(exports);
+}
+
+function checkNames(sources: readonly NamedSource[], flags: ExportFlags): void {
+  const names = new Set<string>();
+  for (const { name } of sources) {
+    if (names.has(name)) {
+      throw new NbdError(
+        'NBDCORK_BAD_EXPORT',
+        `Duplicate export '${name}': name each source, as NAME=SOURCE.`,
+      );
+    }
+    names.add(name);
+  }
+  const { readOnlyExport = [], description = new Map<string, string>(), tlsExport = [] } = flags;
+  for (const [option, code, named] of [
+    ['--read-only-export', 'NBDCORK_BAD_EXPORT', readOnlyExport],
+    ['--description', 'NBDCORK_BAD_EXPORT', [...description.keys()]],
+    ['--tls-export', 'NBDCORK_BAD_TLS', tlsExport],
+  ] as const) {
+    const unknown = named.find((name) => !names.has(name));
+    if (unknown === undefined) continue;
+    const known = [...names].map((name) => `'${name}'`).join(', ');
+    throw new NbdError(code, `Unknown export '${unknown}' in ${option}: the exports are ${known}.`);
+  }
+}
+
+function optionsFrom(flags: ExportFlags, name: string, source: string) {
   return {
     readOnly: flags.readOnly === true || flags.readOnlyExport?.includes(name) === true,
     resizable: flags.resizable === true,
     description: flags.description?.get(name) ?? source,
+    ...(flags.tlsExport?.includes(name) === true && { tls: 'require' as const }),
   };
 }
 
-/** @throws NbdError `NBDCORK_BAD_EXPORT` for a flag about an export that is not served. */
-export function checkFlags(flags: ExportFlags, names: readonly string[]): void {
-  const { readOnlyExport = [], description = new Map<string, string>() } = flags;
-  for (const name of [...readOnlyExport, ...description.keys()]) {
-    if (names.includes(name)) continue;
-    throw new NbdError(
-      'NBDCORK_BAD_EXPORT',
-      `There is no export '${name}' to say that of: the exports are ${names.map((one) => `'${one}'`).join(', ')}.`,
-    );
-  }
-}
-
-function append(value: string, previous: readonly string[] = []): readonly string[] {
-  return [...previous, value];
-}
-
-function describe(
+function addDescription(
   text: string,
   previous: ReadonlyMap<string, string> = new Map(),
 ): ReadonlyMap<string, string> {
   const at = text.indexOf('=');
-  if (at < 0) throw new InvalidArgumentError('Write NAME=TEXT.');
+  if (at < 0) throw new InvalidArgumentError('It must be NAME=TEXT.');
   return new Map([...previous, [text.slice(0, at), text.slice(at + 1)]]);
-}
-
-function parsed<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    throw new InvalidArgumentError(messageOf(error));
-  }
 }

@@ -2,8 +2,8 @@ import { codeOf, messageOf } from '../errors.js';
 import { exitCode } from './exit-codes.js';
 import { createLogger, type LoggingOptions } from './logging.js';
 
-/** What only a different command line can mend. */
-const wrongCommandLine: readonly unknown[] = [
+/** Errors that a different command line avoids. */
+const usageErrors: readonly unknown[] = [
   'NBDCORK_BAD_EXPORT',
   'NBDCORK_BAD_LIMIT',
   'NBDCORK_BAD_RULE',
@@ -15,8 +15,8 @@ const wrongCommandLine: readonly unknown[] = [
 ];
 
 /**
- * Tell why the program cannot go on, and have it end with the exit code for
- * that. Whatever is logged, this is told; in JSON where the log is read by a program.
+ * Prints the error that ends the program, at every log level and in the format
+ * of the log, and sets the exit code.
  */
 export function reportFailure(
   error: unknown,
@@ -28,5 +28,5 @@ export function reportFailure(
   } else {
     process.stderr.write(`nbdcork: ${messageOf(error)}${code === undefined ? '' : ` (${code})`}\n`);
   }
-  process.exitCode = wrongCommandLine.includes(code) ? exitCode.usage : exitCode.failure;
+  process.exitCode = usageErrors.includes(code) ? exitCode.usage : exitCode.failure;
 }

@@ -1,60 +1,72 @@
-import { InvalidArgumentError, Option, type Command } from 'commander';
+/** The options of `serve` for limits. */
+import { Option, type Command } from 'commander';
 import ms from 'ms';
 import { parseSize } from '../backend/size.js';
-import { messageOf } from '../errors.js';
+import { NbdError } from '../errors.js';
 import { defaultLimits, type Limits } from '../limits.js';
+import { parsedBy } from './parsing.js';
 
-type Kind = 'bytes' | 'count' | 'time';
-
-/**
- * Every limit has an option: its name in a command line's spelling, without
- * "Ms", since times are given with a unit.
- */
-const limits: Readonly<Record<keyof Limits, readonly [kind: Kind, what: string]>> = {
-  requestBytesMax: ['bytes', 'longest READ or WRITE payload; less than 4096 counts as 4096'],
-  requestsInFlightMax: ['count', 'requests of a connection in progress'],
-  bytesInFlightMax: ['bytes', 'their payloads'],
-  connectionsMax: ['count', 'connections at a time'],
-  optionsMax: ['count', 'options before an export is chosen'],
-  optionBytesMax: ['bytes', 'data of one option'],
-  contextsMax: ['count', 'metadata contexts of a client'],
-  extentsMax: ['count', 'extents of a context in one reply'],
-  openExportsMax: ['count', 'backends open at a time, where clients choose names'],
-  handshakeTimeoutMs: ['time', 'from connecting to choosing an export'],
-  sendTimeoutMs: ['time', 'in which a client must read some of its replies'],
-  keepAliveMs: ['time', 'of silence, then a TCP client is asked if it is there'],
-  shutdownTimeoutMs: ['time', 'for everything in progress when the server stops'],
-};
-
-const parsers: Readonly<Record<Kind, (text: string) => number>> = {
-  bytes: parseSize,
-  count: Number,
-  time: (text) => (isTime(text) ? Math.round(ms(text)) : NaN),
-};
-
-const expected: Readonly<Record<Kind, string>> = {
-  bytes: 'Give a size of at least 1 byte, such as 4096, 64K or 32M.',
-  count: 'Give a whole number from 1 on.',
-  time: 'Give a time of at least 1 ms, such as 500ms, 10s or 2m.',
-};
-
-const placeholders: Readonly<Record<Kind, string>> = {
-  bytes: '<size>',
-  count: '<number>',
-  time: '<time>',
-};
-
-/** Such as `--handshake-timeout` for `handshakeTimeoutMs`. */
-export function limitFlag(name: string): string {
-  const words = name.replace(/Ms$/, '').replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  return `--${words}`;
+interface Kind {
+  readonly placeholder: string;
+  readonly parse: (text: string) => number;
+  readonly format: (value: number) => string;
+  readonly expected: string;
 }
 
-/** Adds an option for each limit. */
+const size: Kind = {
+  placeholder: '<size>',
+  parse: parseSize,
+  format: (bytes) => (bytes < 2 ** 20 ? `${bytes / 2 ** 10}K` : `${bytes / 2 ** 20}M`),
+  expected: 'It must be a size of at least 1 byte, such as 4096, 64K or 32M.',
+};
+
+const count: Kind = {
+  placeholder: '<number>',
+  parse: Number,
+  format: String,
+  expected: 'It must be a positive integer.',
+};
+
+const time: Kind = {
+  placeholder: '<time>',
+  parse: (text) => (isTime(text) ? Math.round(ms(text)) : NaN),
+  format: (value) => ms(value),
+  expected: 'It must be a time of at least 1 ms, such as 500ms, 10s or 2m.',
+};
+
+/**
+ * Those that can have an effect here: the backends of the command line have one
+ * metadata context each, and are all opened at start.
+ */
+const limits: readonly (readonly [name: keyof Limits, kind: Kind, what: string])[] = [
+  ['requestBytesMax', size, 'maximum payload of a READ or WRITE; less than 4096 counts as 4096'],
+  ['requestsInFlightMax', count, 'maximum requests in flight per connection'],
+  ['bytesInFlightMax', size, 'maximum payload bytes in flight per connection'],
+  ['connectionsMax', count, 'maximum number of connections'],
+  ['optionsMax', count, 'maximum number of options in a negotiation'],
+  ['optionBytesMax', size, 'maximum data length of an option'],
+  ['extentsMax', count, 'maximum extents per metadata context in a reply'],
+  ['handshakeTimeoutMs', time, 'time limit for the negotiation'],
+  ['sendTimeoutMs', time, 'time after which a client that reads no replies is disconnected'],
+  ['keepAliveMs', time, 'TCP keep-alive idle time'],
+  ['shutdownTimeoutMs', time, 'time limit for a graceful shutdown'],
+];
+
+/** Adds an option for each limit, such as `--handshake-timeout` for `handshakeTimeoutMs`. */
 export function addLimitOptions(command: Command): Command {
-  for (const [name, [kind, what]] of Object.entries(limits)) {
-    const option = new Option(`${limitFlag(name)} ${placeholders[kind]}`, what);
-    command.addOption(option.argParser(parser(kind)).helpGroup('Limits:'));
+  for (const [name, { placeholder, parse, format, expected }, what] of limits) {
+    const words = optionName(name).replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const option = new Option(
+      `--${words} ${placeholder}`,
+      `${what} (default: ${format(defaultLimits[name])})`,
+    ).argParser(
+      parsedBy((text) => {
+        const value = parse(text);
+        if (Number.isInteger(value) && value >= 1) return value;
+        throw new NbdError('NBDCORK_BAD_LIMIT', expected);
+      }),
+    );
+    command.addOption(option.helpGroup('Limits:'));
   }
   return command;
 }
@@ -62,23 +74,16 @@ export function addLimitOptions(command: Command): Command {
 /** The limits among the parsed options of a command. */
 export function limitsFrom(options: Readonly<Record<string, unknown>>): Partial<Limits> {
   const given: Record<string, number> = {};
-  for (const name of Object.keys(defaultLimits)) {
-    const value = options[name.replace(/Ms$/, '')];
+  for (const [name] of limits) {
+    const value = options[optionName(name)];
     if (typeof value === 'number') given[name] = value;
   }
   return given;
 }
 
-function parser(kind: Kind): (text: string) => number {
-  return (text) => {
-    try {
-      const value = parsers[kind](text);
-      if (Number.isInteger(value) && value >= 1) return value;
-    } catch (error) {
-      throw new InvalidArgumentError(messageOf(error));
-    }
-    throw new InvalidArgumentError(expected[kind]);
-  };
+/** Without "Ms": times are given with a unit. */
+function optionName(limit: string): string {
+  return limit.replace(/Ms$/, '');
 }
 
 function isTime(text: string): text is ms.StringValue {

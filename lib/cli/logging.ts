@@ -12,7 +12,7 @@ export interface LoggingOptions {
 
 const stderr = 2;
 
-/** Logs go to standard error: standard output belongs to the URI, or to the protocol with --stdio. */
+/** Logs to standard error: standard output is for URIs, or for the protocol with --stdio. */
 export function createLogger({ logFormat, logLevel }: LoggingOptions): Logger {
   const options = { level: logLevel, base: null };
   if (logFormat === 'json') return pino(options, pino.destination({ fd: stderr, sync: true }));

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The program `nbdcork`: one file a command, this one puts them together. */
+/** The program `nbdcork`: its commands are in files of their own. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { benchCommand } from './bench.js';
@@ -15,9 +15,9 @@ function version(): string {
 }
 
 const program = new Command('nbdcork')
-  .description('Serve disks over the NBD protocol.')
+  .description('Serve disks over the Network Block Device protocol.')
   .version(version(), '-V, --version')
-  .showHelpAfterError('(nbdcork --help tells what there is)')
+  .showHelpAfterError("(run 'nbdcork --help' for usage)")
   .exitOverride()
   .addCommand(serveCommand())
   .addCommand(benchCommand());
@@ -26,7 +26,7 @@ try {
   await program.parseAsync();
 } catch (error) {
   if (error instanceof CommanderError) {
-    // Commander has printed its help or what was wrong.
+    // Commander has printed the help or the error.
     process.exitCode = error.exitCode === 0 ? exitCode.ok : exitCode.usage;
   } else {
     reportFailure(error);

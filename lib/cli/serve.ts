@@ -6,24 +6,24 @@ import { busyPollMicrosecondsDefault, busyPollMicrosecondsMax } from '../limits.
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
-import type { TlsParameters } from '../wire/uri.js';
 import { inheritedDescriptors } from './activation.js';
-import { addExportOptions, allowFrom, type ExportFlags, type RuleFlags } from './export-options.js';
-import { openExports, parseNamedSource } from './exports.js';
+import { addAccessOptions, allowFrom, type AccessFlags } from './access-options.js';
+import { CaptiveCommand, privateFolder } from './captive.js';
+import {
+  addExportOptions,
+  openExports,
+  parseNamedSource,
+  type ExportFlags,
+  type NamedSource,
+} from './export-options.js';
 import { reportFailure } from './failure.js';
 import { addLimitOptions, limitsFrom } from './limit-options.js';
 import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
-import { Captive, privateDirectory } from './run.js';
+import { numberFrom } from './parsing.js';
 import { onStopSignals } from './signals.js';
-import {
-  addTlsOptions,
-  openTls,
-  tlsParameters,
-  withTlsExports,
-  type TlsFlags,
-} from './tls-options.js';
+import { addTlsOptions, openTls, tlsParameters, type TlsFlags } from './tls-options.js';
 
-interface ServeOptions extends LoggingOptions, ExportFlags, RuleFlags, TlsFlags {
+interface ServeOptions extends LoggingOptions, ExportFlags, AccessFlags, TlsFlags {
   readonly port?: number;
   readonly host?: string;
   readonly unix?: string;
@@ -33,49 +33,44 @@ interface ServeOptions extends LoggingOptions, ExportFlags, RuleFlags, TlsFlags 
   readonly run?: string;
 }
 
-interface ListenPlan {
-  readonly options: ServeOptions;
-  /** Sockets that listen already: socket activation. */
-  readonly inherited: readonly number[];
-  /** What clients on this machine need for TLS. */
-  readonly parameters: TlsParameters;
-}
-
 const examples = `
 Sources:
-  disk.img, /dev/sdX   a file or a block device
-  memory:64M           memory, empty at first; K, M, G, T, P, E are binary
+  disk.img, /dev/sdX   file or block device
+  memory:64M           zero-filled memory; K, M, G, T, P, E are powers of 1024
 
 Examples:
-  nbdcork serve disk.img                           on 127.0.0.1, port ${defaultPort}
+  nbdcork serve disk.img
   nbdcork serve --unix /run/nbd.sock a=a.img b=b.img
   nbdcork serve --run 'nbdinfo "$NBD_URI"' memory:1G
   nbdinfo -- [ nbdcork serve --stdio disk.img ]
 
 Access rules:
   any, address:10.0.0.0/8, address:FIRST-LAST, user:UID, group:GID,
-  certificate:CN=NAME, psk:IDENTITY; EXPORT=RULE is about one export.
+  certificate:CN=NAME, psk:IDENTITY
+  EXPORT=RULE applies to one export only.
 
-Ends with 0 after SIGINT or SIGTERM, 1 where a source cannot be opened or
-listened for, CMD cannot be run, --stdio leads to no client, or a disk cannot
-be closed in time, 2 for a wrong command line, with the status of CMD after
---run, and with 128 and the signal's number after a second signal.`;
+Exit status:
+  0      stopped by SIGINT or SIGTERM, or the client of --stdio disconnected
+  1      failure
+  2      invalid usage
+  128+n  stopped at once by a second signal, n is its number
+  With --run, the exit status of the command.`;
 
 export function serveCommand(): Command {
   const command = new Command('serve')
-    .description('Serve disks until stopped; the URI that clients need goes to standard output.')
+    .description('Serve disks until stopped. Prints the URI of each export.')
     .addArgument(
-      new Argument('<source...>', 'what to serve: [NAME=]SOURCE; without NAME the default export'),
+      new Argument('<source...>', 'disks to serve: [NAME=]SOURCE; the default NAME is empty'),
     )
     .option(
       '-p, --port <port>',
-      `TCP port, 0 for any that is free (default: ${defaultPort})`,
-      parsePort,
+      `TCP port to listen on, 0 for any free port (default: ${defaultPort})`,
+      numberFrom(0, 65_535),
     )
     .option('--host <address>', 'address to listen on (default: 127.0.0.1)')
     .option(
       '-u, --unix <path>',
-      'listen on a Unix socket, instead of TCP unless --port or --host is given',
+      'listen on a Unix socket; on TCP only if --port or --host is given too',
       parsePath,
     )
     .addOption(
@@ -86,8 +81,8 @@ export function serveCommand(): Command {
         'run',
       ]),
     )
-    .option('--run <cmd>', 'run a shell command with NBD_URI set, and end when it ends');
-  addTlsOptions(addExportOptions(command))
+    .option('--run <cmd>', 'run a shell command with the URI in NBD_URI; stop when it exits');
+  addTlsOptions(addAccessOptions(addExportOptions(command)))
     .addOption(
       new Option('--transmit <strategy>', 'how replies are sent')
         .choices(['auto', ...strategyNames])
@@ -95,34 +90,34 @@ export function serveCommand(): Command {
     )
     .option(
       '--busy-poll <microseconds>',
-      `stay awake so long for the next request, 0 for never (default: ${busyPollMicrosecondsDefault})`,
-      parseMicroseconds,
+      `maximum time to busy-poll for the next request, 0 to disable (default: ${busyPollMicrosecondsDefault})`,
+      numberFrom(0, busyPollMicrosecondsMax, false),
     )
     .addOption(
-      new Option('--log-format <format>', 'of the log').choices(logFormats).default('text'),
+      new Option('--log-format <format>', 'log format').choices(logFormats).default('text'),
     )
     .addOption(
-      new Option('--log-level <level>', 'least to log').choices(logLevels).default('info'),
+      new Option('--log-level <level>', 'minimum level').choices(logLevels).default('info'),
     );
   return addLimitOptions(command)
     .addHelpText('after', examples)
     .exitOverride()
     .action(async (sources: string[], options: ServeOptions) => {
-      await serve(sources, options).catch((error: unknown) => {
+      await serve(sources.map(parseNamedSource), options).catch((error: unknown) => {
         reportFailure(error, options.logFormat);
-        // What was given up may never end by itself.
+        // What did not close in time may keep the process alive.
         if (codeOf(error) === 'NBDCORK_SHUTDOWN_TIMEOUT') process.exit();
       });
     });
 }
 
-async function serve(sources: readonly string[], options: ServeOptions): Promise<void> {
+async function serve(sources: readonly NamedSource[], options: ServeOptions): Promise<void> {
   const logger = createLogger(options);
   const inherited = inheritedDescriptors(process.env);
   const tls = await openTls(options);
-  const names = sources.map((source) => parseNamedSource(source).name);
+  const names = sources.map(({ name }) => name);
   const allow = allowFrom(options, names, tls, logger);
-  const exports = withTlsExports(await openExports(sources, options), options);
+  const exports = await openExports(sources, options);
   const server = createServer({
     exports,
     ...(options.defaultExport !== undefined && { defaultExport: options.defaultExport }),
@@ -134,43 +129,23 @@ async function serve(sources: readonly string[], options: ServeOptions): Promise
     logger,
   });
   try {
-    // libnbd starts a server with a listening socket of its own, whatever the server is told.
-    if (options.stdio === true && inherited.length === 0) await serveStdio(server, logger);
-    else {
-      const parameters = tlsParameters(options, tls);
-      await serveListening(server, logger, { options, inherited, parameters }, names);
-    }
-  } finally {
-    await server.close();
-  }
-}
-
-async function serveStdio(server: NbdServer, logger: Logger): Promise<void> {
-  await Promise.race([server.serveStdio(), stopSignal(logger)]);
-}
-
-async function serveListening(
-  server: NbdServer,
-  logger: Logger,
-  plan: ListenPlan,
-  names: readonly string[],
-): Promise<void> {
-  const command = plan.options.run;
-  // Before there is a socket file that a signal could leave behind.
-  const captive = command === undefined ? undefined : new Captive(() => void server.close());
-  const stopped = captive === undefined ? stopSignal(logger) : undefined;
-  await listenAsAsked(server, plan);
-  try {
-    if (command !== undefined && captive !== undefined) {
-      process.exitCode = await captive.run(command, server.uri(names[0], plan.parameters));
+    // libnbd passes a listening socket to the server that it starts, even one with --stdio.
+    if (options.stdio === true && inherited.length === 0) {
+      await Promise.race([server.serveStdio(), stopSignal(logger)]);
+    } else if (options.run !== undefined) {
+      // Before a socket file exists that a signal could leave behind.
+      const captive = new CaptiveCommand(() => void server.close());
+      await listen(server, options, inherited);
+      const uri = server.uri(names[0], tlsParameters(options, tls));
+      process.exitCode = await captive.run(options.run, uri);
     } else {
-      // Who passed us a listening socket knows where it is.
-      printUris(
-        names.flatMap((name) => server.uris(name).slice(plan.inherited.length)),
-        logger,
-      );
+      const stopped = stopSignal(logger);
+      await listen(server, options, inherited);
+      // The parent process knows the inherited sockets, which are the first of the addresses.
+      const uris = names.flatMap((name) => server.uris(name).slice(inherited.length));
+      printUris(uris, logger);
+      await stopped;
     }
-    await stopped;
   } finally {
     await server.close();
   }
@@ -178,25 +153,29 @@ async function serveListening(
 
 function printUris(uris: readonly string[], logger: Logger): void {
   process.stdout.on('error', (error: Error) => {
-    logger.warn({ uris }, `cannot print where the disks are: ${error.message}`);
+    logger.warn({ uris }, `cannot print URIs: ${error.message}`);
   });
   process.stdout.write(uris.map((uri) => `${uri}\n`).join(''));
 }
 
-async function listenAsAsked(server: NbdServer, { options, inherited }: ListenPlan): Promise<void> {
-  const { port, host, unix } = options;
+/** Listens on the inherited sockets and on those that the options name; else on the default one. */
+async function listen(
+  server: NbdServer,
+  { port, host, unix, run }: ServeOptions,
+  inherited: readonly number[],
+): Promise<void> {
   for (const fd of inherited) await server.listen({ fd });
   if (unix !== undefined) await server.listen({ path: unix });
-  const tcpAsked = port !== undefined || host !== undefined;
-  if (tcpAsked) {
+  const listensOnTcp = port !== undefined || host !== undefined;
+  if (listensOnTcp) {
     await server.listen({
       ...(port !== undefined && { port }),
       ...(host !== undefined && { host }),
     });
   }
-  if (inherited.length > 0 || unix !== undefined || tcpAsked) return;
-  if (options.run === undefined) await server.listen();
-  else await server.listen({ path: join(await privateDirectory(), 'nbd.sock') });
+  if (inherited.length > 0 || unix !== undefined || listensOnTcp) return;
+  if (run === undefined) await server.listen();
+  else await server.listen({ path: join(await privateFolder(), 'nbd.sock') });
 }
 
 /** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
@@ -209,24 +188,8 @@ function stopSignal(logger: Logger): Promise<void> {
   });
 }
 
-function parseMicroseconds(text: string): number {
-  const value = Number(text);
-  if (!(value >= 0 && value <= busyPollMicrosecondsMax) || text.trim() === '') {
-    throw new InvalidArgumentError(`It must be a number from 0 to ${busyPollMicrosecondsMax}.`);
-  }
-  return value;
-}
-
-function parsePort(text: string): number {
-  const port = Number(text);
-  if (!Number.isInteger(port) || port < 0 || port > 65_535 || text.trim() === '') {
-    throw new InvalidArgumentError('It must be a number from 0 to 65535.');
-  }
-  return port;
-}
-
 function parsePath(text: string): string {
   if (text === '') throw new InvalidArgumentError('It must not be empty.');
-  // The URI is for clients in other folders, too.
+  // Clients may run in other folders.
   return resolve(text);
 }

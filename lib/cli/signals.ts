@@ -3,18 +3,18 @@ import { exitCode } from './exit-codes.js';
 
 const stopSignals = ['SIGINT', 'SIGTERM'] as const;
 
-/** What asks the program to stop. */
+/** A signal that asks the program to stop. */
 export type StopSignal = (typeof stopSignals)[number];
 
-/** From now on `listener` is told of SIGINT and SIGTERM, which end nothing themselves any more. */
+/** Calls `listener` for SIGINT and SIGTERM, which no longer end the process by themselves. */
 export function onStopSignal(listener: (signal: StopSignal) => void): void {
   for (const signal of stopSignals) process.on(signal, listener);
 }
 
-/** `stop` is told of the first of them; the second ends the process at once, behind `giveUp`. */
+/** Calls `stop` for the first of them. The second calls `beforeExit` and ends the process. */
 export function onStopSignals(
   stop: (signal: StopSignal) => void,
-  giveUp: () => void = () => undefined,
+  beforeExit: () => void = () => undefined,
 ): void {
   let stopping = false;
   onStopSignal((signal) => {
@@ -23,12 +23,12 @@ export function onStopSignals(
       stop(signal);
       return;
     }
-    giveUp();
+    beforeExit();
     process.exit(statusOf(signal));
   });
 }
 
-/** As a shell reports what a signal has ended. */
+/** The exit status that a shell reports for a process ended by this signal. */
 export function statusOf(signal: NodeJS.Signals): number {
   return exitCode.signalBase + constants.signals[signal];
 }

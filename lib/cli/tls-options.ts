@@ -1,13 +1,13 @@
-/** The options of `serve` that are about TLS. */
+/** The options of `serve` for TLS. */
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { NbdError } from '../errors.js';
 import { tlsModes, type TlsMode } from '../handshake/security.js';
-import type { ExportOptions } from '../server/options.js';
-import { readPreSharedKeys } from '../server/tls/psk-file.js';
 import { readTlsFolder } from '../server/tls/folder.js';
 import type { TlsOptions } from '../server/tls/options.js';
+import { readPreSharedKeys } from '../server/tls/psk-file.js';
 import type { TlsParameters } from '../wire/uri.js';
+import { append } from './parsing.js';
 
 export interface TlsFlags {
   readonly tls?: TlsMode;
@@ -22,42 +22,46 @@ export function addTlsOptions(command: Command): Command {
     .addOption(
       new Option(
         '--tls <mode>',
-        'off, on: for clients that ask for it, or require (default: on with certificates or keys)',
+        'TLS mode; "on" leaves the choice to clients (default: "on" with certificates or keys, else "off")',
       ).choices(tlsModes),
     )
     .option(
       '--tls-certificates <folder>',
-      'with server-cert.pem, server-key.pem, ca-cert.pem, ca-crl.pem',
+      'folder of server-cert.pem and server-key.pem, and optionally ca-cert.pem and ca-crl.pem',
     )
-    .option('--tls-psk <file>', "with pre-shared keys, of GnuTLS's psktool")
+    .option('--tls-psk <file>', 'file of pre-shared keys, as psktool writes it')
     .option(
       '--tls-verify-peer',
-      'refuse clients without a certificate of ca-cert.pem, or a pre-shared key',
+      'reject clients without a certificate signed by ca-cert.pem or a pre-shared key',
     )
     .option(
       '--tls-export <name>',
-      'an export that needs TLS where --tls=on; may be repeated',
-      (name: string, names: readonly string[] | undefined) => [...(names ?? []), name],
+      'require TLS for this export, with --tls=on; may be repeated',
+      append,
     );
 }
 
 /**
- * What the files hold that the options name. Undefined without any.
- * @throws NbdError `NBDCORK_BAD_TLS` for files that cannot be used, or options
+ * Reads the files that the options name. Undefined without TLS options.
+ * @throws NbdError `NBDCORK_BAD_TLS` for files that cannot be used and options
  *   that contradict each other.
  */
 export async function openTls(flags: TlsFlags): Promise<TlsOptions | undefined> {
-  const { tls: mode, tlsCertificates, tlsPsk, tlsVerifyPeer, tlsExport } = flags;
-  if (mode === 'off' && (tlsVerifyPeer === true || tlsExport !== undefined)) {
-    const flag = tlsVerifyPeer === true ? '--tls-verify-peer' : '--tls-export';
-    throw new NbdError('NBDCORK_BAD_TLS', `${flag} needs TLS, which --tls off turns off.`);
+  const { tls: mode, tlsCertificates, tlsPsk, tlsVerifyPeer } = flags;
+  const needsTls =
+    tlsVerifyPeer === true
+      ? '--tls-verify-peer'
+      : flags.tlsExport !== undefined
+        ? '--tls-export'
+        : undefined;
+  if (mode === 'off' && needsTls !== undefined) {
+    throw new NbdError('NBDCORK_BAD_TLS', `${needsTls} cannot be used with --tls=off.`);
   }
   if (tlsCertificates === undefined && tlsPsk === undefined) {
-    const asked = (mode ?? 'off') !== 'off' || tlsVerifyPeer === true || tlsExport !== undefined;
-    if (!asked) return undefined;
+    if (needsTls === undefined && (mode ?? 'off') === 'off') return undefined;
     throw new NbdError(
       'NBDCORK_BAD_TLS',
-      'TLS needs certificates or keys: give --tls-certificates or --tls-psk.',
+      'TLS needs certificates or pre-shared keys: add --tls-certificates or --tls-psk.',
     );
   }
   return {
@@ -68,25 +72,7 @@ export async function openTls(flags: TlsFlags): Promise<TlsOptions | undefined> 
   };
 }
 
-/** Mark the exports of `--tls-export`. */
-export function withTlsExports(
-  exports: Readonly<Record<string, ExportOptions>>,
-  { tlsExport: names = [] }: TlsFlags,
-): Record<string, ExportOptions> {
-  // Not by a look-up: every object has a `constructor`, too.
-  const missing = names.find((name) => !Object.hasOwn(exports, name));
-  if (missing !== undefined) {
-    throw new NbdError('NBDCORK_BAD_TLS', `--tls-export: there is no export '${missing}'.`);
-  }
-  return Object.fromEntries(
-    Object.entries(exports).map(([name, entry]): [string, ExportOptions] => [
-      name,
-      names.includes(name) ? { ...entry, tls: 'require' } : entry,
-    ]),
-  );
-}
-
-/** For the command of `--run`, which finds our files where we do. */
+/** TLS parameters of the URI for the command of `--run`, which can read the same files. */
 export function tlsParameters(
   { tlsCertificates, tlsPsk }: TlsFlags,
   options: TlsOptions | undefined,

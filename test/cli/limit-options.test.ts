@@ -1,9 +1,9 @@
-/** The options for limits and access, from the command line to what a client sees. */
+/** The options for limits and access, from the command line to their effect on clients. */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Command } from 'commander';
-import { addLimitOptions, limitFlag, limitsFrom } from '../../lib/cli/limit-options.js';
+import { addLimitOptions, limitsFrom } from '../../lib/cli/limit-options.js';
 import { defaultLimits } from '../../lib/limits.js';
 import { goData } from '../support/byte-client.js';
 import { connectTo, openExport } from '../support/connecting.js';
@@ -18,10 +18,24 @@ function parse(...args: string[]): object {
   return limitsFrom(command.parse(args, { from: 'user' }).opts());
 }
 
-describe('limits on the command line', () => {
-  test('there is an option for each', () => {
-    const flags = addLimitOptions(new Command()).options.map(({ long }) => long);
-    assert.deepEqual(flags.toSorted(), Object.keys(defaultLimits).map(limitFlag).toSorted());
+/** The limits that can have an effect on the command line. */
+const effective = Object.entries(defaultLimits).filter(
+  ([name]) => !['contextsMax', 'openExportsMax'].includes(name),
+);
+
+describe('limits', () => {
+  test('each limit has an option, except those without effect on the command line', () => {
+    const names = addLimitOptions(new Command()).options.map((option) => option.attributeName());
+    const expected = effective.map(([name]) => name.replace(/Ms$/, ''));
+    assert.deepEqual(names.toSorted(), expected.toSorted());
+  });
+
+  test('the defaults in --help parse to the defaults of the server', () => {
+    const args = addLimitOptions(new Command()).options.flatMap(({ long, description }) => [
+      long ?? '',
+      /\(default: (.*)\)$/.exec(description)?.[1] ?? '',
+    ]);
+    assert.deepEqual(parse(...args), Object.fromEntries(effective));
   });
 
   test('have units', () => {
@@ -49,19 +63,19 @@ describe('limits on the command line', () => {
     ['--handshake-timeout', '0s'],
     ['--handshake-timeout', '10 parsecs'],
   ] as const) {
-    test(`${flag} '${value}' is refused`, () => {
+    test(`${flag} '${value}' is rejected`, () => {
       assert.throws(() => parse(flag, value));
     });
   }
 });
 
-for (const [flag, value, words] of [
-  ['--options-max', '0', /Give a whole number from 1 on\.$/m],
-  ['--request-bytes-max', '0', /Give a size of at least 1 byte, such as 4096, 64K or 32M\.$/m],
-  ['--send-timeout', '0s', /Give a time of at least 1 ms, such as 500ms, 10s or 2m\.$/m],
+for (const [flag, value, message] of [
+  ['--options-max', '0', /positive integer/],
+  ['--request-bytes-max', '0', /size of at least 1 byte/],
+  ['--send-timeout', '0s', /time of at least 1 ms/],
 ] as const) {
-  test(`${flag} ${value} is refused in words for its kind`, () => {
-    assert.throws(() => parse(flag, value), words);
+  test(`${flag} ${value} is rejected with a message about its kind`, () => {
+    assert.throws(() => parse(flag, value), message);
   });
 }
 
@@ -75,28 +89,28 @@ describe('nbdcork serve', () => {
     ['--read-only-export', 'absent'],
     ['--default-export', 'absent'],
   ]) {
-    test(`refuses ${args.join(' ')}`, async (t) => {
+    test(`rejects ${args.join(' ')}`, async (t) => {
       const { status, stderr } = await runProgram(t, ['serve', 'a=memory:1M', ...args]);
       assert.equal(status, 2);
       assert.ok(stderr.length > 0);
     });
   }
 
-  test('says in --help from where on --request-bytes-max counts, and so it is', async (t) => {
+  test('--help has the minimum of --request-bytes-max, which applies', async (t) => {
     const { stdout } = await runProgram(t, ['serve', '--help']);
     const words = stdout.replace(/\s+/g, ' ');
-    const [, told] =
+    const [, minimum] =
       /--request-bytes-max <size> [^-]*less than (\d+) counts as \1 /.exec(words) ?? [];
-    assert.ok(told !== undefined);
+    assert.ok(minimum !== undefined);
     const { uri } = await serve(t, ['--port', '0', '--request-bytes-max', '1000', 'memory:1M']);
     const client = await connectTo(t, uri);
     await client.greet();
     const replies = await client.option(opt.info, goData(''));
     const sizes = replies.find(({ data }) => data.readUInt16BE() === info.blockSize)?.data;
-    assert.equal(sizes?.readUInt32BE(10), Number(told));
+    assert.equal(sizes?.readUInt32BE(10), Number(minimum));
   });
 
-  test('keeps to limits, rules, descriptions and read-only exports', async (t) => {
+  test('applies limits, rules, descriptions and read-only exports', async (t) => {
     const path = join(await temporaryFolder(t), 'nbd.sock');
     const args = [
       ...['serve', '--unix', path, 'a=memory:1M', 'b=memory:1M', 'c=memory:1M'],

@@ -23,8 +23,8 @@ describe('a wrong command line ends with 2 and says what is wrong', () => {
     [['serve', '--stdio', '--port', '1', 'memory:1M'], /'--stdio' cannot be used with.*--port/],
     [['serve', '--stdio', '--unix', 'x', 'memory:1M'], /'--stdio' cannot be used with.*--unix/],
     [['serve', '--stdio', '--run', 'true', 'memory:1M'], /'--stdio' cannot be used with.*--run/],
-    [['serve', '--port', '0', 'memory:1M', 'memory:2M'], /Two sources have the name ''/],
-    [['serve', '--port', '0', 'a=memory:1M', 'a=memory:2M'], /Two sources have the name 'a'/],
+    [['serve', '--port', '0', 'memory:1M', 'memory:2M'], /Duplicate export ''/],
+    [['serve', '--port', '0', 'a=memory:1M', 'a=memory:2M'], /Duplicate export 'a'/],
     [['serve', '--port', '0', 'memory:1X'], /"1X" is not a size/],
     [['serve', '--port', '0', `${'n'.repeat(4097)}=memory:1M`], /4096/],
   ] as const) {

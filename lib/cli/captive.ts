@@ -1,3 +1,4 @@
+/** `serve --run`: a captive server, which lives as long as one command. */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { rmSync } from 'node:fs';
 import { mkdtemp } from 'node:fs/promises';
@@ -7,15 +8,16 @@ import { messageOf, NbdError } from '../errors.js';
 import { onStopSignals, statusOf, type StopSignal } from './signals.js';
 
 /**
- * A directory that only this user can enter, for a socket that only `--run`'s
- * command needs. It is gone when the process has ended, however it ends itself.
+ * Creates a folder that only this user can enter, for the socket that the command
+ * connects to. It is removed when the process exits.
+ * @throws NbdError `NBDCORK_RUN`.
  */
-export async function privateDirectory(): Promise<string> {
+export async function privateFolder(): Promise<string> {
   const path = await mkdtemp(join(tmpdir(), 'nbdcork-')).catch((cause: unknown) => {
     throw new NbdError(
       'NBDCORK_RUN',
-      `Cannot make a folder for the socket in ${tmpdir()}: ${messageOf(cause)}. ` +
-        'Set TMPDIR to one that can be written, or give --unix or --port.',
+      `Cannot create a folder for the socket in ${tmpdir()}: ${messageOf(cause)}. ` +
+        'Set TMPDIR to a writable folder, or use --unix or --port.',
       cause,
     );
   });
@@ -23,17 +25,17 @@ export async function privateDirectory(): Promise<string> {
   return path;
 }
 
-/** The shell command of `--run`, which gets the signals that would stop the program. */
-export class Captive {
+/** The shell command of `--run`. Signals that would stop the program are passed to it. */
+export class CaptiveCommand {
   private child: ChildProcess | undefined;
   private signal: StopSignal | undefined;
 
   /**
-   * From now on the first signal ends nothing itself any more: make it before
-   * anything that has to be cleaned up. The second one kills the command and
-   * ends the process, behind `giveUp`.
+   * Installs the signal handlers, so construct it before anything that needs
+   * cleaning up. A second signal kills the command, calls `beforeExit` and ends
+   * the process.
    */
-  constructor(giveUp: () => void) {
+  constructor(beforeExit: () => void) {
     onStopSignals(
       (signal) => {
         this.signal = signal;
@@ -41,15 +43,15 @@ export class Captive {
       },
       () => {
         this.child?.kill('SIGKILL');
-        giveUp();
+        beforeExit();
       },
     );
   }
 
   /**
-   * Run `command` with the URI in its environment, as NBD_URI and as `uri`,
-   * unless there was a signal before. Resolves with its exit status, as a shell
-   * would report it.
+   * Runs `command` with the URI in its environment, as NBD_URI and `uri`, unless
+   * there was a signal before. Resolves with its exit status, as a shell reports it.
+   * @throws NbdError `NBDCORK_RUN`.
    */
   run(command: string, uri: string): Promise<number> {
     if (this.signal !== undefined) return Promise.resolve(statusOf(this.signal));
@@ -63,7 +65,7 @@ export class Captive {
         reject(new NbdError('NBDCORK_RUN', `Cannot run '${command}': ${cause.message}`, cause));
       });
       child.once('exit', (status, signal) => {
-        // One of the two is there.
+        // One of the two is not null.
         resolve(status ?? statusOf(signal ?? 'SIGKILL'));
       });
     });
