@@ -67,7 +67,7 @@ export default defineConfig(
     rules: forbidImports(String.raw`\.\./`, 'lib/ stands without its tests and benchmarks.'),
   },
   {
-    files: ['test/**/*.ts'],
+    files: ['test/**/*.ts', 'benchmarks/test/**/*.ts'],
     rules: {
       // A describe() is one function around all its tests.
       'max-lines-per-function': 'off',

@@ -1,5 +1,5 @@
 /** The words of the command line: what of everything is to be measured. */
-import { NbdError } from '../lib/errors.js';
+import { BenchmarkError } from './errors.js';
 import {
   kinds,
   links,
@@ -35,7 +35,7 @@ const vocabulary: ReadonlyMap<Dimension, readonly string[]> = new Map<Dimension,
   ],
 );
 
-export const words: readonly string[] = [...vocabulary.values()].flat();
+const words: readonly string[] = [...vocabulary.values()].flat();
 
 /**
  * Of one request at a time, unless they are named, since three minutes are for few:
@@ -50,7 +50,7 @@ export class Selection {
 
   /**
    * `hasLimit`: a server that is the limit was given, which is a wish in itself.
-   * @throws NbdError `NBDCORK_BAD_SELECTION` for a word that there is not.
+   * @throws BenchmarkError `NBDCORK_BAD_SELECTION` for a word that there is not.
    */
   constructor(given: readonly string[], all: boolean, hasLimit = false) {
     this.all = all;
@@ -58,7 +58,7 @@ export class Selection {
     for (const word of given) {
       const [dimension] = [...vocabulary].find(([, known]) => known.includes(word)) ?? [];
       if (dimension === undefined) {
-        throw new NbdError(
+        throw new BenchmarkError(
           'NBDCORK_BAD_SELECTION',
           `There is no '${word}' to measure. Choose of ${words.join(', ')}.`,
         );

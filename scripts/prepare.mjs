@@ -36,8 +36,10 @@ function dependenciesInstalled() {
   const installed = JSON.parse(readFileSync(installedPath, 'utf8')).packages;
   const locked = JSON.parse(readFileSync('package-lock.json', 'utf8')).packages;
   return Object.entries(locked).every(
-    ([path, { version, optional }]) =>
-      path === '' || optional === true || installed[path]?.version === version,
+    ([path, { version, optional, link }]) =>
+      !path.includes('node_modules/') || // the package itself and its workspaces
+      optional === true ||
+      (link === true ? existsSync(path) : installed[path]?.version === version),
   );
 }
 

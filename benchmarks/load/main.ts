@@ -3,7 +3,7 @@
  * server's. It does what it is asked by the process that runs the benchmark.
  */
 import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
-import { answer, endWithAsker } from '../ask.js';
+import { answer, endWithAsker } from '../measure/worker-process.js';
 import { Connection } from './connection.js';
 import type { LoadPlan, LoadQuestion, LoadResult } from './messages.js';
 import type { Session } from './session.js';

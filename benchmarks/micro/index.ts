@@ -1,7 +1,7 @@
 /** The cost of the smallest parts: calls of the addon, codecs, the fallback. */
 import { addon } from '../../lib/native/load.js';
 import type { MicroTrial, Skipped } from '../results.js';
-import type { Progress } from '../run.js';
+import type { Progress } from '../measure/run-plan.js';
 import { codecSubjects } from './codecs.js';
 import { MicroSeries } from './measure.js';
 import { nativeSubjects } from './native.js';

@@ -1,7 +1,7 @@
 /** Timing of calls that are too short to be timed one by one. */
 import { messageOf } from '../../lib/errors.js';
 import type { MicroTrial } from '../results.js';
-import { median, middleMean } from '../statistics.js';
+import { median, middleMean } from '../statistics/statistics.js';
 
 /** A batch is about so long, or shorter where it may not be. */
 const batchMs = 1;

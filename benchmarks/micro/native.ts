@@ -4,7 +4,7 @@ import { open, writeFile, type FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { NbdError } from '../../lib/errors.js';
+import { BenchmarkError } from '../errors.js';
 import { fallocateMode, type NativeAddon } from '../../lib/native/addon.js';
 import type { MicroSubject } from './measure.js';
 import { pieceCounts, pieceBytes, bytesMax } from './pieces.js';
@@ -16,13 +16,16 @@ const pageBytes = 4096;
 /** What the addon returns in place of failing is an errno, negative. */
 export function checked(result: number): void {
   if (result >= 0) return;
-  throw new NbdError('NBDCORK_BENCH', `The call failed with ${getSystemErrorName(result)}.`);
+  throw new BenchmarkError('NBDCORK_BENCH', `The call failed with ${getSystemErrorName(result)}.`);
 }
 
 /** Without them the kernel knows no such advice, which its EINVAL does not tell. */
 function checkedAdvice(result: number): void {
   if (result === -constants.errno.EINVAL && !existsSync('/sys/kernel/mm/transparent_hugepage')) {
-    throw new NbdError('NBDCORK_BENCH', 'This kernel has no transparent huge pages (EINVAL).');
+    throw new BenchmarkError(
+      'NBDCORK_BENCH',
+      'This kernel has no transparent huge pages (EINVAL).',
+    );
   }
   checked(result);
 }

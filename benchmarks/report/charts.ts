@@ -3,7 +3,7 @@ import { kinds, strategies, type Figure, type Results, type Trial } from '../res
 import { contenderLabel, linkLabels, settingLabel } from './labels.js';
 import { latencyPicture } from './latency-chart.js';
 import { microPictures } from './micro-charts.js';
-import { mishapsOf } from '../statistics.js';
+import { mishapsOf } from '../statistics/statistics.js';
 import type { Album, LinkPictures, Picture, Point, Series, Setting } from './pictures.js';
 import { defaultOf, peersOf, rowsOf, type Row } from './summary.js';
 

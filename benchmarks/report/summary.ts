@@ -12,7 +12,7 @@ import {
   type Verdict,
   type Workload,
 } from '../results.js';
-import { median } from '../statistics.js';
+import { median } from '../statistics/statistics.js';
 
 /** Everybody who did the same work: a row of a table. */
 export interface Row {

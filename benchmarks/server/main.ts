@@ -1,5 +1,5 @@
 /** Our server, in a process of its own for one run with one strategy. */
-import { answer, endWithAsker } from '../ask.js';
+import { answer, endWithAsker } from '../measure/worker-process.js';
 import { diskBytes, exportName, extentBytes } from '../disk.js';
 import {
   createServer,

@@ -7,7 +7,6 @@ const usageErrors: readonly unknown[] = [
   'NBDCORK_BAD_EXPORT',
   'NBDCORK_BAD_LIMIT',
   'NBDCORK_BAD_RULE',
-  'NBDCORK_BAD_SELECTION',
   'NBDCORK_BAD_SIZE',
   'NBDCORK_BAD_SOURCE',
   'NBDCORK_BAD_STRING',

@@ -2,7 +2,6 @@
 /** The program `nbdcork`: its commands are in files of their own. */
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { benchCommand } from './bench.js';
 import { exitCode } from './exit-codes.js';
 import { reportFailure } from './failure.js';
 import { serveCommand } from './serve.js';
@@ -19,8 +18,7 @@ const program = new Command('nbdcork')
   .version(version(), '-V, --version')
   .showHelpAfterError("(run 'nbdcork --help' for usage)")
   .exitOverride()
-  .addCommand(serveCommand())
-  .addCommand(benchCommand());
+  .addCommand(serveCommand());
 
 try {
   await program.parseAsync();

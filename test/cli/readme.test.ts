@@ -6,7 +6,6 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { exitCode } from '../../lib/cli/exit-codes.js';
 import { defaultLimits } from '../../lib/limits.js';
-import { words } from '../../benchmarks/selection.js';
 import { runProgram } from '../support/program.js';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -44,24 +43,6 @@ test('the options of serve are those of --help', async (t) => {
   assert.deepEqual([...firstCells('option'), ...limits].toSorted(), options.toSorted());
 });
 
-test('the options of bench are those of --help', async (t) => {
-  const { stdout } = await runProgram(t, ['bench', '--help']);
-  const options = [...stdout.matchAll(/^ {2}(-.*?) {2,}/gm)].map(([, option]) => option);
-  assert.ok(options.length > 5);
-  assert.deepEqual(firstCells('benchmark option').toSorted(), options.toSorted());
-});
-
-test('the words of bench are those that it knows, and those of --help', async (t) => {
-  const documented = firstCells('words', read('docs/benchmark.md')).flatMap((cell) =>
-    cell.split(', '),
-  );
-  assert.deepEqual(documented, [...words]);
-  const { stdout } = await runProgram(t, ['bench', '--help']);
-  const [, told = ''] = /^Words:\n((?: {2}.*\n)+)/m.exec(stdout) ?? [];
-  const rows = told.split('\n').map((line) => line.trim().split(/ {2,}/)[0] ?? '');
-  assert.deepEqual(rows.join(', ').split(', ').filter(Boolean), [...words]);
-});
-
 test('the limits are those of lib/limits.ts', () => {
   const units: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 2 ** 20, s: 1000 };
   const limits = rows('limit').map(([name = '', value = '']) => {
@@ -84,12 +65,10 @@ test('the exit codes are those of lib/cli/exit-codes.ts', () => {
 const internal = ['NBDCORK_BAD_OPTION'];
 const environment = ['NBDCORK_NO_NATIVE'];
 
-test('the error codes are those of lib/ and benchmarks/', () => {
-  const sources = ['lib', 'benchmarks'].flatMap((folder) =>
-    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-      .filter((path) => path.endsWith('.ts'))
-      .map((path) => read(join(folder, path))),
-  );
+test('the error codes are those of lib/', () => {
+  const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })
+    .filter((path) => path.endsWith('.ts'))
+    .map((path) => read(join('lib', path)));
   const codes = new Set(sources.flatMap((source) => source.match(/(?<=')NBDCORK_\w+(?=')/g) ?? []));
   for (const code of [...internal, ...environment]) assert.ok(codes.delete(code), code);
   const documented = ['README.md', 'docs/transport.md'].flatMap(

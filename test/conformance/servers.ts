@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readPid } from '../../benchmarks/contenders/programs.js';
+import { readPid } from '../../benchmarks/candidates/programs.js';
 import { programPath } from '../support/program.js';
 import { createAuthority, issueCertificate, type Certificate } from '../support/tls.js';
 import { Client, exportName } from './client.js';

@@ -1,0 +1,102 @@
+/**
+ * Does the benchmark tell what is so? In each repetition of a quick trial
+ * `plain` is measured against a copy of itself and against one that was slowed
+ * down on purpose. Run by hand, `npm run bench:selfcheck`, on an idle machine:
+ * it takes some minutes. Behind `--` may stand a file that gets the verdicts.
+ */
+import { openSync, writeFileSync } from 'node:fs';
+import type { Start } from '../measure/candidate-run.js';
+import { startOurs } from '../candidates/ours.js';
+import { Loads } from '../measure/loads.js';
+import { commit } from '../measure/machine.js';
+import { fullTiming, type Timing } from '../measure/plan.js';
+import type { Contender, SelfCheck, Verdict } from '../results.js';
+import { nameOfContender } from '../names.js';
+import { findApart } from '../measure/cpu-pinning.js';
+import { runPlan } from '../measure/run-plan.js';
+import { takeSamples } from '../measure/sample.js';
+import { workload } from '../workloads.js';
+
+const repetitions = 20;
+const rightMin = 19;
+/** A read takes some 6 microseconds, its reply included, and more where others compute as well. */
+const wastedMicroseconds = 10;
+const timing: Timing = { ...fullTiming, runs: 8 };
+
+const asked = workload('unix', 'read-4k', 64);
+const contenders: readonly Contender[] = [
+  { type: 'strategy', strategy: 'plain' },
+  { type: 'peer', name: 'copy', version: '' },
+  { type: 'peer', name: 'slowed', version: '' },
+];
+const expected: Readonly<Record<string, Verdict>> = {
+  copy: 'no difference shown',
+  slowed: 'slower',
+};
+
+function startOf(contender: Contender): Start {
+  const isSlow = nameOfContender(contender) === 'slowed';
+  const options = { strategy: 'plain', ...(isSlow && { wastedMicroseconds }) } as const;
+  return (setting) => startOurs(options, asked, setting);
+}
+
+async function repeat(): Promise<Map<string, Verdict>> {
+  const { signal } = new AbortController();
+  const { trials, skipped } = await runPlan([{ workload: asked, contenders }], {
+    timing,
+    progress: () => undefined,
+    signal,
+    take: (_, entered, sampleTiming) => {
+      const next = loads.deal(entered.length);
+      return takeSamples(
+        asked,
+        entered.map((contender) => ({ start: startOf(contender), load: next(), isOurs: true })),
+        sampleTiming,
+        {
+          fio: undefined,
+          signal,
+          preSharedKey: { identity: '', keyHex: '' },
+          keyFolder: '',
+          prefix: [],
+          host: '127.0.0.1',
+          apart,
+        },
+      );
+    },
+  });
+  for (const { what, why } of skipped) throw new Error(`${what}: ${why}`);
+  return new Map(
+    trials.flatMap(({ contender, gain }) =>
+      gain === null ? [] : [[nameOfContender(contender), gain.verdict]],
+    ),
+  );
+}
+
+const [, , path] = process.argv;
+// Where it cannot be written is known at once, not minutes later.
+const output = path === undefined ? undefined : openSync(path, 'w');
+const told: Map<string, Verdict>[] = [];
+const apart = findApart();
+const loads = new Loads(apart?.loadPrefix ?? []);
+try {
+  for (let repetition = 1; repetition <= repetitions; repetition++) {
+    const verdicts = await repeat();
+    told.push(verdicts);
+    const words = [...verdicts].map(([name, verdict]) => `${name}: ${verdict}`);
+    console.log(`${repetition} of ${repetitions}: ${words.join(', ')}`);
+  }
+} finally {
+  await loads.stop();
+}
+if (output !== undefined) {
+  const found: SelfCheck = {
+    commit: commit(),
+    verdicts: told.map((one) => Object.fromEntries(one)),
+  };
+  writeFileSync(output, `${JSON.stringify(found, null, 2)}\n`);
+}
+for (const [name, verdict] of Object.entries(expected)) {
+  const count = told.filter((one) => one.get(name) === verdict).length;
+  console.log(`${name}: '${verdict}' in ${count} of ${repetitions}`);
+  if (count < rightMin) process.exitCode = 1;
+}

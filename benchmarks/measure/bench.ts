@@ -1,0 +1,239 @@
+/** A run of the benchmark, from the words of its command line to the report. */
+import { randomBytes } from 'node:crypto';
+import { accessSync, constants, statSync } from 'node:fs';
+import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { messageOf } from '../../lib/errors.js';
+import { BenchmarkError } from '../errors.js';
+import { findContenders, type Contenders } from '../candidates/index.js';
+import { findProgram } from '../candidates/programs.js';
+import { whyNothing } from '../exclusions.js';
+import { latencyPercentiles } from '../statistics/latency.js';
+import { Loads } from './loads.js';
+import { commit, describeMachine, packageVersion } from './machine.js';
+import { runMicro, type MicroMeasured } from '../micro/index.js';
+import { fullTiming, usualTiming, type Timing } from './plan.js';
+import type { PreSharedKey } from '../place.js';
+import { findApart, type Apart } from './cpu-pinning.js';
+import type { Results, Skipped } from '../results.js';
+import { runPlan, type Measured, type Progress } from './run-plan.js';
+import { takeSamples, type Entrant } from './sample.js';
+import { Selection } from '../selection.js';
+import { makeVeth, type Veth } from './veth.js';
+import { forFio } from '../workloads.js';
+
+export interface BenchOptions {
+  /** What is measured: see selection.ts. */
+  readonly words: readonly string[];
+  readonly all: boolean;
+  readonly load: 'nbdcork' | 'fio';
+  readonly runs?: number;
+  /** Of each sample. */
+  readonly seconds?: number;
+  /** The path of a server that is the limit of what can be. */
+  readonly limit?: string;
+  /** As it was typed, for the report. */
+  readonly command: string;
+  readonly progress: (progress: Progress) => void;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Measure.
+ * @throws BenchmarkError `NBDCORK_BAD_SELECTION` for words that choose nothing,
+ *   `NBDCORK_BENCH` where something that is needed fails.
+ */
+export async function bench(options: BenchOptions): Promise<Results> {
+  const startedAt = new Date();
+  const selection = new Selection(options.words, options.all, options.limit !== undefined);
+  if (selection.namesLimit && options.limit === undefined) {
+    throw new BenchmarkError(
+      'NBDCORK_BAD_SELECTION',
+      "'limit' needs --limit PATH, the server it means.",
+    );
+  }
+  if (options.limit !== undefined) checkProgram(options.limit);
+  const found = options.load === 'fio' ? forFio(selection.workloads) : selection.workloads;
+  if (found.length === 0 && !selection.wantsMicro) {
+    throw nothingToMeasure(whyNothing(selection.hasOnly, options.load));
+  }
+  const skipped: Skipped[] = [];
+  const fio = options.load === 'fio' ? findFio() : undefined;
+  const timing = timingOf(options);
+  // fio would have to be told as well, and is there to be a foreign load.
+  const apart = options.load === 'fio' ? undefined : findApart();
+  const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
+  const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
+  const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
+  let measured: Measured;
+  let alone: MicroMeasured = { micro: [], skipped: [] };
+  try {
+    const contenders = findContenders(workloads, selection, options.limit);
+    skipped.push(...contenders.skipped);
+    if (found.length > 0 && !remains(contenders, selection)) {
+      throw nothingToMeasure(skipped.map(({ what, why }) => `${what}: ${why}`));
+    }
+    measured = await measure(contenders, selection, {
+      ...options,
+      folder,
+      veth,
+      fio,
+      timing,
+      apart,
+    });
+    if (selection.wantsMicro && !measured.interrupted) {
+      alone = await runMicro({ ...options, folder });
+    }
+  } finally {
+    veth?.remove();
+    await rm(folder, { recursive: true });
+  }
+  return {
+    schema: 3,
+    version: packageVersion(),
+    commit: commit(),
+    command: options.command,
+    startedAt: startedAt.toISOString(),
+    seconds: (Date.now() - startedAt.getTime()) / 1000,
+    machine: describeMachine(fio),
+    processors:
+      apart === undefined || measured.trials.length === 0
+        ? null
+        : { servers: apart.servers, load: apart.load },
+    timing: {
+      seconds: timing.seconds,
+      warmUpSeconds: timing.warmUpSeconds,
+      rounds: measured.rounds,
+    },
+    latencyPercentiles,
+    interrupted: measured.interrupted || options.signal.aborted,
+    trials: measured.trials,
+    comparisons: measured.comparisons,
+    micro: alone.micro,
+    skipped: [...skipped, ...measured.skipped, ...alone.skipped],
+  };
+}
+
+function nothingToMeasure(reasons: readonly string[]): BenchmarkError {
+  const why = reasons.length === 0 ? 'these words exclude each other' : reasons.join('; ');
+  return new BenchmarkError(
+    'NBDCORK_BAD_SELECTION',
+    `Nothing is there to measure: ${why}. Give fewer words, or others.`,
+  );
+}
+
+/** Whether there is something to measure; where contenders were named, one of them. */
+function remains({ rows }: Contenders, selection: Selection): boolean {
+  if (!selection.namesContenders) return rows.length > 0 || selection.wantsMicro;
+  return rows.some(({ contenders }) => contenders.some((one) => selection.names(one)));
+}
+
+/** Found out before anything is measured, not hours later. */
+function checkProgram(path: string): void {
+  try {
+    accessSync(path, constants.X_OK);
+    if (!statSync(path).isFile()) throw new Error(`${path} is no file`);
+  } catch (cause) {
+    throw new BenchmarkError(
+      'NBDCORK_BENCH',
+      `The server of --limit cannot be run: ${messageOf(cause)}. Give the path of a program.`,
+      cause,
+    );
+  }
+}
+
+interface MeasureOptions extends BenchOptions {
+  readonly folder: string;
+  readonly veth: Veth | undefined;
+  /** The path of fio, where it is the load. */
+  readonly fio: string | undefined;
+  readonly timing: Timing;
+  /** Where ours run. */
+  readonly apart: Apart | undefined;
+}
+
+function findFio(): string {
+  const fio = findProgram('fio');
+  if (fio !== undefined) return fio;
+  throw new BenchmarkError('NBDCORK_BENCH', 'There is no fio: install it, or use our own load.');
+}
+
+async function measure(
+  { rows, start }: Contenders,
+  selection: Selection,
+  options: MeasureOptions,
+): Promise<Measured> {
+  if (rows.length === 0) {
+    return { trials: [], comparisons: [], skipped: [], rounds: 0, interrupted: false };
+  }
+  const { folder, veth, fio, timing, signal, apart } = options;
+  const preSharedKey = await writeKey(folder);
+  const loads = new Loads(apart?.loadPrefix ?? [], signal);
+  // Others have threads, and are measured as they are: where the kernel puts them.
+  const loadsOfOthers = new Loads([], signal);
+  try {
+    return await runPlan(rows, {
+      timing,
+      progress: options.progress,
+      signal,
+      isNamed: (contender) => selection.names(contender),
+      take: (workload, contenders, sampleTiming) => {
+        const far = workload.link === 'veth' ? veth : undefined;
+        const ours = contenders.filter(({ type }) => type === 'strategy').length;
+        const [nextOfOurs, nextOfOthers] = [
+          loads.deal(ours),
+          loadsOfOthers.deal(contenders.length - ours),
+        ];
+        return takeSamples(
+          workload,
+          contenders.map((contender): Entrant => {
+            const isOurs = contender.type === 'strategy';
+            const load = isOurs ? nextOfOurs() : nextOfOthers();
+            return { start: start(workload, contender), load, isOurs };
+          }),
+          sampleTiming,
+          {
+            fio,
+            signal,
+            preSharedKey,
+            keyFolder: folder,
+            prefix: far?.prefix ?? [],
+            host: far?.host ?? '127.0.0.1',
+            apart,
+          },
+        );
+      },
+    });
+  } finally {
+    await Promise.all([loads.stop(), loadsOfOthers.stop()]);
+  }
+}
+
+function timingOf({ all, runs, seconds }: BenchOptions): Timing {
+  const usual = all ? fullTiming : usualTiming;
+  return {
+    ...usual,
+    ...(seconds !== undefined && { seconds }),
+    // Who says how many wants them all.
+    ...(runs !== undefined && { runs, secondsMax: undefined }),
+  };
+}
+
+function tryVeth(skipped: Skipped[]): Veth | undefined {
+  try {
+    return makeVeth();
+  } catch (error) {
+    skipped.push({ what: 'veth', why: messageOf(error) });
+    return undefined;
+  }
+}
+
+/** A key of this run alone, also as the file that peers read. */
+async function writeKey(folder: string): Promise<PreSharedKey> {
+  const key = { identity: 'bench', keyHex: randomBytes(32).toString('hex') };
+  const path = join(folder, 'keys.psk');
+  await writeFile(path, `${key.identity}:${key.keyHex}\n`);
+  await chmod(path, 0o600);
+  return key;
+}

@@ -1,0 +1,236 @@
+/**
+ * One contender while it is measured: its server, the load that asks it, and
+ * what both have told so far. Caller: sample.ts. What they have to tell is asked
+ * for while nothing is in progress, so that every figure is about the same
+ * requests.
+ */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { decodeFromCompressedBase64, type Histogram } from 'hdr-histogram-js';
+import type { Asked } from './worker-process.js';
+import { runFio } from '../candidates/fio.js';
+import type { Running, Setting } from '../candidates/running-server.js';
+import { cpuMicrosecondsOf } from '../candidates/cpu-time.js';
+import type { LoadAnswers, LoadPlan, LoadQuestion } from '../load/messages.js';
+import type { PreSharedKey } from '../place.js';
+import type { Apart } from './cpu-pinning.js';
+import type { Sample, Workload } from '../results.js';
+import type { Counts } from '../server/messages.js';
+import { sum } from '../statistics/statistics.js';
+
+export type Start = (setting: Setting) => Promise<Running>;
+export type Load = Asked<LoadQuestion, LoadAnswers>;
+
+export interface Means {
+  readonly fio: string | undefined;
+  /** Aborted, fio is ended; the load has one of its own. */
+  readonly signal: AbortSignal;
+  readonly preSharedKey: PreSharedKey;
+  readonly keyFolder: string;
+  /** How to be at the other end of each link. */
+  readonly prefix: readonly string[];
+  readonly host: string;
+  /** Where our servers and their load run; undefined where the kernel chooses. */
+  readonly apart: Apart | undefined;
+}
+
+export interface Taken {
+  readonly sample: Omit<Sample, 'round'>;
+  /** All latencies in nanoseconds. */
+  readonly histogram?: Histogram;
+}
+
+/** What has been done so far; null where it cannot be known. */
+interface Marks {
+  readonly counts: Counts | undefined;
+  readonly cpuMicroseconds: number | null;
+}
+
+/** Of the speed of a turn: more would be of its own chance. */
+const turnDigits = 5;
+
+/** What counts of a turn. */
+interface Turn {
+  readonly requests: number;
+  readonly seconds: number;
+}
+
+export class Contestant {
+  private folder: string | undefined;
+  private running: Running | undefined;
+  /** Two looks with nothing between them: the difference is what looking costs. */
+  private idle: Marks | undefined;
+  private before: Marks | undefined;
+  private readonly turns: Turn[] = [];
+  private requests = 0;
+  private clientMicroseconds = 0;
+  private latenciesOfFio: Histogram | undefined;
+  private readonly workload: Workload;
+  private readonly startServer: Start;
+  private readonly load: Load;
+  private readonly means: Means;
+
+  constructor(workload: Workload, start: Start, load: Load, means: Means) {
+    this.workload = workload;
+    this.startServer = start;
+    this.load = load;
+    this.means = means;
+  }
+
+  /** Settles when its disk is filled. */
+  async start(): Promise<void> {
+    const { keyFolder, prefix, host, signal } = this.means;
+    const { connections, depth, headers, kind, link, load } = this.workload;
+    signal.throwIfAborted();
+    const usesTls = link === 'unix-tls' || link === 'tcp-tls';
+    const preSharedKey = usesTls ? this.means.preSharedKey : undefined;
+    this.folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
+    const setting = { folder: this.folder, preSharedKey, keyFolder, prefix, host };
+    this.running = await this.startServer(setting);
+    await this.open({
+      place: this.running.place,
+      ...(preSharedKey !== undefined && { preSharedKey }),
+      kind,
+      connections,
+      depth,
+      headers: load === 'fio' ? 'simple' : headers,
+    });
+  }
+
+  /** One of ours leaves the processor to the load. */
+  async moveApart(): Promise<void> {
+    await this.means.apart?.moveServer(this.started.pid);
+  }
+
+  async warmUp(seconds: number): Promise<void> {
+    await this.load.ask({ type: 'run', seconds }, seconds);
+    await this.load.ask({ type: 'latencies' });
+    // fio connects by itself.
+    if (this.workload.load === 'fio') await this.load.ask({ type: 'close' });
+    this.idle = await this.look();
+    this.before = await this.look();
+  }
+
+  /** A turn of what is measured. */
+  async measure(seconds: number): Promise<void> {
+    if (this.workload.load === 'fio') {
+      await this.measureByFio(seconds);
+      return;
+    }
+    const result = await this.load.ask({ type: 'run', seconds }, seconds);
+    this.requests += result.requests;
+    this.turns.push(result.timed);
+    this.clientMicroseconds += result.cpuMicroseconds;
+  }
+
+  async finish(): Promise<Taken> {
+    const { idle, before, requests } = this;
+    if (idle === undefined || before === undefined) throw new Error('Nothing was measured.');
+    const after = await this.look();
+    const latencies =
+      this.latenciesOfFio ?? decodeFromCompressedBase64(await this.load.ask({ type: 'latencies' }));
+    await this.load.ask({ type: 'close' });
+    return {
+      sample: {
+        requestsPerSecond: rateOf({
+          requests: sum(this.turns.map((turn) => turn.requests)),
+          seconds: sum(this.turns.map((turn) => turn.seconds)),
+        }),
+        turns: this.turns.map((turn) => Number(rateOf(turn).toPrecision(turnDigits))),
+        clientMicrosecondsPerRequest: this.clientMicroseconds / requests,
+        ...(counted(idle.counts, before.counts, after.counts) ?? {
+          ...uncounted,
+          serverMicrosecondsPerRequest: perRequest(before, after, requests),
+        }),
+      },
+      histogram: latencies,
+    };
+  }
+
+  /** Whatever has become of it. */
+  async stop(): Promise<void> {
+    // Why there is no sample is worth more than why the load cannot hang up.
+    await Promise.allSettled([this.load.ask({ type: 'close' })]);
+    try {
+      await this.running?.stop();
+    } finally {
+      if (this.folder !== undefined) await rm(this.folder, { recursive: true });
+    }
+  }
+
+  /** What the server says as it ends tells more than that nobody listens. */
+  private async open(plan: LoadPlan): Promise<void> {
+    const { load, running } = this;
+    const opened = load.ask({ type: 'open', plan });
+    try {
+      await Promise.race(running?.ended === undefined ? [opened] : [opened, running.ended]);
+    } catch (error) {
+      // It would go on trying to connect.
+      await load.stop();
+      throw error;
+    }
+  }
+
+  private async measureByFio(seconds: number): Promise<void> {
+    const { fio = 'fio', signal } = this.means;
+    const { place } = this.started;
+    const result = await runFio(fio, place, this.workload, seconds, signal);
+    this.requests += result.requests;
+    const { requests, requestsPerSecond } = result;
+    this.turns.push({ requests, seconds: requests / requestsPerSecond });
+    this.clientMicroseconds += result.clientMicrosecondsPerRequest * result.requests;
+    this.latenciesOfFio = result.histogram;
+  }
+
+  private async look(): Promise<Marks> {
+    const { pid, count } = this.started;
+    const counts = this.workload.load === 'fio' ? undefined : await count?.();
+    return { counts, cpuMicroseconds: cpuMicrosecondsOf(pid) };
+  }
+
+  private get started(): Running {
+    if (this.running === undefined) throw new Error('It was not started.');
+    return this.running;
+  }
+}
+
+type Counted = Pick<
+  Sample,
+  'systemCallsPerRequest' | 'segmentsPerReply' | 'bytesPerSegment' | 'serverMicrosecondsPerRequest'
+>;
+
+const uncounted = { systemCallsPerRequest: null, segmentsPerReply: null, bytesPerSegment: null };
+
+function perRequest(before: Marks, after: Marks, requests: number): number | null {
+  const microseconds = difference(before.cpuMicroseconds, after.cpuMicroseconds);
+  return microseconds === null ? null : microseconds / requests;
+}
+
+/** Between two counts; what counting itself costs lies between `idle` and `before`. */
+function counted(
+  idle: Counts | undefined,
+  before: Counts | undefined,
+  after: Counts | undefined,
+): Counted | undefined {
+  if (idle === undefined || before === undefined || after === undefined) return undefined;
+  const replies = after.replies - before.replies;
+  const own = difference(idle.systemCalls, before.systemCalls);
+  const all = difference(before.systemCalls, after.systemCalls);
+  const segments = difference(before.segments, after.segments);
+  const bytes = difference(before.segmentBytes, after.segmentBytes);
+  return {
+    systemCallsPerRequest: own === null || all === null ? null : (all - own) / replies,
+    segmentsPerReply: segments === null ? null : segments / replies,
+    bytesPerSegment: segments === null || bytes === null ? null : bytes / segments,
+    serverMicrosecondsPerRequest: (after.cpuMicroseconds - before.cpuMicroseconds) / replies,
+  };
+}
+
+function rateOf({ requests, seconds }: Turn): number {
+  return requests / seconds;
+}
+
+function difference(before: number | null, after: number | null): number | null {
+  return before === null || after === null ? null : after - before;
+}

@@ -1,0 +1,65 @@
+/** What the samples of a plan come to. Caller: run.ts. */
+import { averagesOf } from '../statistics/averages.js';
+import { pairsOfOthers, pairsOverPlain } from '../statistics/comparisons.js';
+import { curveOf, latencyOf } from '../statistics/latency.js';
+import { nameOf, nameOfContender } from '../names.js';
+import type { Comparison, Contender, Gain, Skipped, Trial, Workload } from '../results.js';
+import type { Series } from './series.js';
+import { gainOver } from '../statistics/gain.js';
+
+export interface MeasuredRow {
+  readonly workload: Workload;
+  readonly series: readonly Series[];
+  /** Those that count. */
+  rounds: number;
+}
+
+export interface Collected {
+  readonly trials: readonly Trial[];
+  readonly comparisons: readonly Comparison[];
+  readonly skipped: readonly Skipped[];
+}
+
+/** Trials, and comparisons of one with another; what failed is told instead. */
+export function collect(
+  rows: readonly MeasuredRow[],
+  isNamed: (contender: Contender) => boolean = () => false,
+): Collected {
+  const trials: Trial[] = [];
+  const comparisons: Comparison[] = [];
+  const skipped: Skipped[] = [];
+  for (const { workload, series } of rows) {
+    const sound = series.filter(({ failure }) => failure === undefined);
+    for (const { contender, failure } of series) {
+      if (failure === undefined) continue;
+      const what = `${nameOfContender(contender)}: ${nameOf(workload)}`;
+      const failed = contender.type === 'strategy' || isNamed(contender);
+      skipped.push({ what, why: failure, ...(failed && { failed }) });
+    }
+    const gains = new Map(
+      pairsOverPlain(sound).map(({ of, over }) => [of, gainOver(over.speeds, of.speeds)]),
+    );
+    trials.push(...sound.map((one) => trialOf(workload, one, gains.get(one) ?? null)));
+    comparisons.push(
+      ...pairsOfOthers(workload, sound).flatMap(({ of, over }) => {
+        const gain = gainOver(over.speeds, of.speeds);
+        const names = { of: nameOfContender(of.contender), over: nameOfContender(over.contender) };
+        return gain === null ? [] : [{ workload, ...names, gain }];
+      }),
+    );
+  }
+  return { trials, comparisons, skipped };
+}
+
+function trialOf(workload: Workload, series: Series, gain: Gain | null): Trial {
+  const { contender, samples, histogram } = series;
+  return {
+    workload,
+    contender,
+    samples,
+    averages: averagesOf(samples),
+    latencyMicroseconds: histogram === undefined ? null : latencyOf(histogram),
+    latencyCurve: histogram === undefined ? [] : curveOf(histogram),
+    gain,
+  };
+}

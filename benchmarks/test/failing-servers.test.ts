@@ -1,0 +1,86 @@
+/** Servers of others that do not start: whoever reads the report has to learn why. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { startOurs } from '../candidates/ours.js';
+import { startPeer } from '../candidates/peers.js';
+import { startDaemon } from '../candidates/programs.js';
+import { workload } from '../workloads.js';
+import { temporaryFolder } from '../../test/support/folder.js';
+import { makeMeans, takeSample } from './support/environment.js';
+
+const asked = workload('unix', 'read-4k', 1);
+const timing = { seconds: 0.01, warmUpSeconds: 0.01 };
+
+/** A program that says a lot, the reason last, and ends with 3. */
+async function failingProgram(t: TestContext, reason: string): Promise<string> {
+  const path = join(await temporaryFolder(t), 'server');
+  const script = `#!/bin/sh
+line=0
+while [ $line -lt 1000 ]; do echo "starting, step $line" >&2; line=$((line + 1)); done
+echo >&2
+echo '${reason}' >&2
+exit 3
+`;
+  await writeFile(path, script, { mode: 0o755 });
+  return path;
+}
+
+const lastWords = 'step 998 / starting, step 999 / no room for a disk';
+
+test('one that ends is not waited for, and its last lines are told', async (t) => {
+  const path = await failingProgram(t, 'no room for a disk');
+  const means = await makeMeans(t);
+  const start = performance.now();
+  await assert.rejects(
+    takeSample((setting) => startPeer('limit', path, asked, setting), asked, timing, means),
+    (error: NodeJS.ErrnoException) => {
+      assert.equal(error.code, 'NBDCORK_BENCH');
+      assert.match(error.message, /^The server ended with 3: /);
+      assert.ok(error.message.endsWith(lastWords), error.message);
+      assert.ok(error.message.length < 200, 'five lines, not a thousand');
+      return true;
+    },
+  );
+  assert.ok(performance.now() - start < 8000, 'the load waits for 10 s');
+  // The load, which was still trying, is there for the next one.
+  const ours = await takeSample(
+    (setting) => startOurs({ strategy: 'stream' }, asked, setting),
+    asked,
+    timing,
+    means,
+  );
+  assert.ok(ours.sample.requestsPerSecond > 0);
+});
+
+test('one that says nothing is told to say nothing', async (t) => {
+  const means = await makeMeans(t);
+  await assert.rejects(
+    takeSample((setting) => startPeer('limit', '/bin/false', asked, setting), asked, timing, means),
+    { code: 'NBDCORK_BENCH', message: 'The server ended with 1: it does not say why' },
+  );
+});
+
+test('one that would go into the background is told of likewise', async (t) => {
+  const path = await failingProgram(t, 'no room for a disk');
+  await assert.rejects(
+    startDaemon([path], join(await temporaryFolder(t), 'pid')),
+    (error: NodeJS.ErrnoException) => {
+      assert.equal(error.code, 'NBDCORK_BENCH');
+      assert.ok(error.message.endsWith(lastWords), error.message);
+      assert.ok(error.message.length < 300, 'five lines, not a thousand');
+      return true;
+    },
+  );
+});
+
+test('one that cannot be run at all says so', async (t) => {
+  const path = join(await temporaryFolder(t), 'server');
+  await writeFile(path, 'neither a script nor a program', { mode: 0o644 });
+  const means = await makeMeans(t);
+  await assert.rejects(
+    takeSample((setting) => startPeer('limit', path, asked, setting), asked, timing, means),
+    { code: 'EACCES' },
+  );
+});

@@ -1,2 +1,0 @@
-/** Of the benchmark: one run is thrown away, and fewer than three others say next to nothing. */
-export const runsMin = 4;
