@@ -2,7 +2,7 @@ import type { MaybePromise } from './maybe-promise.js';
 
 export type { MaybePromise } from './maybe-promise.js';
 
-/** What a read returns: the bytes whole, or in pieces that follow each other. */
+/** The bytes that a read returns: one piece, or several in the order of the disk. */
 export type Bytes = Uint8Array | readonly Uint8Array[];
 
 /** Where bytes lie, without a view of them: `memory` from `start` on. */
@@ -13,76 +13,76 @@ export interface Slice {
   start: number;
 }
 
-/** What a client wants of a write (NBD_CMD_WRITE). */
+/** Options of a write (NBD_CMD_WRITE). */
 export interface WriteOptions {
-  /** Force unit access: the data must be on stable storage before the answer (NBD_CMD_FLAG_FUA). */
+  /** Force unit access: the data must be on stable storage before the reply (NBD_CMD_FLAG_FUA). */
   readonly fua: boolean;
 }
 
-/** What a client wants of a trim (NBD_CMD_TRIM). */
+/** Options of a trim (NBD_CMD_TRIM). */
 export interface TrimOptions {
-  /** As in `WriteOptions`, for what the trim has changed. */
+  /** As in `WriteOptions`, for the trimmed range. */
   readonly fua: boolean;
 }
 
-/** What a client wants of zeroing (NBD_CMD_WRITE_ZEROES). */
+/** Options of zeroing (NBD_CMD_WRITE_ZEROES). */
 export interface WriteZeroesOptions {
   /** As in `WriteOptions`, for the zeros. */
   readonly fua: boolean;
-  /** The range must stay allocated (NBD_CMD_FLAG_NO_HOLE). */
+  /** The range must be allocated afterwards (NBD_CMD_FLAG_NO_HOLE). */
   readonly noHole: boolean;
   /** Fail at once with ENOTSUP where zeroing is no faster than writing (NBD_CMD_FLAG_FAST_ZERO). */
   readonly fast: boolean;
 }
 
-/** Sizes that requests should or must keep to, in bytes: NBD_INFO_BLOCK_SIZE. */
+/** Constraints on the sizes of requests, in bytes: NBD_INFO_BLOCK_SIZE. */
 export interface BlockSize {
   /** Offsets and lengths must be multiples of it: a power of two from 1 to 64 KiB. */
   readonly minimum: number;
-  /** Requests of its multiples are the fastest: a power of two, at least `minimum` and 512. */
+  /** Multiples of it are fastest: a power of two, at least `minimum` and at least 512. */
   readonly preferred: number;
-  /** The longest READ or WRITE payload. */
+  /** The longest READ or WRITE payload: an integer, at least `preferred` and below 2^32. */
   readonly maximum: number;
 }
 
-/** What part of a range the caller wants to know of. */
+/** Options of `Backend.extents` and `MetaContext.status`. */
 export interface ExtentsOptions {
-  /** Only the first extent is of use to the client: no need to look further. */
+  /** The first extent is enough (NBD_CMD_FLAG_REQ_ONE). */
   readonly one: boolean;
 }
 
-/** A piece of the disk in which everything is alike: `base:allocation`. */
+/** A range of the disk with one allocation status: `base:allocation`. */
 export interface Extent {
   /** Bytes, at least one, and a multiple of `blockSize.minimum`. */
   readonly length: number;
-  /** There is no storage behind it: writing to it may fail for lack of space. */
+  /** The range is not allocated: writing to it may fail for lack of space. */
   readonly hole: boolean;
-  /** It reads as zeros. */
+  /** The range reads as zeros. */
   readonly zero: boolean;
 }
 
-/** The same for a context of the backend's own. */
+/** A range of the disk with one status in a metadata context of the backend. */
 export interface StatusExtent {
   /** Bytes, at least one, and a multiple of `blockSize.minimum`. */
   readonly length: number;
   /**
-   * What the context defines: an integer below 2^32, or below 2^64 where the
-   * context is `wide`. Above 2^53 − 1 it must be a bigint.
+   * The status, as the context defines it: an integer below 2^32, or below 2^64
+   * where the context is `wide`. Above 2^53 − 1 it must be a bigint.
    */
   readonly flags: number | bigint;
 }
 
-/** Something to know of each part of a disk: see "Metadata querying" of the specification. */
+/** A metadata context of a backend. See "Metadata querying" in the specification. */
 export interface MetaContext {
   /**
-   * NAMESPACE:LEAF, which clients select it by, such as `x-backup:changed`.
-   * The namespaces `base` and `nbd-server` are the specification's; those for
-   * local use begin with `x-`.
+   * The name by which clients select the context, NAMESPACE:LEAF, such as
+   * `x-backup:changed`. The namespaces `base` and `nbd-server` belong to the
+   * specification; those for local use begin with `x-`.
    */
   readonly name: string;
   /** True where flags may have more than 32 bits: only clients with extended headers can select it. */
   readonly wide?: boolean;
-  /** As `Backend.extents`. */
+  /** The status of a range. What holds for `Backend.extents` holds here. */
   status(
     offset: number,
     length: number,
@@ -91,105 +91,153 @@ export interface MetaContext {
 }
 
 /**
- * A disk: `size` and `read`; everything else is capability by presence. What a
- * backend lacks is not advertised to clients and never called.
+ * A disk. Only `size` and `read` are required. Every other member is a
+ * capability: the server neither advertises nor uses what is absent.
  *
- * The server calls a method only with a range that lies inside the disk and a
- * length of at least one byte. Calls overlap: several requests of several
- * clients are in progress at once. An error that is thrown, or a promise that
- * is rejected, fails that one request: see `NbdError` for the number it gets.
+ * Offsets, lengths and sizes are bytes. The server calls a method only with a
+ * range of at least one byte that lies inside the disk and keeps to
+ * `blockSize`. Reads and writes are no longer than `blockSize.maximum` or,
+ * without it, the server's limit `requestBytesMax`. Any other range may be as
+ * long as the disk.
+ *
+ * Each method returns its result, or a promise where the result takes time.
+ * Calls overlap: several requests of several clients are in progress at once.
+ * What a method throws, or rejects with, fails that one request; `NbdError`
+ * says which error the client gets.
+ *
+ * @example A disk of 1 MiB
+ * ```ts
+ * import { createServer, type Backend } from 'nbdcork';
+ *
+ * const bytes = new Uint8Array(2 ** 20);
+ * const disk: Backend = {
+ *   size: bytes.length,
+ *   read: (offset, length) => bytes.subarray(offset, offset + length),
+ *   write: (offset, data) => bytes.set(data, offset),
+ *   writeZeroes: (offset, length) => void bytes.fill(0, offset, offset + length),
+ * };
+ *
+ * const server = createServer({ exports: { disk } });
+ * await server.listen({ port: 0 });
+ * console.log(server.uri('disk'));
+ * ```
  */
 export interface Backend {
-  /** Bytes, an integer from 0 to 2^53 − 1. It may change, with `resize` and `measure`. */
+  /** The size in bytes, an integer from 0 to 2^53 − 1. Only `resize` and `measure` may change it. */
   readonly size: number;
 
-  /** Sizes that requests must keep to; without it: any size, 4096 preferred. */
+  /** Constraints on requests. Absent: any offset and length, 4096 preferred. */
   readonly blockSize?: BlockSize;
 
   /**
    * True where a flush on one connection covers the writes that were answered
-   * on another, and reads see them: NBD_FLAG_CAN_MULTI_CONN. Clients are not
-   * told so where each connection has a backend of its own.
+   * on all others, and their reads see these writes: NBD_FLAG_CAN_MULTI_CONN. It
+   * is not advertised where each connection has a backend of its own.
    */
   readonly multiConn?: boolean;
 
-  /** True for a disk that turns: NBD_FLAG_ROTATIONAL. */
+  /** True for a rotating disk: NBD_FLAG_ROTATIONAL. */
   readonly rotational?: boolean;
 
   /**
-   * True where write, trim and writeZeroes obey `fua` themselves. Otherwise
-   * the server calls `flush` after them when a client asks for FUA.
+   * True where `write`, `trim` and `writeZeroes` obey `fua` themselves. Otherwise
+   * the server calls `flush` after them when a client sets the flag.
    */
   readonly fua?: boolean;
 
   /**
-   * True where `write` has finished with `data` when it returns, even if it
-   * returns a promise: the server then passes views of its receive buffer.
-   * Otherwise `data` is the backend's to keep.
+   * True where `write` no longer uses `data` once it has returned, even if it
+   * returned a promise. The server then passes views of its receive buffer.
+   * Absent or false: `data` belongs to the backend, which may keep it.
    */
   readonly consumesWrites?: boolean;
 
   /**
-   * Exactly `length` bytes from `offset`; `zeros` for what is known to be zeros,
-   * a `PartialError` for a read that fails half-way. The pieces are sent as they are,
-   * without a copy, and must stay readable until the reply has been sent; their
-   * content may change meanwhile, as that of a disk that is being written to.
+   * Returns exactly `length` bytes from `offset`. The pieces are sent from
+   * where they lie, without a copy, and must stay readable until the reply has
+   * been sent. Their content may change until then, as that of a disk that is
+   * written to at the same time.
+   *
+   * Use `zeros` for a range that is known to be zeros: clients can be sent a
+   * hole in place of data. Throw a `PartialError` where only the beginning of
+   * the range could be read.
    */
   read(offset: number, length: number): MaybePromise<Bytes>;
 
   /**
-   * The fast way to read what lies in memory: say in `slice` where the range
-   * is, and return true. False where it is not in one place: then `read` is
-   * called. `memory` should be the same object every time for the same memory.
+   * A read without allocation, tried before `read`: sets `slice` to where the
+   * range lies in memory and returns true. False, with `slice` as it was,
+   * where the range is not in one piece of memory; `read` is called then.
+   *
+   * `slice` belongs to the server. As in `read`, the memory must stay readable
+   * until the reply has been sent. Use the same `Uint8Array` object for the same
+   * memory every time: the server recognizes memory by its object.
    */
   readSlice?(offset: number, length: number, slice: Slice): boolean;
 
-  /** Absent: the export is read-only. */
+  /**
+   * Writes `data` at `offset`. `consumesWrites` says to whom `data` belongs
+   * afterwards. Absent: the export is read-only.
+   */
   write?(offset: number, data: Uint8Array, options: WriteOptions): MaybePromise<void>;
 
   /**
-   * Memory of the backend into which the payload of a WRITE may be received
-   * straight from the kernel, or undefined where it has none for this range.
-   * When the payload is there, `write` is called with that same view as `data`.
-   * What this throws is logged, and `write` gets the payload as any other.
+   * Returns memory of the backend, exactly `length` bytes, into which the
+   * payload of a write is received without a copy, or undefined where there is
+   * none for this range. `write` is then called with this view as `data`, unless
+   * the client disconnects before the payload is complete or the disk shrinks.
+   *
+   * It is called only for payloads that arrive in more than one part. What it
+   * throws is logged, and the payload is received elsewhere.
    */
   writeTarget?(offset: number, length: number): Uint8Array | undefined;
 
-  /** Everything that was answered before is on stable storage afterwards. */
+  /**
+   * Puts everything that was answered before on stable storage. A disk that can
+   * be written is flushed before `close` too.
+   */
   flush?(): MaybePromise<void>;
 
-  /** The range is no longer needed: a hint. */
+  /** Discards the range, which may have any content afterwards. A hint. */
   trim?(offset: number, length: number, options: TrimOptions): MaybePromise<void>;
 
-  /** The range reads as zeros afterwards. */
+  /** Makes the range read as zeros. */
   writeZeroes?(offset: number, length: number, options: WriteZeroesOptions): MaybePromise<void>;
 
-  /** The range will be read soon: a hint. */
+  /** Prepares for reads of the range. A hint. */
   cache?(offset: number, length: number): MaybePromise<void>;
 
   /**
-   * Give the disk another `size`; what is new reads as zeros. Called only for
-   * exports that are `resizable`, and never to shrink the disk under other
-   * clients. Requests past the new size may still be in progress: they may
-   * fail, and must not bring back what was cut off. Spec: NBD_CMD_RESIZE.
+   * Changes `size`: from 0 to 2^53 − 1, a multiple of `blockSize.minimum`. New
+   * bytes read as zeros. Called only for exports that are `resizable`, and never
+   * to shrink the disk while other clients use it.
+   *
+   * Requests beyond the new size may still be in progress: they may fail, and
+   * must not bring back what was cut off. See NBD_CMD_RESIZE in the specification.
    */
   resize?(size: number): MaybePromise<void>;
 
-  /** See whether the disk has grown by itself. Called before a client is told its size. */
+  /** Updates `size` where the disk can grow by itself. Called before a client is told the size. */
   measure?(): MaybePromise<void>;
 
   /**
-   * Extents that follow each other from `offset` on: one at least. They may end
-   * before the range does where finding out more is work, and clients then ask
-   * again from there; or behind it, where that is known anyway. What may be
-   * lazy: iteration stops when enough is known, and is over before anything
-   * else is called. Absent: all of the disk is allocated data.
+   * Returns at least one extent. The first begins at `offset`, and each of the
+   * others where the one before it ends. Extents may end before the range does,
+   * where it takes work to find more: clients then ask again from there. They
+   * may also go past the range. What lies past the disk is ignored.
+   *
+   * The server iterates once, stops when it has enough, and calls nothing else
+   * meanwhile. Absent: the whole disk is allocated data.
    */
   extents?(offset: number, length: number, options: ExtentsOptions): MaybePromise<Iterable<Extent>>;
 
-  /** Contexts besides `base:allocation` that clients may select. */
+  /** Metadata contexts besides `base:allocation` that clients may select. Names are unique. */
   readonly contexts?: readonly MetaContext[];
 
-  /** Called once, after the last request. */
+  /**
+   * Releases what the backend holds. Called once, after the last request has
+   * ended. Only where requests take longer than the server's limit
+   * `shutdownTimeoutMs` are they still in progress.
+   */
   close?(): MaybePromise<void>;
 }

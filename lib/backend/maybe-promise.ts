@@ -1,10 +1,10 @@
-/** A value now or later. What can answer at once does so without a Promise. */
+/** A value, or a promise of it. A value that is available at once needs no promise. */
 export type MaybePromise<T> = T | Promise<T>;
 
 /**
- * A promise is known by what it can do: it need not be of the language's own
- * class. What a backend answers may be anything, whatever its type says.
+ * True for any object with a `then`: a promise need not be of the built-in
+ * class. Backends may be written in JavaScript, so a result may be anything.
  */
-export function isPromise<T>(answer: MaybePromise<T>): answer is Promise<T> {
-  return typeof answer === 'object' && answer !== null && 'then' in answer;
+export function isPromise<T>(result: MaybePromise<T>): result is Promise<T> {
+  return typeof result === 'object' && result !== null && 'then' in result;
 }

@@ -2,13 +2,14 @@ import { NbdError } from '../errors.js';
 import type { Bytes } from './backend.js';
 
 /**
- * A request that failed half-way. Clients that agreed on structured replies or
- * extended headers learn where, and get what was read before.
+ * An error of a request that was done in part. Clients that negotiated
+ * structured replies or extended headers are told the offset of the failure,
+ * and a read sends them the data before it.
  */
 export class PartialError extends NbdError {
-  /** The first byte of the disk that failed; all of the range before it is done. */
+  /** Offset on the disk of the first byte that failed: the range is done up to it. */
   readonly failedAt: number;
-  /** Of a read: the bytes from the beginning of the range to before `failedAt`. */
+  /** Of a read: the bytes from the beginning of the range up to `failedAt`. */
   readonly data: Bytes | undefined;
 
   constructor(

@@ -4,15 +4,15 @@ const sizePattern = /^([0-9]+)(?:\.([0-9]+))?(?:([KMGTPE])(?:i?B)?|B)?$/i;
 const units = 'KMGTPE';
 
 /**
- * Bytes of a size such as `1000`, `64M`, `1.5G` or `10GiB`. The suffixes K, M,
- * G, T, P and E count in steps of 1024, in either case, with or without `iB` or
- * `B` behind them.
+ * The bytes of a size such as `1000`, `64M`, `1.5G` or `10GiB`. The suffixes K, M,
+ * G, T, P and E are powers of 1024, in either case, optionally followed by `iB`
+ * or `B`.
  *
- * @throws NbdError `NBDCORK_BAD_SIZE` for anything else, for a part of a byte,
- *   and for more than 2^53 − 1 bytes.
+ * @throws NbdError `NBDCORK_BAD_SIZE` for any other text, a fraction of a byte,
+ *   or more than 2^53 − 1 bytes.
  */
 export function parseSize(text: string): number {
-  // No size is as long, and the arithmetic below is quadratic in the digits.
+  // No size is longer, and the arithmetic below is quadratic in the digits.
   const match = text.length <= 64 ? sizePattern.exec(text) : null;
   const whole = match?.[1];
   if (whole === undefined) {
@@ -34,12 +34,12 @@ export function parseSize(text: string): number {
   return Number(bytes);
 }
 
-/** @throws NbdError `NBDCORK_BAD_SIZE` for what no disk can have. */
+/** @throws NbdError `NBDCORK_BAD_SIZE` for a number that cannot be the size of a disk. */
 export function checkDiskSize(size: number): void {
   if (Number.isSafeInteger(size) && size >= 0) return;
   throw new NbdError(
     'NBDCORK_BAD_SIZE',
-    `A disk cannot have ${size} bytes. Give a whole number from 0 to 2^53 - 1.`,
+    `A disk cannot have ${size} bytes. Give an integer from 0 to 2^53 − 1.`,
   );
 }
 

@@ -36,7 +36,7 @@ describe('a context that answers with what is no extents is named to the client'
         await client.open('structured', '', ['x-test:it']);
         const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
         assert.equal(error, err.EIO);
-        assert.match(message, /context "x-test:it" answered with something that is no extents/);
+        assert.match(message, /context "x-test:it" returned a value that is not iterable/);
         assert.equal((await client.call({ type: cmd.read, length: 512 })).error, 0);
       });
 
@@ -46,10 +46,7 @@ describe('a context that answers with what is no extents is named to the client'
         await client.open('structured', '', ['base:allocation']);
         const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
         assert.equal(error, err.EIO);
-        assert.match(
-          message,
-          /context "base:allocation" answered with something that is no extents/,
-        );
+        assert.match(message, /context "base:allocation" returned a value that is not iterable/);
       });
     }
   }
@@ -68,7 +65,7 @@ describe('a context that answers with what is no extents is named to the client'
         await client.open('structured', '', [name]);
         const { error, message } = await client.call({ type: cmd.blockStatus, length: 4096 });
         assert.equal(error, err.EIO);
-        assert.match(message, new RegExp(`extents that cannot be: ${missing} among them`));
+        assert.match(message, new RegExp(`invalid extents: one is ${missing}`));
       });
     }
   }
