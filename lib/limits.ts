@@ -102,22 +102,12 @@ export const goodbyeTimeoutMs = 1000;
 export const listenBacklog = 1024;
 
 /**
- * Milliseconds that a connection's requests, other than reads and writes, may
- * keep all others waiting. What a client notices is some ten times as long.
- */
-export const turnMs = 5;
-
-/**
- * Bytes of READs that a backend answers at once, in one read of the socket,
- * likewise: a client that takes them as fast as they come is never waited for.
- */
-export const turnBytesMax = 8 * 2 ** 20;
 
 /** Failed requests of a connection that the log tells of, before it keeps silent about the rest. */
 export const failuresToldMax = 10;
 
 /*
- * The next three follow from the protocol, whatever the server is used for: so
+ * The next two follow from the protocol, whatever the server is used for: so
  * they are no part of `Limits`, and have no options.
  */
 
@@ -126,9 +116,3 @@ export const queriesMax = 1024;
 
 /** An option's data past this many bytes is an attack, not a mistake: the connection is closed. */
 export const optionBytesTolerated = 2 ** 20;
-
-/**
- * "Any payload not exceeding 2^25 bytes SHOULD NOT be considered a denial of
- * service attack, even if that length is larger than the advertised maximum".
- */
-export const payloadBytesTolerated = 2 ** 25;

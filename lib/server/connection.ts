@@ -12,7 +12,7 @@ import { Negotiation } from '../handshake/negotiation.js';
 import type { Secured } from '../handshake/security.js';
 import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js';
 import type { Agreement } from '../transmission/agreement.js';
-import { Session, type Batches } from '../transmission/session.js';
+import { Session, type FlushPoint } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { waitingBytes } from '../sockets/handle.js';
 import { untakenBytes } from '../sockets/peer.js';
@@ -62,7 +62,7 @@ export class Connection implements Watched {
   private readonly negotiation: Negotiation;
   private session: Session | undefined;
   private stopping = false;
-  private batches: Batches = 'read';
+  private flushPoint: FlushPoint = 'read';
   /** At the end, wait for the client's. */
   private lingers = false;
   private exportName = '';
@@ -222,7 +222,7 @@ export class Connection implements Watched {
       buffer: () => this.input.nextBuffer(),
       callback: (count) => this.input.received(count),
     });
-    this.batches = 'tick';
+    this.flushPoint = 'tick';
     this.readable = secured.socket;
     this.writable = secured.socket;
     this.transport = attach(secured.socket, { strategy });
@@ -235,21 +235,21 @@ export class Connection implements Watched {
   private transmit(agreement: Agreement): void {
     const { limits, logger } = this.context;
     this.exportName = agreement.export.name;
-    this.session = new Session(agreement, this.transport, limits, this.batches, {
-      readOn: () => {
+    this.session = new Session(agreement, this.transport, limits, this.flushPoint, {
+      resume: () => {
         this.input.readOn();
       },
-      disconnected: () => {
+      sessionEnded: () => {
         this.end();
       },
-      broken: (error) => {
+      sessionFailed: (error) => {
         this.cut(error);
       },
-      requestFailed: (error, command) => {
-        this.failures.add(error, command);
+      requestFailed: (error, request) => {
+        this.failures.requestFailed(error, request);
       },
-      backendFlawed: (error, what) => {
-        this.failures.flaw(error, what);
+      backendWarning: (error, what) => {
+        this.failures.backendWarning(error, what);
       },
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');

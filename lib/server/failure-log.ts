@@ -4,25 +4,25 @@
  */
 import { codeOf } from '../errors.js';
 import { failuresToldMax } from '../limits.js';
+import type { FailedRequest } from '../transmission/dispatch.js';
 import { Command } from '../wire/constants.js';
 import { commandName } from '../wire/names.js';
 
 type Tell = (level: 'debug' | 'warn', error: unknown, what: string) => void;
 
-const writeZeroes = commandName(Command.writeZeroes);
-
 export class FailureLog {
   private readonly tell: Tell;
   private told = 0;
-  private readonly flaws = new Set<string>();
+  private readonly warnings = new Set<string>();
 
   constructor(tell: Tell) {
     this.tell = tell;
   }
 
-  add(error: unknown, command: string): void {
-    const level = isAnswer(error, command) || this.told >= failuresToldMax ? 'debug' : 'warn';
-    this.tell(level, error, `${command} failed`);
+  requestFailed(error: unknown, request: FailedRequest): void {
+    const isExpected = isUnsupportedZeroing(error, request) || this.told >= failuresToldMax;
+    const level = isExpected ? 'debug' : 'warn';
+    this.tell(level, error, `${commandName(request.type)} failed`);
     if (level === 'debug') return;
     this.told++;
     if (this.told < failuresToldMax) return;
@@ -33,10 +33,10 @@ export class FailureLog {
     );
   }
 
-  /** Something that fails no request, and is likely to be wrong every time: told once. */
-  flaw(error: unknown, what: string): void {
-    this.tell(this.flaws.has(what) ? 'debug' : 'warn', error, what);
-    this.flaws.add(what);
+  /** It fails no request and is likely to recur with each: logged as a warning once. */
+  backendWarning(error: unknown, what: string): void {
+    this.tell(this.warnings.has(what) ? 'debug' : 'warn', error, what);
+    this.warnings.add(what);
   }
 }
 
@@ -44,7 +44,7 @@ export class FailureLog {
  * "MUST fail quickly with an error of NBD_ENOTSUP" (NBD_CMD_FLAG_FAST_ZERO):
  * clients ask like that whether zeroing is fast. Nothing is wrong then.
  */
-function isAnswer(error: unknown, command: string): boolean {
+function isUnsupportedZeroing(error: unknown, { type }: FailedRequest): boolean {
   const code = codeOf(error);
-  return command === writeZeroes && (code === 'ENOTSUP' || code === 'EOPNOTSUPP');
+  return type === Command.writeZeroes && (code === 'ENOTSUP' || code === 'EOPNOTSUPP');
 }

@@ -35,7 +35,7 @@ export class Input {
 
   /** Where the next read goes. */
   nextBuffer(): Uint8Array {
-    const target = this.session?.directTarget();
+    const target = this.session?.payloadTarget();
     this.direct = target !== undefined;
     return target ?? receiveBuffer;
   }
@@ -46,7 +46,7 @@ export class Input {
     busyPoll.arrived();
     let more: boolean;
     if (session === undefined) more = this.channel.push(receiveBuffer.subarray(0, count));
-    else if (this.direct) more = session.received(count);
+    else if (this.direct) more = session.payloadReceived(count);
     else more = session.receive(receiveBuffer, receiveView, 0, count);
     this.paused = !more;
     busyPoll.idle();

@@ -1,9 +1,6 @@
 /**
- * NBD_CMD_BLOCK_STATUS: what is known of the disk, one chunk for every metadata
- * context. Callers: receive.ts for the filter that a request may bring,
- * dispatch.ts for the answer. Calls: the contexts, descriptors.ts. Owns: which
- * contexts the client has selected. As hot as the command, which is asked once
- * for many megabytes.
+ * NBD_CMD_BLOCK_STATUS: the status of a range, one chunk for each metadata context
+ * that the client has selected, or that the request's filter lists.
  */
 import type { Backend, StatusExtent } from '../backend/backend.js';
 import { checkExtents } from '../backend/check-extents.js';
@@ -15,14 +12,14 @@ import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
 import { readUint64 } from '../wire/uint64.js';
 import type { Agreement, SelectedContext } from './agreement.js';
-import { describe } from './descriptors.js';
+import { encodeDescriptors } from './descriptors.js';
 
 /** The payload of a filtered request begins with the 64-bit effect length; 32-bit ids follow. */
 const filterLengthBytes = 8;
 const filterIdBytes = 4;
 const extendedDescriptorBytes = 16;
 
-/** What a request says, since it is used again while the answer is awaited. */
+/** A copy of the request's fields: the request is reused while a context is awaited. */
 type Query = Readonly<Record<'offset' | 'length' | 'flags', number>>;
 
 export class BlockStatus {
@@ -44,8 +41,8 @@ export class BlockStatus {
   }
 
   /**
-   * The payload of a request with NBD_CMD_FLAG_PAYLOAD_LEN. The request's
-   * `length` becomes the effect length that it holds. False where the filter is wrong.
+   * Read the payload of a request with NBD_CMD_FLAG_PAYLOAD_LEN: sets the request's
+   * `length` to the effect length. Returns false for an invalid filter.
    */
   readFilter(request: Request, payload: Uint8Array): boolean {
     const ids = this.filterIds(payload);
@@ -57,19 +54,19 @@ export class BlockStatus {
   }
 
   /** The payloads of the reply's chunks. `filter` is the request's payload, or empty. */
-  answer(request: Request, filter: Uint8Array): MaybePromise<readonly Uint8Array[]> {
+  query(request: Request, filter: Uint8Array): MaybePromise<readonly Uint8Array[]> {
     const { offset, length, flags } = request;
-    return this.collect({ offset, length, flags }, this.chosen(filter), []);
+    return this.collect({ offset, length, flags }, this.filtered(filter), []);
   }
 
-  /** The most that the reply may have in memory. */
+  /** Upper bound of the reply's size. */
   replyBytesMax({ length, flags }: Request): number {
     const one = (flags & CommandFlag.reqOne) !== 0;
     const extents = one ? 1 : Math.min(this.extentsMax, length);
     return extents * extendedDescriptorBytes * this.contexts.length;
   }
 
-  /** One context after the other, without a promise as long as they answer at once. */
+  /** One context after the other, without a promise as long as they return at once. */
   private collect(
     query: Query,
     contexts: readonly SelectedContext[],
@@ -80,8 +77,8 @@ export class BlockStatus {
       const one = (query.flags & CommandFlag.reqOne) !== 0;
       const extents = context.status(query.offset, query.length, { one });
       if (isPromise(extents)) {
-        return Promise.resolve(extents).then((later) => {
-          payloads.push(this.payload(selected, later, query));
+        return Promise.resolve(extents).then((awaited) => {
+          payloads.push(this.payload(selected, awaited, query));
           return this.collect(query, contexts.slice(index + 1), payloads);
         });
       }
@@ -100,9 +97,9 @@ export class BlockStatus {
     const end = backend.size - (backend.size % alignment);
     const available = end - query.offset;
     if (available <= 0) {
-      throw new NbdError('ENOSPC', `The disk has shrunk to ${backend.size} bytes meanwhile.`);
+      throw new NbdError('ENOSPC', `The disk has shrunk to ${backend.size} bytes in the meantime.`);
     }
-    return describe(id, extents, {
+    return encodeDescriptors(id, extents, {
       extended: this.extended,
       wide: context.wide === true,
       one: (query.flags & CommandFlag.reqOne) !== 0,
@@ -113,7 +110,7 @@ export class BlockStatus {
     });
   }
 
-  private chosen(filter: Uint8Array): readonly SelectedContext[] {
+  private filtered(filter: Uint8Array): readonly SelectedContext[] {
     if (filter.length === 0) return this.contexts;
     const ids = this.filterIds(filter);
     return this.contexts.filter(({ id }) => ids.includes(id));
@@ -129,7 +126,7 @@ export class BlockStatus {
   }
 }
 
-/** Whether a payload of `length` bytes can be a filter for so many contexts: 8 + n*4 bytes. */
+/** Whether `length` bytes can be a filter of 1 to `contextCount` contexts: 8 + n * 4 bytes. */
 export function isFilterLength(length: number, contextCount: number): boolean {
   const ids = (length - filterLengthBytes) / filterIdBytes;
   return Number.isInteger(ids) && ids >= 1 && ids <= contextCount;

@@ -1,76 +1,76 @@
 /**
- * The extents of a context as a reply's block status descriptors: merged, cut,
- * in one flat buffer. Caller: block-status.ts. Calls: nobody. Owns: the memory
- * that they are gathered in, of which a reply gets a copy as long as it needs.
- * Spec: "Structured reply types", the two of BLOCK_STATUS.
+ * Encodes the extents of a metadata context as block status descriptors: equal
+ * neighbours are merged, long ones split. Descriptors are gathered in a buffer that
+ * is reused; the reply gets a copy of the right size.
+ * Spec: "Structured reply types", NBD_REPLY_TYPE_BLOCK_STATUS and _EXT.
  */
 import type { StatusExtent } from '../backend/backend.js';
 import { checkedExtent } from '../backend/check-extents.js';
 import { NbdError } from '../errors.js';
 import { twoTo32, writeUint64 } from '../wire/uint64.js';
 
-/** An extent of 32 bits is cut here: a multiple of every minimum block size there can be. */
+/** Longest extent with a 32-bit length: a multiple of every allowed minimum block size. */
 const narrowBytesMax = twoTo32 - 2 ** 16;
 /** Most replies have a few extents. */
-const bytesAtFirst = 2 ** 8;
-/** More than this is not kept for the next reply. */
+const initialBytes = 2 ** 8;
+/** A larger buffer is not kept for the next reply. */
 const spareBytesMax = 2 ** 16;
-/** What the last reply was gathered in. Taken while one is written, so that no other one writes there. */
+/** The buffer of the last reply; undefined while one is being encoded. */
 let spare: DataView | undefined;
 
-/** What a reply may say. */
-export interface DescriptorRules {
+/** What the client asked for and the negotiated format. */
+export interface DescriptorOptions {
   /** Lengths and flags have 64 bits. */
   readonly extended: boolean;
   /** Flags may have more than 32 bits. */
   readonly wide: boolean;
   /** NBD_CMD_FLAG_REQ_ONE: one extent that does not exceed `length`. */
   readonly one: boolean;
-  /** What was asked for, in bytes. */
+  /** Requested bytes. */
   readonly length: number;
-  /** Bytes from there to where the disk ends, or its last whole block does. */
+  /** Bytes from the offset to the end of the disk's last whole block. */
   readonly available: number;
-  /** Every length is a multiple of it. */
+  /** Every length is a multiple of this. */
   readonly alignment: number;
-  /** Extents that are looked at, and the most that are told. */
+  /** Limit for extents read, and for descriptors sent. */
   readonly extentsMax: number;
 }
 
-/** The payload of a chunk. @throws NbdError `EIO` for extents that make no sense. */
-export function describe(
+/** Returns the payload of a chunk. @throws NbdError `EIO` for invalid extents. */
+export function encodeDescriptors(
   contextId: number,
   extents: Iterable<StatusExtent>,
-  rules: DescriptorRules,
+  options: DescriptorOptions,
 ): Uint8Array {
-  const writer = new DescriptorWriter(contextId, rules);
-  const { length, available, alignment, extentsMax, one, wide } = rules;
+  const writer = new DescriptorWriter(contextId, options);
+  const { length, available, alignment, extentsMax, one, wide } = options;
   const end = one ? length : available;
   let position = 0;
-  let looked = 0;
+  let extentCount = 0;
   let high = 0;
   let low = 0;
-  let run = 0;
+  let runBytes = 0;
   for (const extent of extents) {
-    const { length: told, flags } = checkedExtent(extent);
-    // The end of the disk need not be that of a block.
-    const bytes = Math.min(told, end - position);
-    checkExtent(told, bytes, alignment);
+    const { length: extentBytes, flags } = checkedExtent(extent);
+    // The last extent may end behind the last whole block.
+    const bytes = Math.min(extentBytes, end - position);
+    checkExtent(extentBytes, bytes, alignment);
     checkFlags(flags, wide);
     const nextHigh = upperHalf(flags);
     const nextLow = lowerHalf(flags);
-    if (run > 0 && (nextHigh !== high || nextLow !== low)) {
-      writer.add(run, high, low);
-      run = 0;
+    if (runBytes > 0 && (nextHigh !== high || nextLow !== low)) {
+      writer.add(runBytes, high, low);
+      runBytes = 0;
       if (one || writer.full) break;
     }
     high = nextHigh;
     low = nextLow;
-    run += bytes;
+    runBytes += bytes;
     position += bytes;
-    looked++;
-    if (position >= length || looked >= extentsMax) break;
+    extentCount++;
+    if (position >= length || extentCount >= extentsMax) break;
   }
-  if (run > 0) writer.add(run, high, low);
+  if (runBytes > 0) writer.add(runBytes, high, low);
   return writer.finish();
 }
 
@@ -78,24 +78,24 @@ class DescriptorWriter {
   private readonly extended: boolean;
   private readonly headerBytes: number;
   private readonly descriptorBytes: number;
-  /** The longest extent that a descriptor may tell of. */
-  private readonly bytesMax: number;
-  /** What was asked for, in bytes. */
+  /** Longest extent of a descriptor. */
+  private readonly extentBytesMax: number;
+  /** Requested bytes. */
   private readonly length: number;
   private readonly extentsMax: number;
   private view: DataView;
   private count = 0;
-  /** Bytes that the descriptors cover. */
+  /** Bytes that the descriptors cover so far. */
   private covered = 0;
 
-  constructor(contextId: number, { extended, one, length, extentsMax }: DescriptorRules) {
+  constructor(contextId: number, { extended, one, length, extentsMax }: DescriptorOptions) {
     this.extended = extended;
     this.headerBytes = extended ? 8 : 4;
     this.descriptorBytes = extended ? 16 : 8;
-    this.bytesMax = extended || one ? Infinity : narrowBytesMax;
+    this.extentBytesMax = extended || one ? Infinity : narrowBytesMax;
     this.length = length;
     this.extentsMax = extentsMax;
-    this.view = spare ?? new DataView(new ArrayBuffer(bytesAtFirst));
+    this.view = spare ?? new DataView(new ArrayBuffer(initialBytes));
     spare = undefined;
     this.view.setUint32(0, contextId);
   }
@@ -104,11 +104,11 @@ class DescriptorWriter {
     return this.count >= this.extentsMax;
   }
 
-  /** An extent, in as many descriptors as its length takes. */
+  /** Add an extent, split into as many descriptors as its length needs. */
   add(length: number, high: number, low: number): void {
     // "The sum of the length fields of the first N-1 extents MUST be less than the requested length".
     for (let left = length; left > 0 && this.covered < this.length && !this.full;) {
-      const bytes = Math.min(left, this.bytesMax);
+      const bytes = Math.min(left, this.extentBytesMax);
       const at = this.headerBytes + this.count * this.descriptorBytes;
       if (at + this.descriptorBytes > this.view.byteLength) this.grow();
       const { view } = this;
@@ -127,7 +127,7 @@ class DescriptorWriter {
   }
 
   finish(): Uint8Array {
-    if (this.count === 0) throw badExtents('none at all');
+    if (this.count === 0) throw invalidExtents('empty');
     if (this.extended) this.view.setUint32(4, this.count);
     if (this.view.byteLength <= spareBytesMax) spare = this.view;
     const bytes = this.headerBytes + this.count * this.descriptorBytes;
@@ -143,7 +143,7 @@ class DescriptorWriter {
 
 function upperHalf(flags: number | bigint): number {
   if (typeof flags === 'bigint') return Number(flags >> 32n);
-  // Nearly all flags are small, and a division would take as long as all the rest.
+  // Nearly all flags are small, and the division would double the cost of an extent.
   return flags < twoTo32 ? 0 : Math.floor(flags / twoTo32);
 }
 
@@ -151,22 +151,22 @@ function lowerHalf(flags: number | bigint): number {
   return typeof flags === 'bigint' ? Number(flags & 0xffffffffn) : flags >>> 0;
 }
 
-/** A backend may be JavaScript that never saw a type. */
-function checkExtent(told: number, bytes: number, alignment: number): void {
-  if (Number.isSafeInteger(told) && told > 0 && bytes % alignment === 0) return;
-  throw badExtents(`one of ${told} bytes`);
+/** A backend may be untyped JavaScript. */
+function checkExtent(length: number, bytes: number, alignment: number): void {
+  if (Number.isSafeInteger(length) && length > 0 && bytes % alignment === 0) return;
+  throw invalidExtents(`length ${length}`);
 }
 
 function checkFlags(flags: number | bigint, wide: boolean): void {
   const max = wide ? 2 ** 64 : twoTo32;
   const integer = typeof flags === 'bigint' || Number.isSafeInteger(flags);
-  if (!integer || flags < 0 || flags >= max) throw badExtents(`one with the flags ${flags}`);
+  if (!integer || flags < 0 || flags >= max) throw invalidExtents(`flags ${flags}`);
 }
 
-function badExtents(what: string): NbdError {
+function invalidExtents(reason: string): NbdError {
   return new NbdError(
     'EIO',
-    `The backend told of extents that cannot be: ${what}. There must be one at least, with whole ` +
-      'multiples of the minimum block size and with flags of the bits that the context has.',
+    `Backend returned invalid extents: ${reason}. At least one is required; lengths must be ` +
+      'multiples of the minimum block size, and flags must fit the context.',
   );
 }

@@ -1,70 +1,83 @@
 /**
- * From a request to its reply. Caller: receive.ts, with requests that passed
- * the rules. Calls: the backend, reply.ts, turn.ts. Owns: the count of what is
- * in progress. Hot: a backend that answers at once is answered from here without
- * a promise or a copy; one that needs time gets a copy of the request.
+ * From a valid request to its reply: calls the backend. Requests that the backend
+ * answers at once get their reply without a promise, a closure or a copy; for the
+ * others, the request is copied and counted as in flight.
  */
 import type { Backend, Slice, WriteOptions } from '../backend/backend.js';
 import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
 import { PartialError } from '../backend/partial-error.js';
-import { messageOf } from '../errors.js';
+import { messageOf, NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
 import { Command, CommandFlag } from '../wire/constants.js';
 import { commandName, errorName } from '../wire/names.js';
 import type { Request } from '../wire/request.js';
 import { shortened } from '../wire/strings.js';
 import type { Agreement } from './agreement.js';
-import { bytesIn, isBytesOf, wrongData, wrongLength, type Answer } from './answer.js';
 import { BlockStatus } from './block-status.js';
-import { errorNumberOf } from './errors.js';
 import type { ReplyWriter } from './reply.js';
-import { Turn } from './turn.js';
+import {
+  byteLengthOf,
+  errorNumberOf,
+  isBytesOfLength,
+  wrongLength,
+  wrongPartialData,
+  type Result,
+} from './result.js';
+import { TimeSlice } from './time-slice.js';
 
 const withFua: WriteOptions = Object.freeze({ fua: true });
 const withoutFua: WriteOptions = Object.freeze({ fua: false });
 
-export interface DispatchEvents {
-  /** What had to wait may go on: a request was answered later, or others have had their turn. */
-  settled(): void;
-  /** A backend failed a request; the client has its error number. */
-  failed(error: unknown, command: string): void;
-  /** A backend did something wrong that fails no request. */
-  flawed(error: unknown, what: string): void;
-  /** A reply that came later could not be told, or only in part: the connection is of no use. */
-  broken(error: unknown): void;
+export interface RequestEvents {
+  /** A backend failed a request; the client gets the error. Do not keep `request`, it is reused. */
+  requestFailed(error: unknown, request: FailedRequest): void;
+  /** A backend violated its contract in a way that fails no request. */
+  backendWarning(error: unknown, what: string): void;
+  /** The client or a backend violated its contract beyond repair: flush, then close the connection. */
+  sessionFailed(error: unknown): void;
 }
 
+/** The fields that describe a request in logs. */
+export type FailedRequest = Readonly<Pick<Request, 'type' | 'offset' | 'length'>>;
+
 export class Dispatcher {
-  /** The transport asked to wait for 'drain'. */
+  /** The transport has asked to wait for 'drain'. */
   congested = false;
   readonly blockStatus: BlockStatus;
   private requestsInFlight = 0;
   private bytesInFlight = 0;
   private closed = false;
   private becameIdle: (() => void) | undefined;
-  private readonly turn: Turn;
+  private readonly timeSlice: TimeSlice;
   private readonly slice: Slice = { memory: new Uint8Array(0), start: 0 };
   private readonly backend: Backend;
   private readonly replies: ReplyWriter;
   private readonly limits: Limits;
-  private readonly events: DispatchEvents;
+  private readonly events: RequestEvents;
+  private readonly slotReleased: () => void;
 
-  constructor(agreement: Agreement, replies: ReplyWriter, limits: Limits, events: DispatchEvents) {
+  /** `slotReleased` is called when a request was answered later, or a time slice began. */
+  constructor(
+    agreement: Agreement,
+    replies: ReplyWriter,
+    limits: Limits,
+    events: RequestEvents,
+    slotReleased: () => void,
+  ) {
     this.backend = agreement.export.backend;
     this.blockStatus = new BlockStatus(agreement, limits);
     this.replies = replies;
     this.limits = limits;
     this.events = events;
-    this.turn = new Turn(() => {
-      events.settled();
-    });
+    this.slotReleased = slotReleased;
+    this.timeSlice = new TimeSlice(slotReleased);
   }
 
-  /** True where no further request may be begun: what has come stays unread. */
+  /** True when no further request may start: the bytes that follow have to wait. */
   get full(): boolean {
     return (
       this.congested ||
-      this.turn.over ||
+      this.timeSlice.exhausted ||
       this.requestsInFlight >= this.limits.requestsInFlightMax ||
       this.bytesInFlight >= this.limits.bytesInFlightMax
     );
@@ -74,7 +87,7 @@ export class Dispatcher {
     return this.requestsInFlight === 0;
   }
 
-  /** Settles when every request in progress has been answered by the backend. */
+  /** Settles when the backend has answered every request in flight. */
   whenIdle(): Promise<void> {
     if (this.idle) return Promise.resolve();
     return new Promise((resolve) => {
@@ -82,102 +95,103 @@ export class Dispatcher {
     });
   }
 
-  /** No reply is sent any more. */
+  /** Send no more replies. */
   close(): void {
     this.closed = true;
-    this.turn.close();
+    this.timeSlice.close();
   }
 
-  /** A read brought something. */
-  received(): void {
-    this.turn.received();
+  /** A read has delivered requests, which `execute` gets next. */
+  startBatch(): void {
+    this.timeSlice.resetBytes();
   }
 
-  /** `data` is the payload of a write or of a filtered BLOCK_STATUS, else empty. */
+  /** `data` is the payload of a WRITE or of a filtered BLOCK_STATUS, otherwise empty. */
   execute(request: Request, data: Uint8Array): void {
     if (request.type === Command.read || request.type === Command.write) {
-      this.perform(request, data);
+      this.run(request, data);
       return;
     }
-    const startedMs = this.turn.begin();
-    this.perform(request, data);
-    this.turn.worked(startedMs);
+    const startedMs = this.timeSlice.start();
+    this.run(request, data);
+    this.timeSlice.chargeTime(startedMs);
   }
 
-  /** The request is refused, or failed. */
+  /** Reply with an error; `text` is for people. */
   refuse(request: Request, error: number, text: string): void {
-    this.sent(this.replies.error(request, error, shortened(text)));
+    this.noteSent(this.replies.error(request, error, shortened(text)));
   }
 
-  /** The backend's `writeTarget` threw: the client notices nothing of it. */
-  targetFailed(error: unknown): void {
-    this.events.flawed(error, 'writeTarget() failed, and the payload is received elsewhere');
-  }
-
-  private perform(request: Request, data: Uint8Array): void {
-    let answer: MaybePromise<Answer>;
+  private run(request: Request, data: Uint8Array): void {
+    let result: MaybePromise<Result>;
     try {
-      if (request.type === Command.read && this.readSlice(request)) return;
-      answer = this.start(request, data);
+      if (request.type === Command.read && this.readSlice(request)) {
+        this.timeSlice.chargeBytes(request.length);
+        this.noteSent(this.replies.slice(request, this.slice));
+        return;
+      }
+      result = this.callBackend(request, data);
     } catch (error) {
       this.fail(request, error);
       return;
     }
-    if (answer === undefined || answer instanceof Uint8Array || !isPromise(answer)) {
-      if (request.type === Command.read) this.turn.gave(request.length);
-      this.answer(request, answer);
+    if (result === undefined || result instanceof Uint8Array || !isPromise(result)) {
+      if (request.type === Command.read) this.timeSlice.chargeBytes(request.length);
+      this.reply(request, result);
     } else {
-      this.wait(request.copy(), answer);
+      void this.awaitResult(request.copy(), result);
     }
   }
 
-  private start(request: Request, data: Uint8Array): MaybePromise<Answer> {
-    const { backend } = this;
-    const { offset, length } = request;
-    if (request.type === Command.read) {
-      return length === 0 ? undefined : backend.read(offset, length);
-    }
-    if (request.type === Command.flush) return backend.flush?.();
-    if (request.type === Command.resize) return this.resize(request);
-    if (request.type === Command.blockStatus) return this.blockStatus.answer(request, data);
-    if (length === 0) return undefined;
-    if (request.type === Command.cache) return backend.cache?.(offset, length);
-    const fua = (request.flags & CommandFlag.fua) !== 0;
-    const result = this.mutate(request, data, fua);
-    return fua && backend.fua !== true ? this.flushAfter(result) : result;
-  }
-
-  /** A read of what lies in one place in memory: nothing is allocated for it. */
-  private readSlice(request: Request): boolean {
+  /**
+   * Whether the range lies in one place in memory, which is in `slice` then: such
+   * a READ is answered without allocating anything.
+   */
+  private readSlice({ offset, length }: Request): boolean {
     const { backend, slice } = this;
-    if (backend.readSlice === undefined || request.length === 0) return false;
-    if (!backend.readSlice(request.offset, request.length, slice)) return false;
-    const got = slice.memory.length - slice.start;
-    if (!(slice.start >= 0 && got >= request.length)) throw wrongLength(got, request.length);
-    this.turn.gave(request.length);
-    this.sent(this.replies.slice(request, slice));
+    if (backend.readSlice === undefined || length === 0) return false;
+    if (!backend.readSlice(offset, length, slice)) return false;
+    const available = slice.memory.length - slice.start;
+    if (!(slice.start >= 0 && available >= length)) throw wrongLength(available, length);
     return true;
   }
 
-  private mutate(request: Request, data: Uint8Array, fua: boolean): MaybePromise<void> {
+  private callBackend(request: Request, data: Uint8Array): MaybePromise<Result> {
     const { backend } = this;
-    const { offset, length, flags } = request;
-    if (request.type === Command.write) {
-      return backend.write?.(offset, data, fua ? withFua : withoutFua);
+    const { type, flags, offset, length } = request;
+    // An empty range succeeds without the backend. FLUSH and RESIZE have no range.
+    if (length === 0 && type !== Command.flush && type !== Command.resize) return undefined;
+    const fua = (flags & CommandFlag.fua) !== 0;
+    let result: MaybePromise<void>;
+    switch (type) {
+      case Command.read:
+        return backend.read(offset, length);
+      case Command.flush:
+        return backend.flush?.();
+      case Command.cache:
+        return backend.cache?.(offset, length);
+      case Command.blockStatus:
+        return this.blockStatus.query(request, data);
+      case Command.resize:
+        result = backend.resize?.(offset);
+        return fua ? this.flushAfter(result) : result;
+      case Command.write:
+        result = backend.write?.(offset, data, fua ? withFua : withoutFua);
+        break;
+      case Command.trim:
+        result = backend.trim?.(offset, length, fua ? withFua : withoutFua);
+        break;
+      case Command.writeZeroes:
+        result = backend.writeZeroes?.(offset, length, {
+          fua,
+          noHole: (flags & CommandFlag.noHole) !== 0,
+          fast: (flags & CommandFlag.fastZero) !== 0,
+        });
+        break;
+      default:
+        throw new NbdError('EINVAL', `${commandName(type)} is not supported.`);
     }
-    if (request.type === Command.trim) {
-      return backend.trim?.(offset, length, fua ? withFua : withoutFua);
-    }
-    return backend.writeZeroes?.(offset, length, {
-      fua,
-      noHole: (flags & CommandFlag.noHole) !== 0,
-      fast: (flags & CommandFlag.fastZero) !== 0,
-    });
-  }
-
-  private resize({ offset, flags }: Request): MaybePromise<void> {
-    const result = this.backend.resize?.(offset);
-    return (flags & CommandFlag.fua) === 0 ? result : this.flushAfter(result);
+    return fua && backend.fua !== true ? this.flushAfter(result) : result;
   }
 
   private flushAfter(result: MaybePromise<void>): MaybePromise<void> {
@@ -185,58 +199,49 @@ export class Dispatcher {
     return Promise.resolve(result).then(() => this.backend.flush?.());
   }
 
-  private answer(request: Request, answer: Answer): void {
+  private reply(request: Request, result: Result): void {
     if (this.closed) return;
-    const { length } = request;
-    if (request.type === Command.blockStatus && Array.isArray(answer)) {
-      this.sent(this.replies.status(request, answer));
-      return;
+    const { type, length } = request;
+    if (type === Command.read && length > 0) {
+      if (isBytesOfLength(result, length)) this.noteSent(this.replies.data(request, result));
+      else this.fail(request, wrongLength(byteLengthOf(result), length));
+    } else if (type === Command.blockStatus && Array.isArray(result)) {
+      this.noteSent(this.replies.status(request, result));
+    } else {
+      this.noteSent(this.replies.done(request));
     }
-    if (request.type !== Command.read || length === 0) {
-      this.sent(this.replies.done(request));
-      return;
-    }
-    if (!isBytesOf(answer, length)) {
-      this.fail(request, wrongLength(bytesIn(answer), length));
-      return;
-    }
-    this.sent(this.replies.data(request, answer));
   }
 
-  private wait(request: Request, answer: Promise<Answer>): void {
+  /** Count the request as in flight until its reply is written. */
+  private async awaitResult(request: Request, promise: Promise<Result>): Promise<void> {
     const bytes = this.payloadBytes(request);
     this.requestsInFlight++;
     this.bytesInFlight += bytes;
-    const conclude = (reply: () => void): void => {
+    try {
+      let result: Result;
       try {
-        reply();
+        result = await promise;
       } catch (error) {
-        this.events.broken(error);
-      } finally {
-        this.settle(bytes);
+        this.fail(request, error);
+        return;
       }
-    };
-    // What only looks like a promise may throw, or settle twice.
-    Promise.resolve(answer).then(
-      (value) => conclude(() => this.answer(request, value)),
-      (reason: unknown) => conclude(() => this.fail(request, reason)),
-    );
+      this.reply(request, result);
+    } catch (error) {
+      this.events.sessionFailed(error);
+    } finally {
+      this.requestsInFlight--;
+      this.bytesInFlight -= bytes;
+      this.slotReleased();
+      if (this.requestsInFlight === 0) this.becameIdle?.();
+    }
   }
 
-  /** A reply was given to the transport, which took it whether it is `writable` or not. */
-  private sent(writable: boolean): void {
+  /** The transport accepts every reply; with `writable` false, wait for 'drain' before the next request. */
+  private noteSent(writable: boolean): void {
     if (!writable) this.congested = true;
   }
 
-  /** A request is in progress no more, with so many bytes of payload. */
-  private settle(bytes: number): void {
-    this.requestsInFlight--;
-    this.bytesInFlight -= bytes;
-    this.events.settled();
-    if (this.requestsInFlight === 0) this.becameIdle?.();
-  }
-
-  /** What a request in progress has in memory, or its reply will have. */
+  /** Memory that a request in flight holds, or its reply will hold. */
   private payloadBytes(request: Request): number {
     const { type, length } = request;
     if (type === Command.blockStatus) return this.blockStatus.replyBytesMax(request);
@@ -244,7 +249,7 @@ export class Dispatcher {
   }
 
   private fail(request: Request, error: unknown): void {
-    this.events.failed(error, commandName(request.type));
+    this.events.requestFailed(error, request);
     if (this.closed) return;
     const number = errorNumberOf(error, (request.flags & CommandFlag.fastZero) !== 0);
     const text = `${errorName(number)}: ${messageOf(error)}`;
@@ -255,17 +260,18 @@ export class Dispatcher {
     }
   }
 
-  /** What was read before is sent, if it is what the error says. */
+  /** Send the data that was read before the failure, if the error has as much as it says. */
   private failPartly(request: Request, error: PartialError, number: number, text: string): void {
-    const done = error.failedAt - request.offset;
-    const { data } = error;
+    const { data, failedAt } = error;
+    const doneBytes = failedAt - request.offset;
     const isRead = request.type === Command.read;
-    const hasData = isRead && isBytesOf(data, done);
+    const hasData = isRead && isBytesOfLength(data, doneBytes);
     if (isRead && data !== undefined && !hasData) {
-      this.events.flawed(wrongData(bytesIn(data), done), 'a PartialError is wrong');
+      const warning = wrongPartialData(byteLengthOf(data), doneBytes);
+      this.events.backendWarning(warning, 'invalid PartialError');
     }
-    const failure = { number, text: shortened(text), at: error.failedAt };
-    this.sent(this.replies.partial(request, hasData ? data : undefined, failure));
+    const failure = { number, text: shortened(text), at: failedAt };
+    this.noteSent(this.replies.partial(request, hasData ? data : undefined, failure));
   }
 }
 

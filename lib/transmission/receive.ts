@@ -1,89 +1,96 @@
 /**
- * From bytes to requests: the loop that every byte of the transmission phase
- * goes through. Caller: session.ts, with what one read brought. Calls: the
- * rules, dispatch.ts. Owns: the state between two reads, at most one header
- * and the payload that is arriving. Hot: everything that a read brought is
- * parsed in one loop, without a copy where the backend needs none.
+ * From bytes to requests: every byte of the transmission phase passes this loop.
+ * All that one read delivered is parsed at once, without a copy unless the backend
+ * needs one. Owns the state between two reads: an incomplete header, or the
+ * payload that is arriving.
  */
 import type { Backend } from '../backend/backend.js';
 import { NbdError } from '../errors.js';
-import { payloadBytesTolerated } from '../limits.js';
 import { Command, CommandFlag, ErrorNumber } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
-import type { Dispatcher } from './dispatch.js';
-import { refusals, shown, textOf, type Refusal } from './refusal.js';
-import { Rules } from './rules.js';
+import { RequestChecker } from './check.js';
+import type { Dispatcher, RequestEvents } from './dispatch.js';
+import { formatInteger, refusals, refusalText, type Refusal } from './refusals.js';
 
 const State = { header: 0, payload: 1, skip: 2, ended: 3 } as const;
 type State = (typeof State)[keyof typeof State];
 
-/** What remains of a payload is received straight into its place from this size on. */
-const directBytesMin = 16 * 1024;
+/** The rest of a payload is read straight into its memory from this size on. */
+const directReadBytesMin = 16 * 1024;
+
+/**
+ * "Any payload not exceeding 2^25 bytes SHOULD NOT be considered a denial of
+ * service attack, even if that length is larger than the advertised maximum".
+ */
+const skippedPayloadBytesMax = 2 ** 25;
 
 const noData: Uint8Array = new Uint8Array(0);
 
 export class Receiver {
   private state: State = State.header;
   private readonly request = new Request();
-  private readonly rules: Rules;
+  private readonly checker: RequestChecker;
   private readonly backend: Backend;
   private readonly dispatcher: Dispatcher;
+  private readonly events: RequestEvents;
   private readonly extended: boolean;
   private readonly headerBytes: number;
   private readonly payloadBytesMax: number;
-  /** The beginning of a header whose end has not come yet. */
-  private readonly partial = new Uint8Array(extendedRequestHeaderBytes);
-  private readonly partialView = new DataView(this.partial.buffer);
+  /** The beginning of a header that has not arrived completely. */
+  private readonly partialHeader = new Uint8Array(extendedRequestHeaderBytes);
+  private readonly partialView = new DataView(this.partialHeader.buffer);
   private partialBytes = 0;
-  /** Where the payload goes that is arriving, and how much of it has come. */
+  /** Memory for the payload that is arriving, and how many bytes of it have arrived. */
   private payload = noData;
   private payloadBytes = 0;
-  /** What is left of a payload that nobody wants, and why: the bounds may change before it ends. */
+  /** Bytes left of a refused request's payload. The refusal is kept: until then, the bounds may change. */
   private skipBytes = 0;
   private skipError = 0;
   private skipText = '';
 
-  constructor(agreement: Agreement, dispatcher: Dispatcher) {
-    this.rules = new Rules(agreement);
+  constructor(agreement: Agreement, dispatcher: Dispatcher, events: RequestEvents) {
+    this.checker = new RequestChecker(agreement);
     this.backend = agreement.export.backend;
     this.dispatcher = dispatcher;
+    this.events = events;
     this.extended = agreement.headers === HeaderKind.extended;
     this.headerBytes = this.extended ? extendedRequestHeaderBytes : requestHeaderBytes;
-    this.payloadBytesMax = Math.max(agreement.blockSize.maximum, payloadBytesTolerated);
+    this.payloadBytesMax = Math.max(agreement.blockSize.maximum, skippedPayloadBytesMax);
   }
 
   /** Refuse every request that begins from now on. */
   stop(): void {
-    this.rules.stop();
+    this.checker.stop();
   }
 
-  /** A request has begun, before the server stopped, whose payload has not come whole. */
+  /** The payload of a request that began before `stop` is still arriving. */
   get inPayload(): boolean {
     if (this.state === State.skip) return this.skipError !== ErrorNumber.ESHUTDOWN;
     return this.state === State.payload;
   }
 
-  /** The client has sent NBD_CMD_DISC, or what cannot be understood. */
+  /** The client has sent NBD_CMD_DISC, or the stream has lost its framing. */
   get ended(): boolean {
     return this.state === State.ended;
   }
 
   /**
-   * Take what came, from `at` to `end`. Returns where it stopped: before `end`
-   * only where the dispatcher is full or the client has disconnected.
-   * @throws NbdError where the stream has lost its framing: close it.
+   * Process the bytes from `start` to `end`. Returns the position reached, which is
+   * before `end` only if the dispatcher is full or the client has disconnected.
+   * @throws NbdError when the stream has lost its framing: the connection must be closed.
    */
-  receive(bytes: Uint8Array, view: DataView, at: number, end: number): number {
+  receive(bytes: Uint8Array, view: DataView, start: number, end: number): number {
+    let at = start;
     while (at < end) {
       if (this.state === State.header) {
         if (this.dispatcher.full) return at;
-        at = this.readHeader(bytes, view, at, end);
+        at = this.receiveHeader(bytes, view, at, end);
       } else if (this.state === State.payload) {
-        at = this.readPayload(bytes, at, end);
+        at = this.receivePayload(bytes, at, end);
       } else if (this.state === State.skip) {
-        at = this.skip(at, end);
+        at = this.skipPayload(at, end);
       } else {
         return at;
       }
@@ -91,45 +98,49 @@ export class Receiver {
     return at;
   }
 
-  /** The memory that the next read should fill, where that is not the common buffer. */
-  directTarget(): Uint8Array | undefined {
+  /** Memory for the next read to fill, instead of the common receive buffer. */
+  payloadTarget(): Uint8Array | undefined {
     if (this.state !== State.payload) return undefined;
-    if (this.payload.length - this.payloadBytes < directBytesMin) return undefined;
+    if (this.payload.length - this.payloadBytes < directReadBytesMin) return undefined;
     return this.payload.subarray(this.payloadBytes);
   }
 
-  /** `count` bytes were read into the `directTarget`. */
-  received(count: number): void {
+  /** `count` bytes were read into the `payloadTarget`. */
+  payloadReceived(count: number): void {
     this.payloadBytes += count;
-    if (this.payloadBytes === this.payload.length) this.payloadArrived();
+    if (this.payloadBytes === this.payload.length) this.finishPayload();
   }
 
-  private readHeader(bytes: Uint8Array, view: DataView, at: number, end: number): number {
-    const { request, headerBytes } = this;
+  private receiveHeader(bytes: Uint8Array, view: DataView, at: number, end: number): number {
+    const { headerBytes } = this;
     if (this.partialBytes === 0 && end - at >= headerBytes) {
-      const good = this.extended ? request.readExtended(view, at) : request.read(view, at);
-      if (!good) this.lostFraming();
-      return this.begin(bytes, at + headerBytes, end);
+      this.readHeader(view, at);
+      return this.startRequest(bytes, at + headerBytes, end);
     }
     const count = Math.min(headerBytes - this.partialBytes, end - at);
-    this.partial.set(bytes.subarray(at, at + count), this.partialBytes);
+    this.partialHeader.set(bytes.subarray(at, at + count), this.partialBytes);
     this.partialBytes += count;
     if (this.partialBytes < headerBytes) return end;
     this.partialBytes = 0;
-    const good = this.extended
-      ? request.readExtended(this.partialView, 0)
-      : request.read(this.partialView, 0);
-    if (!good) this.lostFraming();
-    return this.begin(bytes, at + count, end);
+    this.readHeader(this.partialView, 0);
+    return this.startRequest(bytes, at + count, end);
   }
 
-  /** The header is there. Returns where the next thing to read begins. */
-  private begin(bytes: Uint8Array, at: number, end: number): number {
+  private readHeader(view: DataView, at: number): void {
+    const { request } = this;
+    const hasMagic = this.extended ? request.readExtended(view, at) : request.read(view, at);
+    if (!hasMagic) {
+      throw this.end('NBDCORK_BAD_MAGIC', 'A request does not begin with its magic number.');
+    }
+  }
+
+  /** The header has arrived; `at` is where its payload begins. Returns where the next item does. */
+  private startRequest(bytes: Uint8Array, at: number, end: number): number {
     const { request, dispatcher } = this;
-    const refusal = this.rules.check(request);
+    const refusal = this.checker.check(request);
     const hasPayload = this.hasPayload(request);
     if (refusal !== undefined) {
-      if (hasPayload) this.beginSkip(refusal);
+      if (hasPayload) this.startSkip(refusal);
       else this.refuse(refusal);
     } else if (request.type === Command.disconnect) {
       this.state = State.ended;
@@ -138,11 +149,11 @@ export class Receiver {
     } else if (end - at >= request.length) {
       const next = at + request.length;
       const data = bytes.subarray(at, next);
-      if (request.type === Command.blockStatus) this.filtered(data);
+      if (request.type === Command.blockStatus) this.executeFiltered(data);
       else dispatcher.execute(request, this.backend.consumesWrites === true ? data : data.slice());
       return next;
     } else {
-      this.beginPayload();
+      this.startPayload();
     }
     return at;
   }
@@ -155,74 +166,73 @@ export class Receiver {
     return type === Command.write || (this.extended && (flags & CommandFlag.payloadLength) !== 0);
   }
 
-  private beginPayload(): void {
+  private startPayload(): void {
     const { offset, length } = this.request;
-    this.payload = this.payloadTarget(offset, length);
+    this.payload = this.allocatePayload(offset, length);
     this.payloadBytes = 0;
     this.state = State.payload;
   }
 
-  private payloadTarget(offset: number, length: number): Uint8Array {
-    // A filter is a few bytes, and nothing to write.
+  private allocatePayload(offset: number, length: number): Uint8Array {
     if (this.request.type !== Command.write) return new Uint8Array(length);
     try {
       const target = this.backend.writeTarget?.(offset, length);
       if (target?.length === length) return target;
     } catch (error) {
-      // The payload must be received all the same, and `write` may well succeed.
-      this.dispatcher.targetFailed(error);
+      // The payload must be consumed in any case, and `write` may still succeed.
+      this.events.backendWarning(error, 'writeTarget() failed, using another buffer');
     }
     return Buffer.allocUnsafeSlow(length);
   }
 
-  private readPayload(bytes: Uint8Array, at: number, end: number): number {
+  private receivePayload(bytes: Uint8Array, at: number, end: number): number {
     const count = Math.min(this.payload.length - this.payloadBytes, end - at);
     this.payload.set(bytes.subarray(at, at + count), this.payloadBytes);
-    this.received(count);
+    this.payloadReceived(count);
     return at + count;
   }
 
-  private payloadArrived(): void {
+  private finishPayload(): void {
     const data = this.payload;
     this.payload = noData;
     this.state = State.header;
-    if (this.request.type === Command.blockStatus) this.filtered(data);
-    else if (this.rules.stillFits(this.request)) this.dispatcher.execute(this.request, data);
+    if (this.request.type === Command.blockStatus) this.executeFiltered(data);
+    else if (this.checker.stillFits(this.request)) this.dispatcher.execute(this.request, data);
     else this.refuse(refusals.noSpace);
   }
 
-  /** A BLOCK_STATUS is there with the payload that says what it is about. */
-  private filtered(payload: Uint8Array): void {
+  /** A BLOCK_STATUS whose payload, the filter and the effect length, has arrived. */
+  private executeFiltered(payload: Uint8Array): void {
     const { request, dispatcher } = this;
     if (!dispatcher.blockStatus.readFilter(request, payload)) {
       this.refuse(refusals.badFilter);
       return;
     }
-    // From here on it is as any other.
+    // From here on, `length` is the effect length, as in a request without a filter.
     request.flags &= ~CommandFlag.payloadLength;
-    const refusal = this.rules.check(request);
+    const refusal = this.checker.check(request);
     if (refusal === undefined) dispatcher.execute(request, payload);
     else this.refuse(refusal);
   }
 
-  private beginSkip(refusal: Refusal): void {
+  private startSkip(refusal: Refusal): void {
     const { length } = this.request;
     if (length > this.payloadBytesMax) {
       this.refuse(refusal);
-      throw this.ending(
+      throw this.end(
         'NBDCORK_PAYLOAD_TOO_LONG',
-        `A payload of ${shown(length)} bytes is longer than ${this.payloadBytesMax}.`,
+        `A payload of ${formatInteger(length)} bytes exceeds the maximum of ${this.payloadBytesMax} bytes.`,
       );
     }
     this.skipError = refusal.error;
-    this.skipText = textOf(refusal, this.request, this.rules);
+    this.skipText = refusalText(refusal, this.request, this.checker);
     this.skipBytes = length;
     this.state = State.skip;
-    if (length === 0) this.skip(0, 0);
+    if (length === 0) this.skipPayload(0, 0);
   }
 
-  /** "Gracefully consume length bytes of payload", then say what was wrong. */
-  private skip(at: number, end: number): number {
+  /** "Gracefully consume length bytes of payload", then reply with the error. */
+  private skipPayload(at: number, end: number): number {
     const count = Math.min(this.skipBytes, end - at);
     this.skipBytes -= count;
     if (this.skipBytes === 0) {
@@ -233,15 +243,11 @@ export class Receiver {
   }
 
   private refuse(refusal: Refusal): void {
-    const { request, rules, dispatcher } = this;
-    dispatcher.refuse(request, refusal.error, textOf(refusal, request, rules));
+    const { request, checker, dispatcher } = this;
+    dispatcher.refuse(request, refusal.error, refusalText(refusal, request, checker));
   }
 
-  private lostFraming(): never {
-    throw this.ending('NBDCORK_BAD_MAGIC', 'A request does not begin with its magic number.');
-  }
-
-  private ending(code: string, message: string): NbdError {
+  private end(code: string, message: string): NbdError {
     this.state = State.ended;
     return new NbdError(code, message);
   }

@@ -1,8 +1,7 @@
 /**
- * Replies, in the headers that were negotiated. Caller: dispatch.ts. Calls:
- * wire/reply.ts for the bytes, the transport for room and sending. Owns:
- * nothing; payloads are sent from where they lie. Hot: one path for all three
- * kinds of headers, no allocation for a reply that succeeds.
+ * Writes replies with the negotiated kind of headers. Payloads are sent from the
+ * memory that the backend returned, without a copy; a successful reply allocates
+ * nothing.
  */
 import type { Bytes, Slice } from '../backend/backend.js';
 import { isZeroPiece, zeroPage } from '../backend/zeros.js';
@@ -24,14 +23,14 @@ import { writeUint64 } from '../wire/uint64.js';
 const dataOffsetBytes = 8;
 /** NBD_REPLY_TYPE_OFFSET_HOLE: the 64-bit offset and the 32-bit size of the hole. */
 const holeFieldsBytes = 12;
-/** Fewer zeros are sent as data: the chunks before and behind a hole have headers too. */
+/** Fewer zeros are sent as data: a hole splits the data around it into chunks with headers of their own. */
 const holeBytesMin = 512;
 /** NBD_REPLY_TYPE_ERROR begins with the 32-bit error and the 16-bit length of the message. */
 const errorFieldsBytes = 6;
-/** NBD_REPLY_TYPE_ERROR_OFFSET ends with the 64-bit offset of what failed. */
+/** NBD_REPLY_TYPE_ERROR_OFFSET ends with the 64-bit offset of the failure. */
 const errorOffsetBytes = 8;
 
-/** A request that failed half-way: `at` is the first byte of the disk that did. */
+/** Why and where a request failed after it was partly done: `at` is the offset of the first failed byte. */
 export interface Failure {
   readonly number: number;
   readonly text: string;
@@ -47,20 +46,20 @@ export class ReplyWriter {
     this.kind = kind;
   }
 
-  /** Success without data. False asks to wait for 'drain', here and below. */
+  /** Success without data. All methods return false to ask for no more replies until 'drain'. */
   done(request: Request): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, 0);
     this.chunk(request, ChunkFlag.done, ChunkType.none, 0, 0);
     return this.sender.endMessage();
   }
 
-  /** The data of a read, whose pieces together are as long as was asked. */
+  /** The data of a READ: `bytes` must be as long as requested. */
   data(request: Request, bytes: Bytes): boolean {
     this.content(request, bytes, request.length, ChunkFlag.done);
     return this.sender.endMessage();
   }
 
-  /** The data of a read, in one place. */
+  /** The data of a READ from one place in memory. */
   slice(request: Request, slice: Slice): boolean {
     const { offset, length } = request;
     if (slice.memory === zeroPage && length >= holeBytesMin && this.mayFragment(request)) {
@@ -72,7 +71,7 @@ export class ReplyWriter {
     return this.sender.endMessage();
   }
 
-  /** The chunks of a BLOCK_STATUS, whose payloads are whole. */
+  /** The reply to a BLOCK_STATUS: a chunk for each of `payloads`. */
   status(request: Request, payloads: readonly Uint8Array[]): boolean {
     const extended = this.kind === HeaderKind.extended;
     const type = extended ? ChunkType.blockStatusExtended : ChunkType.blockStatus;
@@ -84,7 +83,7 @@ export class ReplyWriter {
     return this.sender.endMessage();
   }
 
-  /** `text` is for people and goes where the headers have room for one. */
+  /** `text` is for people; simple replies have no room for it. */
   error(request: Request, error: number, text: string): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, error);
     const message = Buffer.from(text);
@@ -94,16 +93,14 @@ export class ReplyWriter {
   }
 
   /**
-   * A request that failed half-way. `data` is what was read before: "the client
+   * A request that failed after a part of it. `data` was read before: "the client
    * MAY assume [that chunks with] overlapping error offset errors are valid up
    * until the reported offset" (NBD_CMD_READ).
    */
   partial(request: Request, data: Bytes | undefined, failure: Failure): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, failure.number);
-    const done = failure.at - request.offset;
-    if (data !== undefined && done > 0) {
-      this.content(request, data, done, 0);
-    }
+    const doneBytes = failure.at - request.offset;
+    if (data !== undefined && doneBytes > 0) this.content(request, data, doneBytes, 0);
     const message = Buffer.from(failure.text);
     this.errorChunk(request, ChunkType.errorOffset, failure.number, message, errorOffsetBytes);
     this.sender.append(message);
@@ -112,12 +109,12 @@ export class ReplyWriter {
     return this.sender.endMessage();
   }
 
-  /** NBD_CMD_FLAG_DF: "the server MUST send at most one content chunk", zeros and all. */
+  /** NBD_CMD_FLAG_DF: "the server MUST send at most one content chunk", including holes. */
   private mayFragment({ flags }: Request): boolean {
     return this.kind !== HeaderKind.simple && (flags & CommandFlag.df) === 0;
   }
 
-  /** `length` bytes from the request's offset on, in chunks of which the last has `lastFlags`. */
+  /** `length` bytes from the request's offset, in chunks; the last one has `lastFlags`. */
   private content(request: Request, bytes: Bytes, length: number, lastFlags: number): void {
     if (this.mayFragment(request)) {
       const pieces = bytes instanceof Uint8Array ? [bytes] : bytes;
@@ -129,7 +126,7 @@ export class ReplyWriter {
     else for (const piece of bytes) this.sender.append(piece);
   }
 
-  /** A chunk for every run of data and every hole among `pieces`. */
+  /** A chunk for each run of data and each hole in `pieces`. */
   private fragments(
     request: Request,
     pieces: readonly Uint8Array[],
@@ -144,7 +141,7 @@ export class ReplyWriter {
       let next = first;
       for (; next < pieces.length; next++) {
         const piece = pieces[next];
-        // An empty piece, as a backend may well return, parts nothing.
+        // Empty pieces do not end a run.
         if (piece?.length !== 0 && isHolePiece(piece) !== isHole) break;
         bytes += piece?.length ?? 0;
       }
@@ -166,7 +163,7 @@ export class ReplyWriter {
     headers.setUint32(at + 8, bytes);
   }
 
-  /** The beginning of an error chunk, whose `message` and last `moreBytes` follow. */
+  /** The beginning of an error chunk; `message` and `moreBytes` of further fields follow. */
   private errorChunk(
     request: Request,
     type: number,
@@ -200,7 +197,7 @@ export class ReplyWriter {
     return sender.endMessage();
   }
 
-  /** A chunk's header, and room for `fieldsBytes` behind it, whose position is returned. */
+  /** Write a chunk's header; returns the position of the `fieldsBytes` reserved after it. */
   private chunk(
     request: Request,
     flags: number,

@@ -1,38 +1,33 @@
 /**
- * One connection in the transmission phase, in reading order: receive.ts,
- * rules.ts, dispatch.ts, reply.ts, transport. Caller: server/input.ts,
- * with what each read brought. Owns: the requests that had to wait because
- * enough is in progress (the backlog), and with it when to read on.
+ * One connection in the transmission phase. A request passes receive.ts (parse),
+ * check.ts (refuse what is invalid), dispatch.ts (call the backend), reply.ts (write
+ * the reply) and the transport, which sends all replies to one read together.
+ * Owns the backlog, the bytes of requests that wait because too many are in
+ * flight, and decides when reading may resume.
  */
 import type { Backend } from '../backend/backend.js';
 import type { Limits } from '../limits.js';
 import type { Sender } from '../transport/sender.js';
 import type { Agreement } from './agreement.js';
-import { Dispatcher } from './dispatch.js';
+import { acquire, release } from './clients.js';
+import { Dispatcher, type RequestEvents } from './dispatch.js';
 import { Receiver } from './receive.js';
 import { ReplyWriter } from './reply.js';
-import { enter, leave } from './sharing.js';
 
-export interface SessionEvents {
-  /** The session had said that no more should be read: now it may. */
-  readOn(): void;
-  /** Every request is answered after the client's NBD_CMD_DISC: end the connection. */
-  disconnected(): void;
-  /** The client broke the protocol beyond repair, or a backend its promises: cut the connection. */
-  broken(error: unknown): void;
-  /** A backend failed a request; the client has its error number. */
-  requestFailed(error: unknown, command: string): void;
-  /** A backend did something wrong that fails no request. */
-  backendFlawed(error: unknown, what: string): void;
+export interface SessionEvents extends RequestEvents {
+  /** A method returned false to pause reading; now reading may resume. */
+  resume(): void;
+  /** All requests before the client's NBD_CMD_DISC, or before `end` or `stop`, are answered: close the connection. */
+  sessionEnded(): void;
 }
 
-const noBytes: Uint8Array = new Uint8Array(0);
-
 /**
- * What is answered in one go: what a read brought, or what a tick did, for TLS,
- * where every record is a read of its own, however many came together.
+ * When replies are flushed: after each read; or at the end of the tick, for TLS,
+ * which delivers each record as a read of its own.
  */
-export type Batches = 'read' | 'tick';
+export type FlushPoint = 'read' | 'tick';
+
+const noBytes: Uint8Array = new Uint8Array(0);
 
 export class Session {
   private readonly receiver: Receiver;
@@ -43,9 +38,9 @@ export class Session {
   private readonly flushesReads: boolean;
   private backlog = noBytes;
   private ending = false;
-  /** The server stops, and the client has not ended: what is left of a payload may come. */
+  /** `stop` was called and the client has not ended: the rest of a payload may still arrive. */
   private stopping = false;
-  /** `disconnected` was called: what still comes is of no interest. */
+  /** `sessionEnded` was called: further bytes are ignored. */
   private ended = false;
   private receiving = false;
 
@@ -53,83 +48,71 @@ export class Session {
     agreement: Agreement,
     sender: Sender,
     limits: Limits,
-    batches: Batches,
+    flushPoint: FlushPoint,
     events: SessionEvents,
   ) {
-    this.flushesReads = batches === 'read';
+    this.flushesReads = flushPoint === 'read';
     this.backend = agreement.export.backend;
     this.sender = sender;
     this.events = events;
-    this.dispatcher = new Dispatcher(
-      agreement,
-      new ReplyWriter(sender, agreement.headers),
-      limits,
-      {
-        settled: () => {
-          this.goOn();
-        },
-        failed: (error, command) => {
-          events.requestFailed(error, command);
-        },
-        flawed: (error, what) => {
-          events.backendFlawed(error, what);
-        },
-        broken: (error) => {
-          this.broke(error);
-        },
-      },
-    );
-    this.receiver = new Receiver(agreement, this.dispatcher);
-    enter(this.backend);
+    const replies = new ReplyWriter(sender, agreement.headers);
+    this.dispatcher = new Dispatcher(agreement, replies, limits, events, () => {
+      this.slotReleased();
+    });
+    this.receiver = new Receiver(agreement, this.dispatcher, events);
+    acquire(this.backend);
   }
 
-  /** What the next read should fill, where that is not the connection's own buffer. */
-  directTarget(): Uint8Array | undefined {
-    return this.ended ? undefined : this.receiver.directTarget();
+  /** Memory for the next read to fill, instead of the connection's receive buffer. */
+  payloadTarget(): Uint8Array | undefined {
+    return this.ended ? undefined : this.receiver.payloadTarget();
   }
 
-  /** Everything that a read brought. False asks not to read on before `readOn`. */
-  receive(bytes: Uint8Array, view: DataView, at: number, end: number): boolean {
+  /**
+   * Process all bytes that a read delivered. Returns false to pause reading until `resume`.
+   * `bytes` may be reused afterwards.
+   */
+  receive(bytes: Uint8Array, view: DataView, start: number, end: number): boolean {
     if (this.ended) return true;
     if (this.backlog.length > 0) {
-      // TLS delivers what it has decrypted already, wanted or not.
-      this.backlog = joined(this.backlog, bytes.subarray(at, end));
+      // TLS delivers what it has already decrypted, even while reading is paused.
+      this.backlog = concatenated(this.backlog, bytes.subarray(start, end));
       return false;
     }
     if (this.flushesReads) this.sender.gather();
-    this.dispatcher.received();
-    const stopped = this.parse(bytes, view, at, end);
-    if (stopped < end && !this.receiver.ended) this.backlog = bytes.slice(stopped, end);
-    return this.flush();
+    this.dispatcher.startBatch();
+    const reached = this.parse(bytes, view, start, end);
+    if (reached < end && !this.receiver.ended) this.backlog = bytes.slice(reached, end);
+    return this.finishBatch();
   }
 
-  /** A read filled the first `count` bytes of the `directTarget`. */
-  received(count: number): boolean {
+  /** A read filled the first `count` bytes of the `payloadTarget`. Returns as `receive`. */
+  payloadReceived(count: number): boolean {
     if (this.ended) return true;
     if (this.flushesReads) this.sender.gather();
     this.receiving = true;
     try {
-      this.receiver.received(count);
+      this.receiver.payloadReceived(count);
     } catch (error) {
-      this.broke(error);
+      this.events.sessionFailed(error);
     } finally {
       this.receiving = false;
     }
-    return this.flush();
+    return this.finishBatch();
   }
 
-  /** Every request is answered, and every answer with the kernel. */
+  /** Every request is answered, and the kernel has all replies. */
   get idle(): boolean {
-    return this.settled && !this.receiver.inPayload && this.sender.queuedBytes === 0;
+    return this.allAnswered && !this.receiver.inPayload && this.sender.queuedBytes === 0;
   }
 
   /** The transport's stream has emitted 'drain'. */
   drained(): void {
     this.dispatcher.congested = false;
-    this.goOn();
+    this.slotReleased();
   }
 
-  /** The client sends nothing more: answer what is in progress, then end. */
+  /** The client sends nothing more: answer the requests in flight, then end. */
   end(): void {
     this.ending = true;
     this.stopping = false;
@@ -138,8 +121,8 @@ export class Session {
 
   /**
    * "On a server shutdown, the server SHOULD wait for inflight requests to be
-   * serviced" ("Terminating the transmission phase"): so is a request whose
-   * payload is under way. What comes now is refused; then end.
+   * serviced" ("Terminating the transmission phase"), including one whose payload
+   * is still arriving. Refuse requests that begin from now on, then end.
    */
   stop(): void {
     this.receiver.stop();
@@ -149,77 +132,72 @@ export class Session {
   }
 
   /**
-   * The connection is gone; backends may still be at work, their answers are
-   * dropped. Settles when they have given them.
+   * The connection is closed; results of requests in flight are discarded.
+   * Settles when the backend has returned all of them.
    */
   close(): Promise<void> {
-    leave(this.backend);
+    release(this.backend);
     this.dispatcher.close();
     this.backlog = noBytes;
     return this.dispatcher.whenIdle();
   }
 
-  private parse(bytes: Uint8Array, view: DataView, at: number, end: number): number {
+  private parse(bytes: Uint8Array, view: DataView, start: number, end: number): number {
     this.receiving = true;
     try {
-      return this.receiver.receive(bytes, view, at, end);
+      return this.receiver.receive(bytes, view, start, end);
     } catch (error) {
-      this.broke(error);
+      this.events.sessionFailed(error);
       return end;
     } finally {
       this.receiving = false;
     }
   }
 
-  private broke(error: unknown): void {
-    this.sender.flush();
-    this.events.broken(error);
-  }
-
-  private flush(): boolean {
+  private finishBatch(): boolean {
     if (this.flushesReads && !this.sender.flush()) this.dispatcher.congested = true;
     if (this.receiver.ended) this.end();
     else if (this.stopping) this.endIfIdle();
-    // Once it has ended, only the client's own end is still read.
+    // After the end, reading goes on only to see the client's end.
     return this.ended || (this.backlog.length === 0 && !this.dispatcher.full);
   }
 
-  /** Something was answered or sent, or others have had their turn: take up what had to wait. */
-  private goOn(): void {
-    // A stream that is destroyed may take until after the next turn to be closed.
+  /** A request was answered, replies were sent, or a time slice began: continue with the backlog. */
+  private slotReleased(): void {
+    // A destroyed stream emits 'close' later, perhaps not before the next time slice.
     if (this.receiving || this.sender.destroyed) return;
     if (this.backlog.length > 0 && !this.dispatcher.full) {
       const bytes = this.backlog;
       this.backlog = noBytes;
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
       if (this.flushesReads) this.sender.gather();
-      const stopped = this.parse(bytes, view, 0, bytes.length);
-      // Ours already: it is copied once, however often it has to wait again.
-      if (stopped < bytes.length && !this.receiver.ended) this.backlog = bytes.subarray(stopped);
-      if (!this.flush()) return;
+      const reached = this.parse(bytes, view, 0, bytes.length);
+      // No second copy: the backlog owns its memory already.
+      if (reached < bytes.length && !this.receiver.ended) this.backlog = bytes.subarray(reached);
+      if (!this.finishBatch()) return;
     }
     if (this.ending) this.endIfIdle();
-    if (!this.dispatcher.full && (!this.ending || this.awaitsPayload)) this.events.readOn();
+    if (!this.dispatcher.full && (!this.ending || this.awaitsPayload)) this.events.resume();
   }
 
   private get awaitsPayload(): boolean {
     return this.stopping && this.receiver.inPayload;
   }
 
-  private get settled(): boolean {
+  private get allAnswered(): boolean {
     return this.dispatcher.idle && this.backlog.length === 0;
   }
 
   private endIfIdle(): void {
-    if (!this.settled || this.awaitsPayload || this.ended) return;
+    if (!this.allAnswered || this.awaitsPayload || this.ended) return;
     this.ended = true;
-    this.events.disconnected();
+    this.events.sessionEnded();
   }
 }
 
-function joined(first: Uint8Array, second: Uint8Array): Uint8Array {
-  const both = new Uint8Array(first.length + second.length);
-  both.set(first);
-  both.set(second, first.length);
-  return both;
+function concatenated(first: Uint8Array, second: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(first.length + second.length);
+  bytes.set(first);
+  bytes.set(second, first.length);
+  return bytes;
 }

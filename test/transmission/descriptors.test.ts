@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { describe as describeExtents } from '../../lib/transmission/descriptors.js';
+import { encodeDescriptors } from '../../lib/transmission/descriptors.js';
 import { cmd, cmdFlag } from '../support/numbers.js';
 import { parseStatus } from '../support/status.js';
 
@@ -57,7 +57,7 @@ test('descriptors follow from extents', () => {
         const length = Math.min(asked * alignment, extended ? Infinity : 2 ** 32 - 512);
         const available = length + more * alignment;
         const rules = { extended, wide: false, one, length, available, alignment, extentsMax };
-        const payload = Buffer.from(describeExtents(77, told, rules));
+        const payload = Buffer.from(encodeDescriptors(77, told, rules));
         const flags = one ? cmdFlag.reqOne : 0;
         // Checks what the specification says of the sums and of the one extent.
         const { id, extents } = parseStatus(extended ? 6 : 5, payload, {

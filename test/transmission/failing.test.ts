@@ -123,9 +123,7 @@ test('a backend whose writeTarget throws is told of, and writes all the same', a
       assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
     }
     assert.ok(disk.bytes.equals(payload));
-    assert.deepEqual(logged, [
-      'writeTarget() failed, and the payload is received elsewhere: it was ENOMEM',
-    ]);
+    assert.deepEqual(logged, ['writeTarget() failed, using another buffer: it was ENOMEM']);
   }
 });
 
@@ -177,9 +175,9 @@ describe('a read of another length', () => {
     Object.assign(backend, { read: () => answer });
     const client = await (await startServer(t, { exports: { '': backend } })).open('structured');
     for (const [given, words] of [
-      [rest, /2048 bytes with 1024\. Its read\(\) must return all/],
-      [[zeros(1024), rest], /2048 bytes with something that is no bytes\. .*no other arrays/],
-      [undefined, /2048 bytes with something that is no bytes\./],
+      [rest, /returned 1024 bytes for a read of 2048 bytes: read\(\) must return all/],
+      [[zeros(1024), rest], /neither a Uint8Array nor an array of them for a read of 2048 bytes/],
+      [undefined, /neither a Uint8Array nor an array of them for a read of 2048 bytes/],
     ] as const) {
       answer = given;
       const { error, message } = await client.call({ type: cmd.read, length: 2048 });
@@ -195,9 +193,9 @@ describe('a read of another length', () => {
     [
       'no bytes',
       [zeros(512), content.subarray(0, 512)],
-      /is something that is no bytes, where 1024/,
+      /is not a Uint8Array or an array of them, but 1024/,
     ],
-    ['too few', content.subarray(0, 512), /is 512 bytes, where 1024/],
+    ['too few', content.subarray(0, 512), /is 512 bytes, but 1024/],
   ] as const) {
     test(`before a failure, of ${what}, is told in the log`, async (t) => {
       const progress = { failedAt: 1024 };

@@ -33,20 +33,20 @@ const filtered = { type: cmd.blockStatus, flags: cmdFlag.payloadLen };
 const cases: Record<string, Case> = {
   'READ past the end': {
     request: { type: cmd.read, offset: size - 9, length: 10 },
-    text: 'EINVAL: NBD_CMD_READ of 10 bytes at 200183: it goes past the end of the disk of 200192 bytes.',
+    text: 'EINVAL: NBD_CMD_READ of 10 bytes at 200183: the range exceeds the disk size of 200192 bytes.',
   },
   'WRITE past the end': {
     request: { type: cmd.write, offset: size, payload },
-    text: 'ENOSPC: NBD_CMD_WRITE of 512 bytes at 200192: it goes past the end of the disk of 200192 bytes.',
+    text: 'ENOSPC: NBD_CMD_WRITE of 512 bytes at 200192: the range exceeds the disk size of 200192 bytes.',
   },
   'an offset of 2^53 + 1, which no number of JavaScript is': {
     request: { type: cmd.read, offset: 2n ** 53n + 1n, length: 10 },
-    text: 'EINVAL: NBD_CMD_READ of 10 bytes at 2^53 or more: it goes past the end of the disk of 200192 bytes.',
+    text: 'EINVAL: NBD_CMD_READ of 10 bytes at 2^53 or more: the range exceeds the disk size of 200192 bytes.',
   },
   'a length of 2^64 - 1': {
     request: { type: cmd.trim, length: 2n ** 64n - 1n },
     headers: 'extended',
-    text: 'EINVAL: NBD_CMD_TRIM of 2^53 or more bytes at 0: it goes past the end of the disk of 200192 bytes.',
+    text: 'EINVAL: NBD_CMD_TRIM of 2^53 or more bytes at 0: the range exceeds the disk size of 200192 bytes.',
   },
   'a flag that no command has': {
     request: { type: cmd.read, length: 10, flags: 0x8000 | cmdFlag.fua },
@@ -64,15 +64,15 @@ const cases: Record<string, Case> = {
   'READ that is not aligned': {
     request: { type: cmd.read, offset: 256, length: 512 },
     export: aligned,
-    text: 'EINVAL: NBD_CMD_READ of 512 bytes at 256: its offset and its length must be multiples of the minimum block size 512.',
+    text: 'EINVAL: NBD_CMD_READ of 512 bytes at 256: offset and length must be multiples of the minimum block size 512.',
   },
   'READ that is too long': {
     request: { type: cmd.read, length: 65_537 },
-    text: 'EOVERFLOW: NBD_CMD_READ of 65537 bytes at 0: it is longer than the maximum payload of 65536 bytes: ask for less at a time.',
+    text: 'EOVERFLOW: NBD_CMD_READ of 65537 bytes at 0: the length exceeds the maximum payload of 65536 bytes: send smaller requests.',
   },
   'WRITE that is too long': {
     request: { type: cmd.write, payload: pattern(65_537) },
-    text: 'EINVAL: NBD_CMD_WRITE of 65537 bytes at 0: it is longer than the maximum payload of 65536 bytes: ask for less at a time.',
+    text: 'EINVAL: NBD_CMD_WRITE of 65537 bytes at 0: the length exceeds the maximum payload of 65536 bytes: send smaller requests.',
   },
   'a command that was not offered': {
     request: { type: cmd.flush },
@@ -85,7 +85,7 @@ const cases: Record<string, Case> = {
   },
   'FLUSH with an offset': {
     request: { type: cmd.flush, offset: 1 },
-    text: 'EINVAL: NBD_CMD_FLUSH of 0 bytes at 1: its offset and its length must be 0.',
+    text: 'EINVAL: NBD_CMD_FLUSH of 0 bytes at 1: offset and length must be 0.',
   },
   'BLOCK_STATUS without a context': {
     request: { type: cmd.blockStatus, length: 512 },
@@ -94,25 +94,25 @@ const cases: Record<string, Case> = {
   'BLOCK_STATUS of no bytes': {
     request: { type: cmd.blockStatus },
     contexts,
-    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 0 bytes at 0: its length must not be 0.',
+    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 0 bytes at 0: length must not be 0.',
   },
   'BLOCK_STATUS with a filter of no context': {
     request: { ...filtered, payload: filterData(512, []) },
     contexts,
     headers: 'extended',
-    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 8 bytes at 0: its payload must be 8 bytes of length and 4 for each of 1 to 1 metadata contexts.',
+    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 8 bytes at 0: the payload must be an 8-byte length and 4 bytes for each of 1 to 1 metadata contexts.',
   },
   'BLOCK_STATUS with a filter of an unknown context': {
     request: { ...filtered, payload: filterData(512, [77]) },
     contexts,
     headers: 'extended',
-    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 12 bytes at 0: its payload must name metadata contexts that were selected, each once.',
+    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 12 bytes at 0: the payload must list selected metadata contexts, each once.',
   },
   'BLOCK_STATUS whose filter has a length past the end': {
     request: { ...filtered, payload: filterData(size + 1, [1]) },
     contexts,
     headers: 'extended',
-    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 200193 bytes at 0: it goes past the end of the disk of 200192 bytes.',
+    text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 200193 bytes at 0: the range exceeds the disk size of 200192 bytes.',
   },
   'RESIZE where the export does not allow it': {
     request: { type: resize, offset: 512 },
@@ -122,7 +122,7 @@ const cases: Record<string, Case> = {
   'RESIZE with a length': {
     request: { type: resize, offset: 512, length: 1 },
     export: resizable,
-    text: 'EINVAL: NBD_CMD_RESIZE to 512 bytes: its length must be 0.',
+    text: 'EINVAL: NBD_CMD_RESIZE to 512 bytes: length must be 0.',
   },
   'RESIZE to part of a block': {
     request: { type: resize, offset: 1000 },
@@ -132,7 +132,7 @@ const cases: Record<string, Case> = {
   'RESIZE to 2^63': {
     request: { type: resize, offset: 2n ** 63n },
     export: resizable,
-    text: 'ENOSPC: NBD_CMD_RESIZE to 2^53 or more bytes: a disk has less than 2^53 bytes.',
+    text: 'ENOSPC: NBD_CMD_RESIZE to 2^53 or more bytes: the size must be below 2^53 bytes.',
   },
 };
 
@@ -157,7 +157,7 @@ test('RESIZE to less under another client is told to wait', async (t) => {
   const { message } = await client.call({ type: resize, offset: 512 });
   assert.equal(
     message,
-    'EPERM: NBD_CMD_RESIZE to 512 bytes: other clients use the disk, so it can only grow: try again when they have left.',
+    'EPERM: NBD_CMD_RESIZE to 512 bytes: other clients use this export, so it can only grow: retry after they have disconnected.',
   );
 });
 
@@ -172,7 +172,7 @@ test('a request to a server that stops is told so', async (t) => {
   assert.equal(error, err.ESHUTDOWN);
   assert.equal(
     message,
-    'ESHUTDOWN: NBD_CMD_READ of 512 bytes at 0: the server is stopping: disconnect.',
+    'ESHUTDOWN: NBD_CMD_READ of 512 bytes at 0: the server is shutting down: disconnect.',
   );
   disk.finish();
   await client.closed;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { duplexPair } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import type { Backend, Extent, ServerOptions } from '../../lib/index.js';
-import { turnBytesMax, turnMs } from '../../lib/limits.js';
+import { timeSliceBytesMax, timeSliceMs } from '../../lib/transmission/time-slice.js';
 import { ByteClient, type RequestFields, requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
@@ -115,7 +115,7 @@ for (const kind of [...connectionKinds, 'TLS'] as const) {
   describe(`a client whose requests are much work, on ${kind}`, () => {
     for (const [name, fields] of Object.entries(commands)) {
       test(`${name} lets others have their turn, and all of it is answered in order`, async (t) => {
-        const { disk, hostile, ordinary } = await scene(t, kind, turnMs / 2);
+        const { disk, hostile, ordinary } = await scene(t, kind, timeSliceMs / 2);
         const cookies = flood(hostile, fields);
         await until(() => disk.calls > 0);
         const { data } = await ordinary.call({ type: cmd.read, offset: 5, length: 100 });
@@ -133,7 +133,7 @@ for (const kind of [...connectionKinds, 'TLS'] as const) {
     }
 
     test('is answered all of it when it has ended its half', async (t) => {
-      const { disk, hostile } = await scene(t, kind, turnMs);
+      const { disk, hostile } = await scene(t, kind, timeSliceMs);
       const cookies = flood(hostile, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
       hostile.stream.end();
@@ -143,7 +143,7 @@ for (const kind of [...connectionKinds, 'TLS'] as const) {
     });
 
     test('is refused the rest when the server stops', async (t) => {
-      const { disk, hostile, server } = await scene(t, kind, turnMs);
+      const { disk, hostile, server } = await scene(t, kind, timeSliceMs);
       const cookies = flood(hostile, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
       const closing = server.close();
@@ -159,7 +159,7 @@ for (const kind of [...connectionKinds, 'TLS'] as const) {
     });
 
     test('has no further turn when it is gone', async (t) => {
-      const { disk, hostile, server } = await scene(t, kind, turnMs);
+      const { disk, hostile, server } = await scene(t, kind, timeSliceMs);
       flood(hostile, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
       hostile.stream.destroy();
@@ -174,7 +174,7 @@ for (const kind of [...connectionKinds, 'TLS'] as const) {
 
 describe('a client whose requests are little work', () => {
   test('has them answered in one turn', async (t) => {
-    const { disk, hostile } = await scene(t, 'Unix', turnMs / count / 2);
+    const { disk, hostile } = await scene(t, 'Unix', timeSliceMs / count / 2);
     const cookies = flood(hostile, { type: cmd.flush });
     await until(() => disk.calls > 0);
     assert.equal(disk.calls, count);
@@ -182,7 +182,7 @@ describe('a client whose requests are little work', () => {
   });
 
   test('has a new turn in every round of the event loop', async (t) => {
-    const { disk, hostile } = await scene(t, 'Unix', turnMs / 20);
+    const { disk, hostile } = await scene(t, 'Unix', timeSliceMs / 20);
     // Together they are more than a turn.
     const before = 25;
     for (let rounds = 0; rounds < before; rounds++) {
@@ -214,7 +214,7 @@ for (const [how, options] of Object.entries({
     const client = new ByteClient(near);
     await client.open();
     const turns = 6;
-    const inTurn = turnBytesMax / data.length;
+    const inTurn = timeSliceBytesMax / data.length;
     const asked = Array.from({ length: turns * inTurn }, () =>
       client.expectReply({ type: cmd.read, length: data.length }),
     );

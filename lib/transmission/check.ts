@@ -1,7 +1,7 @@
 /**
- * Which requests a connection may make, and why a wrong one is refused. Caller:
- * receive.ts, for every request before anything is done for it. Owns: a table
- * of the flags that each command may carry. Hot.
+ * Checks each request before anything is done for it: command, flags, range,
+ * alignment, length. The commands and flags that a connection may use are a table,
+ * made once from what was negotiated.
  */
 import type { Backend } from '../backend/backend.js';
 import { Command, CommandFlag, TransmissionFlag } from '../wire/constants.js';
@@ -9,17 +9,17 @@ import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
 import { isFilterLength } from './block-status.js';
-import { refusals, type Bounds, type Refusal } from './refusal.js';
-import { clientsOf } from './sharing.js';
+import { clientCount } from './clients.js';
+import { refusals, type Bounds, type Refusal } from './refusals.js';
 
-/** In place of flags: why a command is refused, whatever its flags. */
+/** In place of allowed flags: why a command is refused, whatever its flags. */
 const notOffered = -1;
 const readOnly = -2;
 const stopping = -3;
 /** NBD_CMD_RESIZE: "server configuration does not allow". */
 const notResizable = -4;
 
-const changing = [Command.write, Command.trim, Command.writeZeroes, Command.resize];
+const modifying = [Command.write, Command.trim, Command.writeZeroes, Command.resize];
 const commandCount = Math.max(...Object.values(Command)) + 1;
 
 /** Flags that each command may carry: "Command flags" and "Request types". */
@@ -45,27 +45,27 @@ function allowedFlags(agreement: Agreement): Int32Array {
   if (has(TransmissionFlag.sendResize)) allowed[Command.resize] = fua;
   else if (agreement.export.backend.resize !== undefined) allowed[Command.resize] = notResizable;
   if (has(TransmissionFlag.readOnly)) {
-    for (const command of changing) {
+    for (const command of modifying) {
       allowed[command] = readOnly;
     }
   }
   return allowed;
 }
 
-/** What an entry of the table says that is no flags. */
+/** For a negative entry of the table. */
 function refusalOf(allowed: number): Refusal {
   if (allowed === readOnly) return refusals.readOnly;
   if (allowed === notResizable) return refusals.notResizable;
   return allowed === stopping ? refusals.stopping : refusals.notOffered;
 }
 
-export class Rules implements Bounds {
+export class RequestChecker implements Bounds {
   readonly minimumBytes: number;
   readonly requestBytesMax: number;
   readonly contextCount: number;
   private readonly allowed: Int32Array;
   private readonly backend: Backend;
-  /** The largest size that the client has known: below it, ENOSPC says that the disk has shrunk. */
+  /** The largest size that the client knew: inside it, ENOSPC tells that the disk has shrunk. */
   private sizeKnown: number;
   private readonly chunked: boolean;
 
@@ -91,37 +91,36 @@ export class Rules implements Bounds {
     return this.backend.size;
   }
 
-  wrongFlags({ type, flags }: Request): number {
+  invalidFlags({ type, flags }: Request): number {
     return flags & ~this.allowedFor(type);
   }
 
-  /** Why the request is refused; undefined where it is not. */
+  /** The reason to refuse the request; undefined for a valid one. */
   check(request: Request): Refusal | undefined {
-    const { type, offset, length } = request;
+    const { type, flags, offset, length } = request;
     if (type === Command.disconnect) return undefined;
     const allowed = this.allowedFor(type);
     if (allowed < 0) return refusalOf(allowed);
-    if ((request.flags & ~allowed) !== 0) return refusals.wrongFlags;
-    if (type === Command.flush) {
-      return offset === 0 && length === 0 ? undefined : refusals.flushOfSome;
+    if ((flags & ~allowed) !== 0) return refusals.invalidFlags;
+    switch (type) {
+      case Command.read:
+        return this.checkRange(request) ?? this.checkReadLength(length);
+      case Command.write:
+        return this.checkRange(request) ?? this.checkWriteLength(length);
+      case Command.flush:
+        return offset === 0 && length === 0 ? undefined : refusals.flushOfRange;
+      case Command.resize:
+        return this.checkResize(request);
+      case Command.blockStatus:
+        // The range is checked when the payload with the effect length has arrived.
+        if ((flags & CommandFlag.payloadLength) !== 0) return this.checkFilterLength(length);
+        return length === 0 ? refusals.emptyStatus : this.checkRange(request);
+      default:
+        return this.checkRange(request);
     }
-    if (type === Command.resize) return this.checkResize(request);
-    if (type === Command.blockStatus) {
-      // What the length has to be is known when the filter is there.
-      if ((request.flags & CommandFlag.payloadLength) !== 0) return this.checkFilter(length);
-      if (length === 0) return refusals.emptyStatus;
-    }
-    if (offset + length > this.backend.size) return this.pastTheEnd(request);
-    const alignment = this.minimumBytes;
-    if (alignment > 1 && (offset % alignment !== 0 || length % alignment !== 0)) {
-      return refusals.notAligned;
-    }
-    if (type === Command.read) return this.checkRead(length);
-    const isTooLong = type === Command.write && length > this.requestBytesMax;
-    return isTooLong ? refusals.tooLong : undefined;
   }
 
-  /** For a payload that was under way: the disk may have shrunk meanwhile. */
+  /** After a payload has arrived: the disk may have shrunk in the meantime. */
   stillFits(request: Request): boolean {
     return request.offset + request.length <= this.backend.size;
   }
@@ -130,19 +129,29 @@ export class Rules implements Bounds {
     return type < commandCount ? (this.allowed[type] ?? notOffered) : notOffered;
   }
 
+  private checkRange(request: Request): Refusal | undefined {
+    const { offset, length } = request;
+    if (offset + length > this.backend.size) return this.pastEnd(request);
+    const alignment = this.minimumBytes;
+    if (alignment > 1 && (offset % alignment !== 0 || length % alignment !== 0)) {
+      return refusals.notAligned;
+    }
+    return undefined;
+  }
+
   /**
    * "SHOULD return NBD_ENOSPC if it receives a write request including one or
    * more sectors beyond the size of the device", EINVAL for the others; after
    * NBD_CMD_RESIZE "requests beyond the new size but not beyond the old one
    * MUST fail with ENOSPC".
    */
-  private pastTheEnd({ type, offset, length }: Request): Refusal {
-    const writes = type === Command.write || type === Command.writeZeroes;
-    const lacksSpace = writes || offset + length <= this.sizeKnown;
-    return lacksSpace ? refusals.noSpace : refusals.pastTheEnd;
+  private pastEnd({ type, offset, length }: Request): Refusal {
+    const isWrite = type === Command.write || type === Command.writeZeroes;
+    const lacksSpace = isWrite || offset + length <= this.sizeKnown;
+    return lacksSpace ? refusals.noSpace : refusals.pastEnd;
   }
 
-  /** NBD_CMD_RESIZE: the offset is the size that the disk is to have. */
+  /** NBD_CMD_RESIZE: the offset is the new size. */
   private checkResize({ offset, length }: Request): Refusal | undefined {
     const { size } = this.backend;
     this.sizeKnown = Math.max(this.sizeKnown, size);
@@ -150,17 +159,21 @@ export class Rules implements Bounds {
     if (offset % this.minimumBytes !== 0) return refusals.sizeNotAligned;
     if (!Number.isSafeInteger(offset)) return refusals.sizeTooLarge;
     // "Other clients are also using the same export and the request was for a smaller size".
-    const shrinksUnderOthers = offset < size && clientsOf(this.backend) > 1;
+    const shrinksUnderOthers = offset < size && clientCount(this.backend) > 1;
     return shrinksUnderOthers ? refusals.shrinksUnderOthers : undefined;
   }
 
-  /** "Permitted to reject large read requests up front with NBD_EOVERFLOW" where chunks are spoken. */
-  private checkRead(length: number): Refusal | undefined {
+  /** "Permitted to reject large read requests up front with NBD_EOVERFLOW" if replies have chunks. */
+  private checkReadLength(length: number): Refusal | undefined {
     if (length <= this.requestBytesMax) return undefined;
-    return this.chunked ? refusals.tooLongForChunks : refusals.tooLong;
+    return this.chunked ? refusals.readTooLong : refusals.tooLong;
   }
 
-  private checkFilter(length: number): Refusal | undefined {
+  private checkWriteLength(length: number): Refusal | undefined {
+    return length <= this.requestBytesMax ? undefined : refusals.tooLong;
+  }
+
+  private checkFilterLength(length: number): Refusal | undefined {
     return isFilterLength(length, this.contextCount) ? undefined : refusals.badFilterLength;
   }
 }
