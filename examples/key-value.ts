@@ -1,29 +1,20 @@
-/** A disk of 1 GiB whose blocks lie in a key-value store: here a Map, for you a database. */
+/** A disk of 1 GiB whose blocks are values in a key-value store: here a Map. */
 import { createServer, type Backend } from 'nbdcork';
 
 const blockBytes = 4096;
-const store = new Map<number, Uint8Array>();
 const zeros = new Uint8Array(blockBytes);
+const store = new Map<number, Uint8Array>();
 
 const disk: Backend = {
   size: 2 ** 30,
-
-  // Clients are told to keep to whole blocks; a request that does not is refused.
   blockSize: { minimum: blockBytes, preferred: blockBytes, maximum: 2 ** 20 },
-
-  // An answer at once. The pieces are sent as they are, without a copy.
   read(offset, length) {
-    const pieces: Uint8Array[] = [];
-    for (let at = offset; at < offset + length; at += blockBytes) {
-      pieces.push(store.get(at) ?? zeros);
-    }
-    return pieces;
+    const blocks = Array.from({ length: length / blockBytes }, (_, i) => offset + i * blockBytes);
+    return blocks.map((at) => store.get(at) ?? zeros); // sent without a copy
   },
-
-  // An answer later: the client gets its reply when the promise is settled.
   async write(offset, data) {
     for (let at = 0; at < data.length; at += blockBytes) {
-      await Promise.resolve();
+      await Promise.resolve(); // replies may be sent later, and in any order
       store.set(offset + at, data.subarray(at, at + blockBytes));
     }
   },
@@ -32,5 +23,4 @@ const disk: Backend = {
 const server = createServer({ exports: { disk } });
 await server.listen({ port: Number(process.env['PORT'] ?? '10809') });
 console.log(server.uri('disk'));
-
 process.once('SIGINT', () => void server.close());
