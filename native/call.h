@@ -11,7 +11,7 @@ namespace nbdcork {
 // Number.MAX_SAFE_INTEGER: offsets and lengths are numbers, never BigInt.
 constexpr int64_t kSafeIntegerMax = (int64_t{1} << 53) - 1;
 
-// Memory of a typed array, borrowed for one call.
+// The memory of a typed array, borrowed for one call.
 struct Bytes {
   uint8_t* data;
   size_t length;
@@ -22,10 +22,10 @@ struct Numbers {
   size_t length;
 };
 
-// What a system call answered, the way every function here returns it.
+// The result of a system call, or -errno.
 template <typename T>
-inline int64_t ResultOf(T answer) {
-  return answer < 0 ? -errno : static_cast<int64_t>(answer);
+inline int64_t ResultOf(T result) {
+  return result < 0 ? -errno : static_cast<int64_t>(result);
 }
 
 inline bool ThrowType(napi_env env, const char* message) {
@@ -38,7 +38,7 @@ inline bool ThrowRange(napi_env env, const char* message) {
   return false;
 }
 
-// Whether `value` is an integer from `min` to `max`. NaN is not.
+// False unless `value` is an integer from `min` to `max`.
 inline bool ToInteger(double value, int64_t min, int64_t max, int64_t* out) {
   if (!(value >= static_cast<double>(min) && value <= static_cast<double>(max))) return false;
   *out = static_cast<int64_t>(value);
@@ -55,10 +55,10 @@ inline bool ToBytes(napi_env env, napi_value value, Bytes* out) {
   return true;
 }
 
-// One call from JavaScript with up to N arguments. Each reader throws the
-// JavaScript error and answers false where the argument is not what it must be.
-// Plain N-API rather than Napi::CallbackInfo, since `sendmsg` is called tens of
-// thousands of times a second.
+// One call from JavaScript with up to N arguments. Each method throws a
+// JavaScript error and returns false if the argument is invalid. It uses plain
+// N-API rather than Napi::CallbackInfo, since `sendmsg` is called tens of
+// thousands of times per second.
 template <size_t N>
 class Call {
  public:

@@ -17,7 +17,7 @@ namespace nbdcork {
 
 namespace {
 
-// The system call itself: musl has the function only since 1.2.5.
+// The raw system call, since musl has preadv2() only since 1.2.5.
 int64_t ReadCached(int fd, const iovec* vector, int64_t position) {
   const auto low = static_cast<unsigned long>(position);
   const auto high = static_cast<unsigned long>(static_cast<uint64_t>(position) >> 32);
@@ -28,15 +28,15 @@ int64_t ReadCached(int fd, const iovec* vector, int64_t position) {
   return ResultOf(count);
 }
 
-// Plain N-API: in a worker thread that is being terminated the promise can no
-// longer be resolved, and Napi would end the process for it.
+// Plain N-API, since Napi aborts the process if the promise cannot be resolved,
+// as in a worker thread that is being terminated.
 void Resolve(napi_env env, napi_deferred deferred, int64_t number) {
   napi_value result;
   if (napi_create_int64(env, number, &result) != napi_ok) return;
   napi_resolve_deferred(env, deferred, result);
 }
 
-// A punched hole may take milliseconds, hence libuv's pool.
+// Punching a hole may take milliseconds, so it runs in libuv's thread pool.
 class FallocateWorker : public Napi::AsyncWorker {
  public:
   FallocateWorker(napi_env env, napi_deferred deferred, int fd, int mode, off_t offset,
@@ -62,21 +62,21 @@ class FallocateWorker : public Napi::AsyncWorker {
   int64_t result_ = 0;
 };
 
-// Where there is data from `offset` to `end`: pairs of where a piece of it begins
-// and ends, as many as there is room for. The end of the file is an empty piece.
-// The count of numbers or -errno. It moves the file position, which nobody uses.
-int64_t FindPieces(int fd, int64_t offset, int64_t end, const Numbers& found) {
+// Fills `found` with pairs: where a range of data between `offset` and `end` begins
+// and where it ends. An empty range marks the end of the file. Returns the count of
+// numbers, or -errno. This moves the file position, which is not used elsewhere.
+int64_t FindRanges(int fd, int64_t offset, int64_t end, const Numbers& found) {
   size_t count = 0;
   while (offset < end && count + 2 <= found.length) {
     int64_t start = ResultOf(::lseek(fd, offset, SEEK_DATA));
     int64_t stop = start < 0 ? start : ResultOf(::lseek(fd, start, SEEK_HOLE));
-    // No data behind, or it was cut off since.
+    // There is no data after `offset`, or the file was truncated meanwhile.
     const bool last = stop == -ENXIO;
     if (last) start = stop = ResultOf(::lseek(fd, 0, SEEK_END));
     if (stop < 0) return stop;
     if (stop > kSafeIntegerMax) return -EOVERFLOW;
     if (last && stop <= offset) return count > 0 ? static_cast<int64_t>(count) : -ENXIO;
-    // The data was punched out since: that is all for now.
+    // The data was punched out meanwhile: return what was found.
     if (stop <= offset) break;
     found.data[count++] = static_cast<double>(start);
     found.data[count++] = static_cast<double>(stop);
@@ -85,7 +85,7 @@ int64_t FindPieces(int fd, int64_t offset, int64_t end, const Numbers& found) {
   return static_cast<int64_t>(count);
 }
 
-// Finding the end of much data takes milliseconds on a file system in memory.
+// On tmpfs, finding the end of a long range of data takes milliseconds.
 class FindDataWorker : public Napi::AsyncWorker {
  public:
   FindDataWorker(napi_env env, napi_deferred deferred, napi_value array, const Numbers& found,
@@ -99,13 +99,13 @@ class FindDataWorker : public Napi::AsyncWorker {
         end_(end) {}
 
  protected:
-  void Execute() override { result_ = FindPieces(fd_, offset_, end_, found_); }
+  void Execute() override { result_ = FindRanges(fd_, offset_, end_, found_); }
 
   void OnOK() override { Resolve(Env(), deferred_, result_); }
 
  private:
   napi_deferred deferred_;
-  // Keeps the borrowed numbers where they are.
+  // Keeps the borrowed memory alive.
   Napi::ObjectReference array_;
   Numbers found_;
   int fd_;
@@ -123,7 +123,7 @@ napi_value PreadNoWait(napi_env env, napi_callback_info info) {
   int64_t at, length, position;
   if (!call.Descriptor(0, &fd) || !call.Uint8Array(1, &bytes)) return nullptr;
   const auto size = static_cast<int64_t>(bytes.length);
-  if (!call.Unsigned(2, size, "expected a place within the buffer", &at) ||
+  if (!call.Unsigned(2, size, "expected an offset within the buffer", &at) ||
       !call.Unsigned(3, size - at, "expected a length within the buffer", &length) ||
       !call.Unsigned(4, kSafeIntegerMax, "expected a position in the file", &position)) {
     return nullptr;
@@ -144,7 +144,7 @@ napi_value Fallocate(napi_env env, napi_callback_info info) {
   napi_deferred deferred;
   napi_value promise;
   if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;
-  // It deletes itself when its work is done.
+  // The worker deletes itself when its work is done.
   auto* worker = new FallocateWorker(env, deferred, fd, static_cast<int>(mode), offset, length);
   worker->Queue();
   return promise;
@@ -164,7 +164,7 @@ napi_value FindData(napi_env env, napi_callback_info info) {
   napi_deferred deferred;
   napi_value promise;
   if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;
-  // It deletes itself when its work is done.
+  // The worker deletes itself when its work is done.
   auto* worker = new FindDataWorker(env, deferred, call.argument(3), found, fd, offset, end);
   worker->Queue();
   return promise;

@@ -2,7 +2,7 @@
 
 #include <napi.h>
 
-// lib/native/addon.ts says what each takes and returns.
+// lib/native/addon.ts documents the arguments and results.
 namespace nbdcork {
 
 napi_value PreadNoWait(napi_env env, napi_callback_info info);

@@ -15,7 +15,7 @@ napi_value OffsetIn(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (unit == 0) {
-    ThrowRange(env, "a unit has at least one byte");
+    ThrowRange(env, "expected a unit of at least one byte");
     return nullptr;
   }
   return call.Return(reinterpret_cast<uintptr_t>(bytes.data) % unit);

@@ -10,8 +10,8 @@
 #include <memory>
 #include <new>
 
-// The kernel's tcp_info is longer than glibc's. musl has the long one, and no
-// kernel headers unless they were installed.
+// The kernel's tcp_info has fields that glibc's lacks. musl has the long one, but
+// not always the kernel's headers.
 #if __has_include(<linux/tcp.h>)
 #include <linux/tcp.h>
 #else
@@ -30,7 +30,7 @@ constexpr size_t kNumbersPerPiece = 3;
 constexpr size_t kTcpCounters = 4;
 constexpr size_t kCredentials = 3;
 
-// An array on the stack, or on the heap where it would be longer than N.
+// An array on the stack, or on the heap if it is longer than N.
 template <typename T, size_t N>
 class ShortArray {
  public:
@@ -39,7 +39,7 @@ class ShortArray {
     data_ = length > N ? heap_.get() : stack_;
   }
 
-  // nullptr where there is no memory.
+  // nullptr if there is not enough memory.
   T* data() { return data_; }
 
  private:
@@ -49,12 +49,12 @@ class ShortArray {
 };
 
 bool ThrowNoMemory(napi_env env) {
-  napi_throw_error(env, "ERR_OUT_OF_MEMORY", "no memory for a vector this long");
+  napi_throw_error(env, "ERR_OUT_OF_MEMORY", "not enough memory for a vector of this length");
   return false;
 }
 
-// The memory of each of `count` elements of `array`. All elements are taken
-// before the first pointer is: reading an element may run a getter, and that
+// The memory of each of `count` elements of `array`. All elements are read
+// before the first pointer, since reading an element may run a getter, which
 // could detach memory whose address is already known.
 bool BuffersOf(napi_env env, napi_value array, uint32_t count, Bytes* out) {
   ShortArray<napi_value, 256> elements(count);
@@ -69,18 +69,18 @@ bool BuffersOf(napi_env env, napi_value array, uint32_t count, Bytes* out) {
   return true;
 }
 
-// The vector of `count` pieces, each three numbers: index, offset, length.
+// The vector of `count` pieces of three numbers each: index, offset, length.
 bool VectorOf(napi_env env, const double* piece, size_t count, const Bytes* buffers,
               uint32_t buffer_count, iovec* vector) {
   for (size_t i = 0; i < count; i++, piece += kNumbersPerPiece) {
     int64_t index, offset, length;
     if (!ToInteger(piece[0], 0, int64_t{buffer_count} - 1, &index)) {
-      return ThrowRange(env, "a piece names a buffer that is not in the list");
+      return ThrowRange(env, "the buffer index of a piece is out of range");
     }
     const Bytes& buffer = buffers[index];
     const auto size = static_cast<int64_t>(buffer.length);
     if (!ToInteger(piece[1], 0, size, &offset) || !ToInteger(piece[2], 0, size - offset, &length)) {
-      return ThrowRange(env, "a piece lies outside its buffer");
+      return ThrowRange(env, "a piece is outside its buffer");
     }
     vector[i] = {buffer.data + offset, static_cast<size_t>(length)};
   }
@@ -94,7 +94,7 @@ size_t BytesOf(const iovec* vector, size_t count) {
 }
 
 int64_t SendVector(int fd, iovec* vector, size_t count) {
-  int64_t taken = 0;
+  int64_t total = 0;
   for (size_t first = 0; first < count; first += kVectorMax) {
     msghdr message = {};
     message.msg_iov = vector + first;
@@ -103,11 +103,11 @@ int64_t SendVector(int fd, iovec* vector, size_t count) {
     do {
       sent = ::sendmsg(fd, &message, kSendFlags);
     } while (sent < 0 && errno == EINTR);
-    if (sent < 0) return taken > 0 ? taken : -errno;
-    taken += sent;
+    if (sent < 0) return total > 0 ? total : -errno;
+    total += sent;
     if (static_cast<size_t>(sent) < BytesOf(message.msg_iov, message.msg_iovlen)) break;
   }
-  return taken;
+  return total;
 }
 
 int OptionOf(int fd, int level, int name) {
@@ -116,7 +116,7 @@ int OptionOf(int fd, int level, int name) {
   return ::getsockopt(fd, level, name, &value, &length) < 0 ? -errno : value;
 }
 
-// The numbers of `descriptorKind` in lib/native/addon.ts.
+// The values of `descriptorKind` in lib/native/addon.ts.
 enum Kind { kOther, kFile, kBlockDevice, kPipe, kTcp, kUnix, kOtherSocket };
 
 Kind SocketKindOf(int fd) {
@@ -155,13 +155,6 @@ napi_value SetSendBuffer(napi_env env, napi_callback_info info) {
   return call.Return(ResultOf(::setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &value, sizeof(value))));
 }
 
-napi_value GetSendBuffer(napi_env env, napi_callback_info info) {
-  Call<1> call(env, info);
-  int fd;
-  if (!call.Descriptor(0, &fd)) return nullptr;
-  return call.Return(OptionOf(fd, SOL_SOCKET, SO_SNDBUF));
-}
-
 napi_value Send(napi_env env, napi_callback_info info) {
   Call<3> call(env, info);
   int fd;
@@ -183,7 +176,7 @@ napi_value Sendmsg(napi_env env, napi_callback_info info) {
   uint32_t buffer_count;
   int64_t first, count;
   if (!call.Descriptor(0, &fd) || !call.Array(1, &buffer_count) ||
-      !call.Unsigned(3, kSafeIntegerMax, "expected the number of the first piece", &first) ||
+      !call.Unsigned(3, kSafeIntegerMax, "expected the index of the first piece", &first) ||
       !call.Unsigned(4, kSafeIntegerMax, "expected a count of pieces", &count)) {
     return nullptr;
   }
@@ -198,7 +191,7 @@ napi_value Sendmsg(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   if (first + count > static_cast<int64_t>(pieces.length / kNumbersPerPiece)) {
-    ThrowRange(env, "there are fewer pieces than first + count");
+    ThrowRange(env, "first + count exceeds the number of pieces");
     return nullptr;
   }
   ShortArray<iovec, kVectorMax> vector(count);
@@ -219,16 +212,16 @@ napi_value TcpInfo(napi_env env, napi_callback_info info) {
   Numbers counters;
   if (!call.Descriptor(0, &fd) || !call.Float64Array(1, &counters)) return nullptr;
   if (counters.length < kTcpCounters) {
-    ThrowRange(env, "expected room for four counters");
+    ThrowRange(env, "expected an array of at least four numbers");
     return nullptr;
   }
-  struct tcp_info answer = {};
-  socklen_t length = sizeof(answer);
-  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &answer, &length) < 0) return call.Return(-errno);
-  counters.data[0] = static_cast<double>(answer.tcpi_segs_out);
-  counters.data[1] = static_cast<double>(answer.tcpi_bytes_sent);
-  counters.data[2] = static_cast<double>(answer.tcpi_data_segs_out);
-  counters.data[3] = static_cast<double>(answer.tcpi_bytes_acked);
+  struct tcp_info tcp = {};
+  socklen_t length = sizeof(tcp);
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &length) < 0) return call.Return(-errno);
+  counters.data[0] = static_cast<double>(tcp.tcpi_segs_out);
+  counters.data[1] = static_cast<double>(tcp.tcpi_bytes_sent);
+  counters.data[2] = static_cast<double>(tcp.tcpi_data_segs_out);
+  counters.data[3] = static_cast<double>(tcp.tcpi_bytes_acked);
   return call.Return(0);
 }
 
@@ -238,7 +231,7 @@ napi_value PeerCredentials(napi_env env, napi_callback_info info) {
   Numbers numbers;
   if (!call.Descriptor(0, &fd) || !call.Float64Array(1, &numbers)) return nullptr;
   if (numbers.length < kCredentials) {
-    ThrowRange(env, "expected room for three numbers");
+    ThrowRange(env, "expected an array of at least three numbers");
     return nullptr;
   }
   struct ucred peer = {};
@@ -250,16 +243,16 @@ napi_value PeerCredentials(napi_env env, napi_callback_info info) {
   return call.Return(0);
 }
 
-napi_value UntakenBytes(napi_env env, napi_callback_info info) {
+napi_value UnreadByPeer(napi_env env, napi_callback_info info) {
   Call<1> call(env, info);
   int fd;
   if (!call.Descriptor(0, &fd)) return nullptr;
   struct stat status;
   if (::fstat(fd, &status) < 0) return call.Return(-errno);
-  // Of a pipe both ends see the same bytes; of a socket TIOCOUTQ is SIOCOUTQ.
-  const unsigned long question = S_ISFIFO(status.st_mode) ? FIONREAD : TIOCOUTQ;
+  // Both ends of a pipe see the same bytes. For a socket, TIOCOUTQ is SIOCOUTQ.
+  const unsigned long request = S_ISFIFO(status.st_mode) ? FIONREAD : TIOCOUTQ;
   int bytes = 0;
-  return call.Return(::ioctl(fd, question, &bytes) < 0 ? -errno : bytes);
+  return call.Return(::ioctl(fd, request, &bytes) < 0 ? -errno : bytes);
 }
 
 napi_value KindOf(napi_env env, napi_callback_info info) {

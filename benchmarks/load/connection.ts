@@ -9,7 +9,7 @@ import type { Histogram } from 'hdr-histogram-js';
 import { codeOf } from '../../lib/errors.js';
 import { Channel } from '../../lib/handshake/channel.js';
 import { attach } from '../../lib/transport/attach.js';
-import { readIntoFromNow, socketOnDescriptor, type ReadInto } from '../../lib/sockets/handle.js';
+import { enableReadInto, socketOnDescriptor, type ReadInto } from '../../lib/sockets/handle.js';
 import type { Transport } from '../../lib/transport/transport.js';
 import { OptionType } from '../../lib/wire/constants.js';
 import type { Place, PreSharedKey } from '../place.js';
@@ -113,7 +113,7 @@ export class Connection {
       checkServerIdentity: () => undefined,
     });
     await once(socket, 'secureConnect');
-    if (!readIntoFromNow(socket, this.onread)) {
+    if (!enableReadInto(socket, this.onread)) {
       throw new Error('This version of Node.js has no way to read TLS into a buffer.');
     }
     this.use({ input: socket, output: socket });

@@ -53,7 +53,6 @@ function socketSubjects(addon: NativeAddon, tcp: Pair, unix: Pair): MicroSubject
     { name: 'tcpInfo', repeat: each(() => addon.tcpInfo(tcp.fd, numbers)) },
     { name: 'kindOf', repeat: each(() => addon.kindOf(tcp.fd)) },
     { name: 'setSendBuffer', repeat: each(() => addon.setSendBuffer(unix.fd, bytesMax * 4)) },
-    { name: 'getSendBuffer', repeat: each(() => addon.getSendBuffer(unix.fd)) },
     { name: 'peerCredentials', repeat: each(() => addon.peerCredentials(unix.fd, numbers)) },
     {
       name: 'adviseHugePages',

@@ -2,20 +2,20 @@
  * What MSG_MORE and TCP_CORK are compared with to see what they alone bring: the
  * same calls of the kernel, past Node's streams, without any flag.
  */
-import { MoreOutbox } from '../../lib/transport/more.js';
-import { SocketOutbox } from '../../lib/transport/socket.js';
+import { MoreTransport } from '../../lib/transport/more.js';
+import { SocketTransport } from '../../lib/transport/socket.js';
 
-class SendsOutbox extends SocketOutbox {
+class SendTransport extends SocketTransport {
   readonly strategy = 'more';
 
   protected override transmit(): number {
-    return this.sendEach();
+    return this.sendEach(false, false);
   }
 }
 
 /** From now on `more` is sent so in the whole process. */
 export function sendWithoutMore(): void {
-  const transmit = Object.getOwnPropertyDescriptor(SendsOutbox.prototype, 'transmit');
+  const transmit = Object.getOwnPropertyDescriptor(SendTransport.prototype, 'transmit');
   if (transmit === undefined) throw new Error('There is no transmit().');
-  Object.defineProperty(MoreOutbox.prototype, 'transmit', transmit);
+  Object.defineProperty(MoreTransport.prototype, 'transmit', transmit);
 }

@@ -10,7 +10,7 @@ import {
 } from '../server/access.js';
 import type { Logger } from '../server/options.js';
 import type { TlsOptions } from '../server/tls/options.js';
-import { knowsPeers } from '../sockets/peer.js';
+import { peerCredentialsAvailable } from '../sockets/peer.js';
 import { parsedBy } from './parsing.js';
 
 /** If both are present, both are the same list: all rules in the order of the command line. */
@@ -50,7 +50,7 @@ export function allowFrom(
   if (rules === undefined) return undefined;
   checkRuleExports(rules, exportNames);
   checkTlsRules(rules, tls);
-  if (!knowsPeers && rules.some(({ kind }) => kind === 'user' || kind === 'group')) {
+  if (!peerCredentialsAvailable && rules.some(({ kind }) => kind === 'user' || kind === 'group')) {
     logger.warn(
       {},
       'Peer credentials are unavailable without the addon: for clients on Unix sockets, ' +

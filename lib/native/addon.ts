@@ -1,30 +1,30 @@
 /**
- * The C++ addon as TypeScript sees it; load.ts loads it. Every function borrows
- * its descriptor and buffers for the call, or until its promise settles, keeps
- * nothing, and gives a count (or 0), or `-errno`. Only a programmer's error (a
- * wrong type, a range outside its buffer) throws.
+ * The functions of the C++ addon, which load.ts loads. Each borrows its
+ * descriptor and buffers for the call, or until its promise settles. It returns
+ * a count (or 0), or `-errno`. Only an invalid argument (a wrong type, a range
+ * outside its buffer) throws.
  */
 export interface NativeAddon {
   /** setsockopt(TCP_CORK). 0 or `-errno`. */
   readonly setCork: (fd: number, on: boolean) => number;
 
-  /** getsockopt(TCP_CORK): 0 or 1, or `-errno`. */
+  /**
+   * getsockopt(TCP_CORK): 0 or 1, or `-errno`. The product does not read it. Tests
+   * need it to show that TCP_CORK is never left on, which no other way shows.
+   */
   readonly getCork: (fd: number) => number;
 
-  /** setsockopt(SO_SNDBUF): Linux grants twice as much, within its own limit. 0 or `-errno`. */
+  /** setsockopt(SO_SNDBUF): Linux doubles the value, up to its limit. 0 or `-errno`. */
   readonly setSendBuffer: (fd: number, bytes: number) => number;
 
-  /** getsockopt(SO_SNDBUF): bytes, the kernel's bookkeeping among them, or `-errno`. */
-  readonly getSendBuffer: (fd: number) => number;
-
-  /** One send(2) of `bytes`, with MSG_MORE where `more`. Bytes taken or `-errno`. */
+  /** One send(2), with MSG_MORE where `more`. Bytes sent, or `-errno`. */
   readonly send: (fd: number, bytes: Uint8Array, more: boolean) => number;
 
   /**
-   * One vector: `count` pieces from piece number `first` on, each three numbers
-   * in `pieces`: index into `buffers`, offset, length. A vector longer than
-   * IOV_MAX takes several sendmsg(2), until one is short. Bytes taken, or
-   * `-errno` where the first call took nothing.
+   * sendmsg(2) of `count` pieces from piece number `first` on. A piece is three
+   * numbers in `pieces`: index into `buffers`, offset, length. A vector longer
+   * than IOV_MAX needs several calls, which end with the first short one. Bytes
+   * sent, or `-errno` where the first call fails.
    */
   readonly sendmsg: (
     fd: number,
@@ -41,25 +41,25 @@ export interface NativeAddon {
   readonly tcpInfo: (fd: number, counters: Float64Array) => number;
 
   /**
-   * SO_PEERCRED of a Unix socket into `numbers`: the process, the user and the
-   * group that connected. 0 or `-errno`.
+   * SO_PEERCRED of a Unix socket into `numbers`: [0] process, [1] user and [2]
+   * group of the peer when it connected. 0 or `-errno`.
    */
   readonly peerCredentials: (fd: number, numbers: Float64Array) => number;
 
   /**
-   * Bytes that were sent and that the peer has not taken: SIOCOUTQ of a socket
-   * (of TCP those not acknowledged, of a Unix socket with the kernel's
-   * bookkeeping), FIONREAD of a pipe. Or `-errno`.
+   * Bytes that were sent and that the peer has not read, or `-errno`. Of a socket,
+   * SIOCOUTQ: for TCP the bytes not yet acknowledged, for a Unix socket including
+   * the kernel's overhead. Of a pipe, FIONREAD.
    */
-  readonly untakenBytes: (fd: number) => number;
+  readonly unreadByPeer: (fd: number) => number;
 
-  /** What a descriptor is: one of `descriptorKind`, or `-errno`. */
+  /** The kind of a descriptor, one of `descriptorKind`, or `-errno`. */
   readonly kindOf: (fd: number) => number;
 
   /**
-   * preadv2(RWF_NOWAIT): `length` bytes at `position` of the file into
-   * `bytes` from `at` on, only as far as they are cached. Bytes read (may be
-   * short) or `-errno`; -EAGAIN where reading would wait.
+   * preadv2(RWF_NOWAIT): read `length` bytes at `position` of the file into
+   * `bytes` from `at` on, as far as they are in the page cache. Bytes read, which
+   * may be fewer, or `-errno`: -EAGAIN where reading would block.
    */
   readonly preadNoWait: (
     fd: number,
@@ -69,15 +69,16 @@ export interface NativeAddon {
     position: number,
   ) => number;
 
-  /** fallocate(2) with `mode` flags of `fallocateMode`. Never retried. 0 or `-errno`. */
+  /** fallocate(2) with `mode` flags of `fallocateMode`, not retried. 0 or `-errno`. */
   readonly fallocate: (fd: number, mode: number, offset: number, length: number) => Promise<number>;
 
   /**
-   * lseek(SEEK_DATA) and lseek(SEEK_HOLE) by turns, from `offset` until `end` is
-   * passed or `found` is full. Fills `found`, which nobody else may touch until
-   * then, with pairs: where data begins and where it ends; what lies between is
-   * holes. The end of the file is an empty pair, and the last. The count of
-   * numbers, or `-errno` (-ENXIO: the file ends at `offset` or before).
+   * lseek(SEEK_DATA) and lseek(SEEK_HOLE) alternately, from `offset` until `end`
+   * is passed or `found` is full. Fills `found` with pairs: where a range of data
+   * begins and where it ends. Between the ranges are holes. An empty range, the
+   * last one, marks the end of the file. Do not access `found` before the promise
+   * settles. The count of numbers, or `-errno`: -ENXIO where the file ends at
+   * `offset` or before.
    */
   readonly findData: (
     fd: number,
@@ -86,12 +87,12 @@ export interface NativeAddon {
     found: Float64Array,
   ) => Promise<number>;
 
-  /** Where the memory of `bytes` begins in its page, or other unit of `unitBytes`. */
+  /** The address of `bytes` modulo `unitBytes`: its offset in a page, for example. */
   readonly offsetIn: (bytes: Uint8Array, unitBytes: number) => number;
 
   /**
-   * madvise(MADV_HUGEPAGE) for memory that begins with a page: whatever is
-   * touched in it is committed in pages of 2 MiB. A hint: 0 or `-errno`.
+   * madvise(MADV_HUGEPAGE) of memory that begins at a page: Linux may commit it
+   * in pages of 2 MiB. 0 or `-errno`.
    */
   readonly adviseHugePages: (bytes: Uint8Array) => number;
 
@@ -99,7 +100,7 @@ export interface NativeAddon {
   readonly blockDeviceSize: (fd: number) => number;
 }
 
-/** Answers of `kindOf`. */
+/** Results of `kindOf`. */
 export const descriptorKind = {
   other: 0,
   file: 1,

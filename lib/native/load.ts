@@ -9,12 +9,11 @@ const functions: Record<keyof NativeAddon, true> = {
   setCork: true,
   getCork: true,
   setSendBuffer: true,
-  getSendBuffer: true,
   send: true,
   sendmsg: true,
   tcpInfo: true,
   peerCredentials: true,
-  untakenBytes: true,
+  unreadByPeer: true,
   kindOf: true,
   preadNoWait: true,
   fallocate: true,
@@ -27,9 +26,9 @@ const functions: Record<keyof NativeAddon, true> = {
 let warned = false;
 
 /**
- * The addon, or undefined where there is none: on systems other than Linux and
- * with `NBDCORK_NO_NATIVE=1` silently, and after one process warning
- * (`NBDCORK_NO_ADDON`) where it is missing or broken. Never throws.
+ * Load the addon. Undefined on systems other than Linux and with
+ * `NBDCORK_NO_NATIVE=1`. Also undefined where it is missing or broken, after one
+ * process warning, `NBDCORK_NO_ADDON`. Never throws.
  */
 export function loadAddon(): NativeAddon | undefined {
   if (process.platform !== 'linux' || process.env['NBDCORK_NO_NATIVE'] === '1') return undefined;
@@ -38,8 +37,8 @@ export function loadAddon(): NativeAddon | undefined {
     // node-gyp-build has no types of its own.
     const load = require('node-gyp-build') as (folder: string) => unknown;
     const loaded = load(packageRoot);
-    // A file left over from another version may lack functions.
-    if (!isNativeAddon(loaded)) throw new TypeError('it is of another version of nbdcork');
+    // A file built from another version may lack functions.
+    if (!isNativeAddon(loaded)) throw new TypeError('it was built from another version of nbdcork');
     return loaded;
   } catch (error) {
     warnOnce(error);
@@ -47,7 +46,7 @@ export function loadAddon(): NativeAddon | undefined {
   }
 }
 
-/** The addon of this process, or undefined: then everything runs through Node's own streams. */
+/** The addon, or undefined: then everything is sent through Node's streams. */
 export const addon: NativeAddon | undefined = loadAddon();
 
 function isNativeAddon(value: unknown): value is NativeAddon {
@@ -59,10 +58,10 @@ function isNativeAddon(value: unknown): value is NativeAddon {
 function warnOnce(error: unknown): void {
   if (warned) return;
   warned = true;
-  // node-gyp-build's message has several lines.
+  // The message of node-gyp-build has several lines.
   const reason = messageOf(error).replace(/\s+/g, ' ').trim();
   process.emitWarning(
-    `The native addon of nbdcork cannot be loaded: ${reason}. ` +
+    `Cannot load the native addon of nbdcork: ${reason}. ` +
       'Replies are sent through Node streams instead, which is slower. ' +
       'To build the addon, install a C++ compiler, make and Python, then run "npm rebuild nbdcork" ' +
       '(or set NBDCORK_NO_NATIVE=1 to run without it and without this warning).',

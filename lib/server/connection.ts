@@ -14,8 +14,8 @@ import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js
 import type { Agreement } from '../transmission/agreement.js';
 import { Session, type FlushPoint } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
-import { waitingBytes } from '../sockets/handle.js';
-import { untakenBytes } from '../sockets/peer.js';
+import { pendingBytes } from '../sockets/handle.js';
+import { unreadByPeer } from '../sockets/peer.js';
 import type { Transport } from '../transport/transport.js';
 import type { BusyPoll } from './busy-poll/busy-poll.js';
 import type { Catalog } from './exports/catalog.js';
@@ -127,9 +127,9 @@ export class Connection implements Watched {
    * a whole batch at a time.
    */
   get takenBytes(): number | undefined {
-    const waiting = waitingBytes(this.writable);
+    const waiting = pendingBytes(this.writable);
     if (waiting === 0) return undefined;
-    return this.transport.counters.bytes - waiting - untakenBytes(this.beneath);
+    return this.transport.counters.bytes - waiting - unreadByPeer(this.beneath);
   }
 
   stalled(): void {

@@ -9,7 +9,7 @@ import {
   type Limits,
 } from '../limits.js';
 import { checkStrategy } from '../transport/attach.js';
-import { knowsPeers, peerCredentials } from '../sockets/peer.js';
+import { peerCredentialsAvailable, peerCredentials } from '../sockets/peer.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import type { Allow } from './access.js';
@@ -289,7 +289,7 @@ function closed(): NbdError {
 }
 
 function whyNot({ kind }: Client): string {
-  return kind === 'unix' && !knowsPeers
+  return kind === 'unix' && !peerCredentialsAvailable
     ? 'it is not allowed; who it is cannot be told without the addon'
     : 'it is not allowed';
 }

@@ -1,19 +1,23 @@
 /**
- * The only file that knows Node's private fields. Node gives no public way to
- * a socket's descriptor, nor to `onread` for sockets that a server accepted.
+ * The only file that uses Node's private fields. Node has no public access to a
+ * socket's descriptor, nor `onread` for sockets that a server accepted.
  */
 import { Socket, type Server } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { codeOf, NbdError } from '../errors.js';
 
-/** The raw descriptor beneath a TCP, Unix or pipe socket; undefined for every other stream. */
+/**
+ * The descriptor of a TCP, Unix or pipe socket. Undefined for any other stream.
+ *
+ * @throws NbdError `NBDCORK_NOT_CONNECTED` while the socket is connecting.
+ */
 export function descriptorOf(stream: object): number | undefined {
   if (!(stream instanceof Socket) || stream instanceof TLSSocket) return undefined;
   if (stream.connecting) {
     throw new NbdError(
       'NBDCORK_NOT_CONNECTED',
-      "The socket is still connecting. Attach the transport in its 'connect' event.",
+      "The socket is still connecting. Wait for its 'connect' event.",
     );
   }
   const handle: unknown = Reflect.get(stream, '_handle');
@@ -22,10 +26,10 @@ export function descriptorOf(stream: object): number | undefined {
 }
 
 /**
- * Bytes that a stream has yet to hand to the kernel. Node counts a write as a
- * whole until its last byte is gone; its handle knows how much of it is.
+ * Bytes that a stream has not yet given to the kernel. `writableLength` counts a
+ * write in full until its last byte is sent. The handle knows the exact number.
  */
-export function waitingBytes(stream: Writable): number {
+export function pendingBytes(stream: Writable): number {
   const handle: unknown = Reflect.get(stream, '_handle');
   if (typeof handle !== 'object' || handle === null || !('writeQueueSize' in handle)) {
     return stream.writableLength;
@@ -34,25 +38,25 @@ export function waitingBytes(stream: Writable): number {
 }
 
 /**
- * Have a stream write its chunks one by one. With `_writev` Node hands TLS all of
- * them at once, copied into memory that is taken for this one write.
+ * Make a stream write its chunks one by one. With `_writev`, Node passes all of
+ * them to TLS at once, copied into memory that it allocates for this write.
  */
 export function writeChunkByChunk(stream: Writable): void {
   Object.defineProperty(stream, '_writev', { value: null, configurable: true });
 }
 
-/** Where `Socket` puts what it reads: see Node's `onread` option of `new net.Socket`. */
+/** Memory that a socket reads into: see the option `onread` of Node's `new net.Socket`. */
 export interface ReadInto {
-  /** Called after every read: the memory for the next one; anything else keeps the last. */
+  /** Called after every read. Returns the memory for the next one. */
   readonly buffer: () => Uint8Array;
   readonly callback: (count: number, buffer: Uint8Array) => boolean;
 }
 
 /**
- * The same connection as a socket that reads into memory of ours. The accepted
- * one, of a server with `pauseOnConnect`, must not be used afterwards. Where a
- * future Node has no such fields the accepted socket is returned, which then
- * has to be read by its 'data' events.
+ * Move an accepted connection to a socket that reads into the given memory. The
+ * accepted socket, of a server with `pauseOnConnect`, must not be used afterwards.
+ * If a future Node lacks these fields, the accepted socket is returned, to be read
+ * with its 'data' events.
  */
 export function withReadInto(accepted: Socket, server: Server, onread: ReadInto): Socket {
   const handle: unknown = Reflect.get(accepted, '_handle');
@@ -62,18 +66,18 @@ export function withReadInto(accepted: Socket, server: Server, onread: ReadInto)
   Reflect.set(accepted, '_handle', null);
   const options = { handle, onread, allowHalfOpen: true };
   const socket = new Socket(options);
-  // Without these server.close() would not wait for the connection.
+  // Without these, server.close() does not wait for the connection.
   Reflect.set(socket, 'server', server);
   Reflect.set(socket, '_server', server);
   return socket;
 }
 
 /**
- * Have a socket that is in use, such as one of TLS, read into memory of ours
- * from now on: Node takes `onread` only for sockets that it makes itself. False
- * where a future Node keeps that elsewhere; then there are 'data' events.
+ * Make an existing socket, such as one of TLS, read into the given memory from now
+ * on. Node accepts `onread` only when it creates a socket. False if a future Node
+ * lacks these fields: then read with 'data' events.
  */
-export function readIntoFromNow(socket: Socket, onread: ReadInto): boolean {
+export function enableReadInto(socket: Socket, onread: ReadInto): boolean {
   const handle: unknown = Reflect.get(socket, '_handle');
   const keys = new Map(
     Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]),
@@ -92,18 +96,17 @@ export function readIntoFromNow(socket: Socket, onread: ReadInto): boolean {
   return true;
 }
 
-/** A socket on a descriptor that is a pipe or a connected socket, reading into memory of ours. */
+/** A socket on a descriptor, a pipe or a connected socket, that reads into the given memory. */
 export function socketOnDescriptor(fd: number, onread: ReadInto, writable: boolean): Socket {
-  // `onread` is documented, but not in the types of the constructor.
+  // `onread` is documented, but missing in the types of the constructor.
   const options = { fd, readable: true, writable, allowHalfOpen: true, onread };
   return new Socket(options);
 }
 
 /**
- * What OpenSSL has against the peer's certificate, as Node names it; undefined
- * where nothing. Node tells only of the sockets of its own `tls.Server`, which
- * cannot take over a connection. A future Node that has no such method
- * verifies nobody.
+ * The code of OpenSSL's error about the peer's certificate, or undefined where it
+ * is valid. Node reports it only for sockets of `tls.Server`, which cannot adopt an
+ * existing connection. If a future Node lacks this method, no certificate is valid.
  */
 export function verifyErrorOf(socket: TLSSocket): string | undefined {
   const handle: unknown = Reflect.get(socket, '_handle');

@@ -1,21 +1,21 @@
-/** What the kernel knows of the other end of a connection. */
+/** The other end of a connection, as the kernel reports it. */
 import type { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { descriptorKind } from '../native/addon.js';
 import { addon } from '../native/load.js';
 import { descriptorOf } from './handle.js';
 
-/** Who connected to a Unix socket, as the kernel noted it at that moment. */
+/** Process, user and group of a Unix socket's peer, recorded when it connected. */
 export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
 }
 
-/** False where the addon is missing: who connects to a Unix socket stays unknown. */
-export const knowsPeers = addon !== undefined;
+/** False without the addon: then the peers of Unix sockets are unknown. */
+export const peerCredentialsAvailable = addon !== undefined;
 
-/** Undefined where the socket is no Unix socket, or the addon is missing. */
+/** Undefined for sockets other than Unix sockets, and without the addon. */
 export function peerCredentials(socket: Socket): PeerCredentials | undefined {
   const fd = descriptorOf(socket);
   if (fd === undefined || addon?.kindOf(fd) !== descriptorKind.unix) return undefined;
@@ -26,10 +26,10 @@ export function peerCredentials(socket: Socket): PeerCredentials | undefined {
 }
 
 /**
- * Bytes that the kernel keeps for the peer, which it has not taken. 0 for what
- * has no descriptor of its own, as a stream of TLS, and where the addon is missing.
+ * Bytes that the kernel holds because the peer has not read them. 0 for streams
+ * without a descriptor, such as TLS, and without the addon.
  */
-export function untakenBytes(stream: Writable): number {
+export function unreadByPeer(stream: Writable): number {
   const fd = descriptorOf(stream);
-  return fd === undefined ? 0 : Math.max(0, addon?.untakenBytes(fd) ?? 0);
+  return fd === undefined ? 0 : Math.max(0, addon?.unreadByPeer(fd) ?? 0);
 }

@@ -4,18 +4,18 @@ import type { Duplex, Readable, Writable } from 'node:stream';
 import { NbdError } from '../errors.js';
 import { socketOnDescriptor, withReadInto, type ReadInto } from './handle.js';
 
-/** The two halves of a connection, which are one object but for pipes. */
+/** The two halves of a connection: one object, except for two pipes. */
 interface Streams {
   readonly input: Readable;
   readonly output: Writable;
-  /** True where reads go into the memory of `ReadInto`, false where they come as 'data'. */
+  /** True if reads use the memory of `ReadInto`, false if they emit 'data'. */
   readonly readsInto: boolean;
 }
 
-/** Opens a connection's streams, given where its reads are to go. */
+/** Opens the streams of a connection, with the memory to read into. */
 export type OpenStreams = (onread: ReadInto) => Streams;
 
-/** For a connection that a listening socket accepted. */
+/** The streams of an accepted connection. `keepAliveMs` is the idle time of TCP keep-alive. */
 export function acceptedStreams(
   accepted: Socket,
   listener: Server,
@@ -28,15 +28,14 @@ export function acceptedStreams(
   };
 }
 
-/** For any duplex stream. */
+/** The streams of a connection that is any Duplex. */
 export function duplexStreams(stream: Duplex): OpenStreams {
   return () => ({ input: stream, output: stream, readsInto: false });
 }
 
 /**
- * For standard input and output: a socket that is both, or two pipes. Pipes
- * that TLS may be used on are no handle that it could take over: they are read
- * as streams.
+ * The streams of a connection on standard input and output: one socket, or two
+ * pipes. TLS over two pipes needs streams that emit 'data'.
  */
 export function stdioStreams(mayUseTls: boolean): OpenStreams {
   return (onread) => {
@@ -44,7 +43,7 @@ export function stdioStreams(mayUseTls: boolean): OpenStreams {
     if (!isStream(stdin) || !isStream(stdout)) {
       throw new NbdError(
         'NBDCORK_BAD_STDIO',
-        'Standard input and output must be a socket or pipes that lead to a client. ' +
+        'Standard input and output are not connected to a client: they must be a socket or pipes. ' +
           'Let the client start this program, or listen on a socket.',
       );
     }

@@ -1,10 +1,10 @@
-import { VectoredOutbox } from './vectored.js';
+import { VectoredTransport } from './vectored.js';
 
-/** One sendmsg for all messages of a tick. */
-export class BatchedOutbox extends VectoredOutbox {
+/** One sendmsg(2) for all messages of a tick. */
+export class BatchedTransport extends VectoredTransport {
   override readonly strategy = 'batched';
 
   protected override messageEnded(): void {
-    this.batch();
+    this.sendBatch();
   }
 }

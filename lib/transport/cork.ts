@@ -1,10 +1,10 @@
-import { SocketOutbox } from './socket.js';
+import { SocketTransport } from './socket.js';
 
 /**
- * TCP_CORK around a message: setsockopt, a send a piece, setsockopt. Always
- * uncorked afterwards, whatever fails.
+ * TCP_CORK around a message: setsockopt(2), one send(2) for each piece,
+ * setsockopt(2). The socket is uncorked afterwards even where a send fails.
  */
-export class CorkOutbox extends SocketOutbox {
+export class CorkTransport extends SocketTransport {
   readonly strategy = 'cork';
 
   protected override transmit(): number {
@@ -12,7 +12,7 @@ export class CorkOutbox extends SocketOutbox {
     counters.corks += 2;
     addon.setCork(fd, true);
     try {
-      return this.sendEach();
+      return this.sendEach(false, false);
     } finally {
       addon.setCork(fd, false);
     }

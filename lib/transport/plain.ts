@@ -1,39 +1,39 @@
-import { Outbox } from './outbox.js';
+import { BaseTransport } from './base.js';
 
 /**
- * A write a piece, as code does that knows nothing of this package. The
- * reference that every other strategy is compared with. Works anywhere.
+ * One `write` for each piece, as in code that does not use this package: the
+ * reference for comparisons. Works on any stream.
  */
-export class PlainOutbox extends Outbox {
+export class PlainTransport extends BaseTransport {
   readonly strategy = 'plain';
-  private readonly waiting: Uint8Array[] = [];
+  private readonly unwritten: Uint8Array[] = [];
   private writing = false;
 
   protected override messageEnded(): void {
-    this.emit();
+    this.sendPending();
   }
 
-  protected override emit(): void {
-    if (!this.usable()) return;
+  protected override sendPending(): void {
+    if (!this.ensureWritable()) return;
     const headers = this.headersCopy();
     for (let index = 0; index < this.pieceCount; index++) {
-      this.waiting.push(this.view(index, headers));
+      this.unwritten.push(this.pieceAt(index, headers));
     }
-    this.reset();
-    // A Duplex may hand a piece on at once to somebody who answers with a
-    // message of his own: that one goes behind the one being written.
+    this.clear();
+    // The other end of a Duplex may respond at once, and lead to a further
+    // message here: its pieces follow those being written.
     if (!this.writing) this.writeAll();
   }
 
   private writeAll(): void {
     this.writing = true;
     try {
-      for (const piece of this.waiting) {
+      for (const piece of this.unwritten) {
         this.counters.streamWrites++;
         this.stream.write(piece);
       }
     } finally {
-      this.waiting.length = 0;
+      this.unwritten.length = 0;
       this.writing = false;
     }
   }

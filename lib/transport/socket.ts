@@ -1,24 +1,23 @@
 /**
- * What the socket strategies share: raw sends on the descriptor while the
- * stream has nothing queued, and the stream for whatever the kernel does not
- * take at once. Order is kept because a raw send is made only when the stream
- * is empty. Callers: Outbox. Calls: the strategy's `transmit`, the stream.
+ * The part that the socket strategies share. They send on the descriptor, and
+ * write to the stream what the kernel does not accept at once. Bytes stay in
+ * order because the descriptor is used only while the stream has nothing queued.
  */
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { NbdError } from '../errors.js';
 import type { NativeAddon } from '../native/addon.js';
-import { Outbox } from './outbox.js';
+import { BaseTransport } from './base.js';
 
-/** Errors that say "not now": the stream waits until the socket is writable. */
+/** Errors after which sending succeeds later: the stream waits until the socket is writable. */
 const transientErrors: ReadonlySet<number> = new Set([
   -constants.errno.EAGAIN,
   -constants.errno.ENOBUFS,
   -constants.errno.ENOMEM,
 ]);
 
-export abstract class SocketOutbox extends Outbox {
+export abstract class SocketTransport extends BaseTransport {
   protected readonly addon: NativeAddon;
   protected readonly fd: number;
 
@@ -28,62 +27,63 @@ export abstract class SocketOutbox extends Outbox {
     this.addon = addon;
   }
 
-  /** Give all pieces to the kernel. Bytes taken, or `-errno` where it took none. */
+  /** Send all pieces. Returns how many bytes the kernel accepted, or `-errno` where it accepted none. */
   protected abstract transmit(more: boolean): number;
 
   protected override messageEnded(): void {
-    this.emit(false);
+    this.sendPending(false);
   }
 
-  protected override emit(more: boolean): void {
-    // The descriptor is the socket's only until it is destroyed.
-    if (!this.usable()) return;
+  protected override sendPending(more: boolean): void {
+    // Once the socket is destroyed, its descriptor may belong to another file.
+    if (!this.ensureWritable()) return;
     if (this.stream.writableLength > 0) {
-      this.fallBack();
+      this.queueInStream();
       return;
     }
-    let taken = this.transmit(more);
-    // A reader that is awake makes room while it is being sent to, so what a
-    // short send left is tried again, until the kernel takes nothing.
-    while (taken > 0 && taken < this.pendingBytes) {
+    let sentBytes = this.transmit(more);
+    // An active reader frees buffer space meanwhile, so the rest of a short send
+    // is sent again, until the kernel accepts nothing.
+    while (sentBytes > 0 && sentBytes < this.pendingBytes) {
       this.counters.shortSends++;
-      this.drop(taken);
-      taken = this.transmit(more);
+      this.removeSent(sentBytes);
+      sentBytes = this.transmit(more);
     }
-    if (taken === this.pendingBytes) {
-      this.reset();
-    } else if (transientErrors.has(taken)) {
+    if (sentBytes === this.pendingBytes) {
+      this.clear();
+    } else if (transientErrors.has(sentBytes)) {
       this.counters.shortSends++;
-      this.fallBack();
+      this.queueInStream();
     } else {
-      this.fail(taken);
+      this.fail(sentBytes);
     }
   }
 
-  /** A send a piece, each for itself. */
-  protected sendEach(): number {
-    let taken = 0;
-    for (let index = 0; index < this.pieceCount; index++) {
-      const piece = this.view(index, this.arena);
-      const result = this.addon.send(this.fd, piece, false);
+  /** One send(2) for each piece: the last with MSG_MORE where `moreAfter`, the others where `moreBetween`. */
+  protected sendEach(moreBetween: boolean, moreAfter: boolean): number {
+    const last = this.pieceCount - 1;
+    let sentBytes = 0;
+    for (let index = 0; index <= last; index++) {
+      const piece = this.pieceAt(index, this.arena);
+      const result = this.addon.send(this.fd, piece, index < last ? moreBetween : moreAfter);
       this.counters.sends++;
-      if (result < 0) return taken > 0 ? taken : result;
-      taken += result;
-      if (result < piece.byteLength) return taken;
+      if (result < 0) return sentBytes > 0 ? sentBytes : result;
+      sentBytes += result;
+      if (result < piece.byteLength) return sentBytes;
     }
-    return taken;
+    return sentBytes;
   }
 
-  private fallBack(): void {
+  private queueInStream(): void {
     this.counters.fallbacks++;
-    this.giveToStream();
+    this.writeToStream();
   }
 
   private fail(errno: number): void {
     const code = getSystemErrorName(errno);
-    this.discard();
+    this.dropPending();
     this.stream.destroy(
-      new NbdError(code, `Sending failed with ${code}: the connection is no longer usable.`),
+      new NbdError(code, `Sending failed with ${code}. The connection is closed.`),
     );
   }
 }

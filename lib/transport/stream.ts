@@ -1,24 +1,24 @@
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { writeChunkByChunk } from '../sockets/handle.js';
-import { Outbox } from './outbox.js';
+import { BaseTransport } from './base.js';
 
-/** Pieces are copied into buffers of this size for TLS: see `giveJoined`. */
-const joinedBytesMax = 128 * 1024;
-/** From this size on a piece is not copied: that would cost more than the record that it saves. */
+/** Size of the buffers that pieces are copied into for TLS: see `writeJoined`. */
+const joinBufferBytes = 128 * 1024;
+/** A piece of this size or more is not copied: that would cost more than the TLS record that it saves. */
 const separateBytesMin = 64 * 1024;
-/** Fewer bytes that wait for the peer get a buffer of their own, and hold no large one. */
-const spareUseMin = joinedBytesMax / 4;
-/** Buffers that were sent and wait to be used again, by all connections. */
+/** Fewer bytes that wait for the peer get a small buffer of their own, and do not occupy a large one. */
+const spareUseBytesMin = joinBufferBytes / 4;
+/** Buffers to be reused, shared by all connections. */
 const spareBuffers: Buffer[] = [];
 const spareBuffersMax = 16;
 
 /**
- * Node's own vector: cork, a write a piece, uncork, so one writev for all
- * messages of a tick. The best that works without a socket of our own: pipes,
- * any Duplex, systems without the addon. TLS gets the pieces joined instead.
+ * Node's own writev: cork, one `write` for each piece, uncork, for all messages
+ * of a tick. Works on any stream and without the addon. For TLS the pieces are
+ * joined instead.
  */
-export class StreamOutbox extends Outbox {
+export class StreamTransport extends BaseTransport {
   readonly strategy = 'stream';
   private readonly joins: boolean;
 
@@ -29,21 +29,21 @@ export class StreamOutbox extends Outbox {
   }
 
   protected override messageEnded(): void {
-    this.batch();
+    this.sendBatch();
   }
 
-  protected override emit(): void {
-    if (!this.usable()) return;
-    if (this.joins) this.giveJoined();
-    else this.giveToStream();
+  protected override sendPending(): void {
+    if (!this.ensureWritable()) return;
+    if (this.joins) this.writeJoined();
+    else this.writeToStream();
   }
 
   /**
-   * Each buffer that OpenSSL gets is joined here, so that a header and a small
-   * payload share a record, and is encrypted while it is still in the
-   * processor's cache.
+   * Copy small pieces into one buffer before OpenSSL gets it. Then a header and a
+   * small payload share a TLS record, and are encrypted while they are still in
+   * the processor's cache.
    */
-  private giveJoined(): void {
+  private writeJoined(): void {
     const { stream } = this;
     stream.cork();
     for (let first = 0; first < this.pieceCount;) {
@@ -54,24 +54,24 @@ export class StreamOutbox extends Outbox {
       }
       this.counters.streamWrites++;
       if (bytes >= separateBytesMin && next === first + 1) {
-        stream.write(this.view(first, this.arena));
+        stream.write(this.pieceAt(first, this.arena));
       } else {
-        this.writeJoined(first, next, bytes);
+        this.writeCopy(first, next, bytes);
       }
       first = next;
     }
-    this.reset();
+    this.clear();
     this.uncork();
   }
 
-  private writeJoined(first: number, end: number, bytes: number): void {
-    const reused = bytes >= spareUseMin || this.stream.writableLength === 0;
+  private writeCopy(first: number, end: number, bytes: number): void {
+    const reused = bytes >= spareUseBytesMin || this.stream.writableLength === 0;
     const buffer = reused
-      ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinedBytesMax))
+      ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinBufferBytes))
       : Buffer.allocUnsafe(bytes);
     let at = 0;
     for (let index = first; index < end; index++) {
-      buffer.set(this.view(index, this.arena), at);
+      buffer.set(this.pieceAt(index, this.arena), at);
       at += this.lengthOf(index);
     }
     if (!reused) {
@@ -84,7 +84,7 @@ export class StreamOutbox extends Outbox {
   }
 }
 
-/** Whether a piece of `length` bytes goes behind the `joined` ones of a buffer. */
-function joinable(joined: number, length: number): boolean {
-  return joined < separateBytesMin && length < separateBytesMin;
+/** Whether a piece of `length` bytes may follow `joinedBytes` in the same buffer. */
+function joinable(joinedBytes: number, length: number): boolean {
+  return joinedBytes < separateBytesMin && length < separateBytesMin;
 }

@@ -1,7 +1,7 @@
-import { SocketOutbox } from './socket.js';
+import { SocketTransport } from './socket.js';
 
-/** One sendmsg a message. */
-export class VectoredOutbox extends SocketOutbox {
+/** One sendmsg(2) for each message. */
+export class VectoredTransport extends SocketTransport {
   readonly strategy: 'vectored' | 'batched' = 'vectored';
 
   protected override transmit(): number {

@@ -4,8 +4,8 @@ import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import { connect as connectTls, TLSSocket } from 'node:tls';
-import { waitingBytes } from '../../lib/sockets/handle.js';
-import { untakenBytes } from '../../lib/sockets/peer.js';
+import { pendingBytes } from '../../lib/sockets/handle.js';
+import { unreadByPeer } from '../../lib/sockets/peer.js';
 import { until } from '../support/server.js';
 import { createAuthority, issueCertificate } from '../support/tls.js';
 import { openTcp, openUnix, type SocketLink } from '../transport/support/links.js';
@@ -52,10 +52,10 @@ describe('what the peer has not taken', { skip: withoutAddon }, () => {
   for (const [name, open] of kinds) {
     test(`changes with what a slow reader takes, over ${name}`, async (t) => {
       const { writable, beneath, readable } = await open(t);
-      const waiting = (): number => waitingBytes(writable) + untakenBytes(beneath);
+      const waiting = (): number => pendingBytes(writable) + unreadByPeer(beneath);
       // More than the kernel keeps for both ends, in two writes, one of which waits whole.
       for (let count = 0; count < 2; count++) writable.write(Buffer.alloc(32 * mebibyte));
-      await until(() => untakenBytes(beneath) > 0 && waitingBytes(writable) > 0);
+      await until(() => unreadByPeer(beneath) > 0 && pendingBytes(writable) > 0);
       let taken = 0;
       for (let before = waiting(); waiting() === before;) {
         taken += await take(readable);

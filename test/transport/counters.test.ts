@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
 import { addon } from '../../lib/native/load.js';
-import { BatchedOutbox } from '../../lib/transport/batched.js';
-import { CorkOutbox } from '../../lib/transport/cork.js';
+import { BatchedTransport } from '../../lib/transport/batched.js';
+import { CorkTransport } from '../../lib/transport/cork.js';
 import { descriptorOf } from '../../lib/sockets/handle.js';
 import {
   attach,
@@ -12,8 +12,8 @@ import {
   type Transport,
   type TransportCounters,
 } from '../../lib/transport/index.js';
-import { MoreOutbox } from '../../lib/transport/more.js';
-import { VectoredOutbox } from '../../lib/transport/vectored.js';
+import { MoreTransport } from '../../lib/transport/more.js';
+import { VectoredTransport } from '../../lib/transport/vectored.js';
 import { countCalls } from './support/calls.js';
 import { openTcp, openTls, openUnix } from './support/links.js';
 import { Receiver, tick } from './support/receiving.js';
@@ -226,16 +226,21 @@ describe('with the addon', { skip: withoutAddon }, () => {
         return addon?.sendmsg(fd, buffers, ...given) ?? 0;
       },
     });
-    const transport = new VectoredOutbox(sender, descriptorOf(sender) ?? -1, counted);
+    const transport = new VectoredTransport(sender, descriptorOf(sender) ?? -1, counted);
     for (const letter of 'abc') transport.send(Buffer.from(letter));
     assert.deepEqual(held, [2, 2, 2], 'the memory of headers, and one payload');
   });
 
-  for (const Outbox of [CorkOutbox, MoreOutbox, VectoredOutbox, BatchedOutbox]) {
-    test(`${Outbox.name} counts the calls that it makes`, async (t) => {
+  for (const TransportClass of [
+    CorkTransport,
+    MoreTransport,
+    VectoredTransport,
+    BatchedTransport,
+  ]) {
+    test(`${TransportClass.name} counts the calls that it makes`, async (t) => {
       const { sender, receiver } = await openTcp(t);
       const { counted, calls } = countCalls();
-      const transport = new Outbox(sender, descriptorOf(sender) ?? -1, counted);
+      const transport = new TransportClass(sender, descriptorOf(sender) ?? -1, counted);
       const received = new Receiver(receiver).read();
       transport.sendv([Buffer.alloc(3), Buffer.alloc(0), Buffer.alloc(3_000_000)]);
       sendMessages(transport, 600);

@@ -5,18 +5,18 @@ import { describe, test, type TestContext } from 'node:test';
 import { codeOf } from '../../lib/errors.js';
 import type { NativeAddon } from '../../lib/native/addon.js';
 import { addon } from '../../lib/native/load.js';
-import { BatchedOutbox } from '../../lib/transport/batched.js';
-import { CorkOutbox } from '../../lib/transport/cork.js';
+import { BatchedTransport } from '../../lib/transport/batched.js';
+import { CorkTransport } from '../../lib/transport/cork.js';
 import { descriptorOf } from '../../lib/sockets/handle.js';
 import type { Transport } from '../../lib/transport/index.js';
-import { MoreOutbox } from '../../lib/transport/more.js';
-import { VectoredOutbox } from '../../lib/transport/vectored.js';
+import { MoreTransport } from '../../lib/transport/more.js';
+import { VectoredTransport } from '../../lib/transport/vectored.js';
 import { countCalls } from './support/calls.js';
 import { openTcp, type SocketLink } from './support/links.js';
 import { Receiver, Reports } from './support/receiving.js';
 import { withoutAddon } from './support/strategies.js';
 
-const outboxes = [CorkOutbox, MoreOutbox, VectoredOutbox, BatchedOutbox];
+const socketTransports = [CorkTransport, MoreTransport, VectoredTransport, BatchedTransport];
 const { EAGAIN, ENOBUFS, ENOMEM, ECONNRESET } = constants.errno;
 const pieces = [Buffer.from('one '), Buffer.from('two '), Buffer.from('three')];
 const whole = 'one two three';
@@ -28,12 +28,12 @@ interface Case extends SocketLink {
 
 async function open(
   t: TestContext,
-  Outbox: (typeof outboxes)[number],
+  TransportClass: (typeof socketTransports)[number],
   instead: Partial<NativeAddon>,
 ): Promise<Case> {
   const link = await openTcp(t);
   const fd = descriptorOf(link.sender) ?? -1;
-  const transport = new Outbox(link.sender, fd, countCalls(instead).counted);
+  const transport = new TransportClass(link.sender, fd, countCalls(instead).counted);
   return { ...link, transport, reports: new Reports(link.sender) };
 }
 
@@ -57,13 +57,14 @@ function first(name: 'send' | 'sendmsg', answer: () => number): Partial<NativeAd
 }
 
 describe('failures of the descriptor', { skip: withoutAddon }, () => {
-  for (const Outbox of outboxes) {
-    const call = Outbox === CorkOutbox || Outbox === MoreOutbox ? 'send' : 'sendmsg';
+  for (const TransportClass of socketTransports) {
+    const call =
+      TransportClass === CorkTransport || TransportClass === MoreTransport ? 'send' : 'sendmsg';
     for (const errno of [EAGAIN, ENOBUFS, ENOMEM]) {
-      test(`${Outbox.name}: errno ${errno} means later`, async (t) => {
+      test(`${TransportClass.name}: errno ${errno} means later`, async (t) => {
         const link = await open(
           t,
-          Outbox,
+          TransportClass,
           first(call, () => -errno),
         );
         link.transport.sendv(pieces);
@@ -77,10 +78,10 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
       });
     }
 
-    test(`${Outbox.name}: any other errno is one error`, async (t) => {
+    test(`${TransportClass.name}: any other errno is one error`, async (t) => {
       const link = await open(
         t,
-        Outbox,
+        TransportClass,
         first(call, () => -ECONNRESET),
       );
       link.transport.gather();
@@ -97,7 +98,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
   test('cork is off before the socket of a failed send is closed', async (t) => {
     const link = await open(
       t,
-      CorkOutbox,
+      CorkTransport,
       first('send', () => {
         corks.push(corkOf(link));
         return -ECONNRESET;
@@ -114,10 +115,10 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
     await link.reports.closed;
   });
 
-  for (const Outbox of [CorkOutbox, MoreOutbox]) {
-    test(`${Outbox.name}: an error in the middle of a message is one error`, async (t) => {
+  for (const TransportClass of [CorkTransport, MoreTransport]) {
+    test(`${TransportClass.name}: an error in the middle of a message is one error`, async (t) => {
       let sends = 0;
-      const link = await open(t, Outbox, {
+      const link = await open(t, TransportClass, {
         send: (fd, bytes, more) =>
           sends++ === 0 ? (addon?.send(fd, bytes, more) ?? 0) : -ECONNRESET,
       });
@@ -130,9 +131,9 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
       assert.equal(String(await new Receiver(link.receiver).read().closed), 'one ');
     });
 
-    test(`${Outbox.name}: what follows a short send is the rest of its piece`, async (t) => {
+    test(`${TransportClass.name}: what follows a short send is the rest of its piece`, async (t) => {
       const sent: string[] = [];
-      const link = await open(t, Outbox, {
+      const link = await open(t, TransportClass, {
         send: (fd, bytes, more) => {
           sent.push(Buffer.from(bytes).toString());
           return addon?.send(fd, sent.length === 2 ? bytes.subarray(0, 2) : bytes, more) ?? 0;
@@ -149,7 +150,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
   }
 
   test('cork is off after a send throws', async (t) => {
-    const link = await open(t, CorkOutbox, {
+    const link = await open(t, CorkTransport, {
       send: () => {
         throw new RangeError('as the addon does with memory that was transferred');
       },

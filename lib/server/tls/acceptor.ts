@@ -10,7 +10,7 @@ import { TLSSocket, type SecureContext } from 'node:tls';
 import { NbdError } from '../../errors.js';
 import type { ClientTls } from '../../handshake/client.js';
 import { tlsModes, type TlsMode } from '../../handshake/security.js';
-import { readIntoFromNow, verifyErrorOf, type ReadInto } from '../../sockets/handle.js';
+import { enableReadInto, verifyErrorOf, type ReadInto } from '../../sockets/handle.js';
 import { secureContext } from './context.js';
 import { reasonOf, verifyReason } from './failure.js';
 import type { TlsOptions } from './options.js';
@@ -86,7 +86,7 @@ export class TlsAcceptor {
         }
         socket.removeAllListeners('end');
         // At once: what came behind the client's last message is delivered next.
-        const readsInto = readIntoFromNow(socket, onread);
+        const readsInto = enableReadInto(socket, onread);
         resolve({ socket, readsInto, tls: this.describe(socket, offered.identity) });
       });
     });

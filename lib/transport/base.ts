@@ -1,9 +1,7 @@
 /**
- * The pieces of pending messages, which every strategy sends in its own way.
- * Callers: transmission/reply.ts through `Transport`, and users of
- * nbdcork/transport. Calls: the strategy's `emit`. Owns: a small arena that
- * headers are written into, and the list of pieces; payloads are borrowed.
- * Hot: nothing here is allocated for a message.
+ * The part that all strategies share: the list of pending pieces, and the arena
+ * that headers are written into. Payloads are borrowed. This is a hot path:
+ * nothing is allocated for a message.
  */
 import { Duplex, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
@@ -11,23 +9,23 @@ import { NbdError } from '../errors.js';
 import { headerBytesMax } from './sender.js';
 import type { StrategyName, Transport, TransportCounters } from './transport.js';
 
-/** 256 headers of simple replies. A full arena is flushed, so its size bounds memory, not messages. */
+/** Holds 256 headers of simple replies. A full arena is sent, so its size does not limit messages. */
 const arenaBytes = 4096;
-/** IOV_MAX of Linux: a longer vector would take a second system call anyway. */
+/** IOV_MAX of Linux: a longer vector needs a second system call anyway. */
 const piecesMax = 1024;
-const piecesAtFirst = 32;
-const buffersSearchedMax = 32;
+const initialPieces = 32;
+const searchedBuffersMax = 32;
 /**
- * A shorter piece that has to wait behind others is copied: what it is a view of
- * may be far larger, and none of that could be used again while it waits.
+ * A shorter piece that waits in the stream behind others is copied. The memory
+ * that it is a view of may be far larger, and could not be reused meanwhile.
  */
-const heldPieceBytesMin = 4096;
-/** A piece in `pieces`: index into `buffers`, offset, length. */
+const borrowedPieceBytesMin = 4096;
+/** Numbers of a piece in `pieces`: index into `buffers`, offset, length. */
 const pieceWidth = 3;
-/** Pending payload past which waiting for more messages gains nothing. */
-const pendingBytesMax = 1 << 20;
+/** With this many bytes pending, waiting for further messages gains nothing. */
+const batchBytesMax = 1 << 20;
 
-export abstract class Outbox implements Transport {
+export abstract class BaseTransport implements Transport {
   abstract readonly strategy: StrategyName;
   readonly stream: Writable;
   readonly headers: DataView;
@@ -43,7 +41,7 @@ export abstract class Outbox implements Transport {
 
   protected readonly arena: Uint8Array;
   protected readonly buffers: Uint8Array[];
-  protected pieces = new Float64Array(piecesAtFirst * pieceWidth);
+  protected pieces = new Float64Array(initialPieces * pieceWidth);
   protected pieceCount = 0;
   protected pendingBytes = 0;
   private gathering = false;
@@ -61,7 +59,7 @@ export abstract class Outbox implements Transport {
     this.arena = new Uint8Array(arenaBytes);
     this.headers = new DataView(this.arena.buffer);
     this.buffers = [this.arena];
-    // On the peer's end Node ends a stream that may not be half open: what is pending goes first.
+    // When the peer ends, Node ends a stream without `allowHalfOpen`: send what is pending before that.
     if (stream instanceof Duplex) {
       stream.prependListener('end', () => {
         this.flush();
@@ -70,12 +68,12 @@ export abstract class Outbox implements Transport {
   }
 
   /**
-   * Send all pieces and `reset`. What the kernel does not take waits in the
-   * stream. `more` says that the message goes on.
+   * Send all pieces and `clear` them. What the kernel does not accept waits in
+   * the stream. With `more` the last message continues.
    */
-  protected abstract emit(more: boolean): void;
+  protected abstract sendPending(more: boolean): void;
 
-  /** A message is whole: send it now, or see that it is sent when the tick ends. */
+  /** Called at the end of a message: send it now, or at the end of the tick. */
   protected abstract messageEnded(): void;
 
   get queuedBytes(): number {
@@ -109,10 +107,11 @@ export abstract class Outbox implements Transport {
     if (!(length >= 0 && length <= headerBytesMax)) {
       throw new NbdError(
         'NBDCORK_HEADER_TOO_LONG',
-        `A header has 0 to ${headerBytesMax} bytes, not ${length}: append it as a piece.`,
+        `A header of ${length} bytes is too long: at most ${headerBytesMax} are allowed. Append it as a piece.`,
       );
     }
-    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) this.emit(true);
+    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax)
+      this.sendPending(true);
     const at = this.arenaUsed;
     this.arenaUsed = at + length;
     if (length > 0) this.addPiece(0, at, length);
@@ -122,21 +121,24 @@ export abstract class Outbox implements Transport {
   append(memory: Uint8Array, start = 0, length = memory.length - start): void {
     if (length === 0) return;
     if (!(start >= 0 && length >= 0 && start + length <= memory.length)) {
-      throw new NbdError('NBDCORK_BAD_PIECE', 'A piece must lie inside its memory.');
+      throw new NbdError(
+        'NBDCORK_BAD_PIECE',
+        'A piece lies outside its memory. Check its start and length.',
+      );
     }
-    if (this.pieceCount === piecesMax) this.emit(true);
-    this.addPiece(this.indexOf(memory), start, length);
+    if (this.pieceCount === piecesMax) this.sendPending(true);
+    this.addPiece(this.bufferIndex(memory), start, length);
   }
 
   endMessage(): boolean {
     this.counters.messages++;
     if (this.pieceCount > 0) this.messageEnded();
-    return this.writable();
+    return this.acceptsMore();
   }
 
   send(piece: Uint8Array, more = false): boolean {
     this.append(piece);
-    return more ? this.writable() : this.endMessage();
+    return more ? this.acceptsMore() : this.endMessage();
   }
 
   sendv(pieces: readonly Uint8Array[]): boolean {
@@ -150,8 +152,8 @@ export abstract class Outbox implements Transport {
 
   flush(): boolean {
     this.gathering = false;
-    if (this.pieceCount > 0) this.emit(false);
-    return this.writable();
+    if (this.pieceCount > 0) this.sendPending(false);
+    return this.acceptsMore();
   }
 
   sent(): Promise<void> {
@@ -166,47 +168,40 @@ export abstract class Outbox implements Transport {
   }
 
   end(): void {
-    // Flushing may bring a Duplex's other end to answer at once, with a question to answer.
+    // The other end of a Duplex may respond at once, and lead to further messages.
     do this.flush();
     while (this.pieceCount > 0);
     this.ended = true;
     if (!this.uncorking) this.stream.end();
   }
 
-  /** For strategies that send a whole batch: now if it is long, else when the tick ends. */
-  protected batch(): void {
-    if (this.pendingBytes >= pendingBytesMax || this.pieceCount >= piecesMax - 1) {
-      this.emit(false);
+  /** For strategies that send batches: now if the batch is long, else at the end of the tick. */
+  protected sendBatch(): void {
+    if (this.pendingBytes >= batchBytesMax || this.pieceCount >= piecesMax - 1) {
+      this.sendPending(false);
     } else if (!this.gathering && !this.scheduled) {
       this.scheduled = true;
       setImmediate(this.tickEnded);
     }
   }
 
-  /** False where the stream is gone or has been ended; then what is pending is dropped. */
-  protected usable(): boolean {
+  /** False where the stream is destroyed or has been ended: then pending pieces are dropped. */
+  protected ensureWritable(): boolean {
     const stream = this.stream;
     if (stream.destroyed) {
-      this.discard();
+      this.dropPending();
       return false;
     }
     if (stream.writableEnded) {
-      this.discard();
+      this.dropPending();
       stream.destroy(this.endedByPeer() ? peerEnded() : writeAfterEnd());
       return false;
     }
     return true;
   }
 
-  /** What Node's `write` would have returned. A stream that is gone drops what is pending. */
-  protected writable(): boolean {
-    const stream = this.stream;
-    if (stream.writable) return !stream.writableNeedDrain;
-    if (this.pieceCount > 0) this.usable();
-    return false;
-  }
-
-  protected reset(): void {
+  /** All pieces were sent. */
+  protected clear(): void {
     this.counters.bytes += this.pendingBytes;
     this.pieceCount = 0;
     this.pendingBytes = 0;
@@ -214,39 +209,40 @@ export abstract class Outbox implements Transport {
     this.buffers.length = 1;
   }
 
-  /** The first `taken` bytes, fewer than all, are with the kernel: the others stay. */
-  protected drop(taken: number): void {
+  /** The first `sentBytes`, fewer than all, were sent: keep the others. */
+  protected removeSent(sentBytes: number): void {
     const pieces = this.pieces;
     let count = 0;
-    let skip = taken;
+    let skip = sentBytes;
     while (skip >= this.lengthOf(count)) skip -= this.lengthOf(count++);
     pieces.copyWithin(0, count * pieceWidth, this.pieceCount * pieceWidth);
     pieces[1] = (pieces[1] ?? 0) + skip;
     pieces[2] = (pieces[2] ?? 0) - skip;
     this.pieceCount -= count;
-    this.pendingBytes -= taken;
-    this.counters.bytes += taken;
+    this.pendingBytes -= sentBytes;
+    this.counters.bytes += sentBytes;
   }
 
-  /** All pieces go through the stream, in one writev where it can. */
-  protected giveToStream(): void {
+  /** Write all pieces to the stream, which sends them with one writev where it can. */
+  protected writeToStream(): void {
     const { stream } = this;
     const headers = this.headersCopy();
     const waits = stream.writableLength > 0;
     stream.cork();
     for (let index = 0; index < this.pieceCount; index++) {
       this.counters.streamWrites++;
-      const piece = this.view(index, headers);
-      const held = waits && this.pieces[index * pieceWidth] !== 0;
-      stream.write(held && piece.length < heldPieceBytesMin ? Buffer.from(piece) : piece);
+      const piece = this.pieceAt(index, headers);
+      const borrowed = this.pieces[index * pieceWidth] !== 0;
+      const copies = waits && borrowed && piece.length < borrowedPieceBytesMin;
+      stream.write(copies ? Buffer.from(piece) : piece);
     }
-    this.reset();
+    this.clear();
     this.uncork();
   }
 
   /**
-   * Node never finishes a stream that is ended while it is being uncorked, as when
-   * a Duplex's other end answers at once that it leaves. Then it is ended here.
+   * Node never finishes a stream that is ended while it is being uncorked, which
+   * happens when the other end of a Duplex disconnects at once. `end` waits for this.
    */
   protected uncork(): void {
     const outermost = !this.uncorking;
@@ -257,21 +253,22 @@ export abstract class Outbox implements Transport {
     if (this.ended) this.stream.end();
   }
 
-  /** The arena's content for the stream, which may keep it while the arena is used again. */
+  /** A copy of the headers, since the stream may keep them while the arena is reused. */
   protected headersCopy(): Uint8Array {
     return Buffer.from(this.arena.subarray(0, this.arenaUsed));
   }
 
-  /** Drop what is pending: the stream is gone. */
-  protected discard(): void {
-    this.pendingBytes = 0; // `reset` counts what was sent
-    this.reset();
+  /** Drop pending pieces, since the stream is destroyed. */
+  protected dropPending(): void {
+    this.pendingBytes = 0; // `clear` counts them as sent.
+    this.clear();
   }
 
-  /** The bytes of piece number `index`; `arena` or a copy of it holds the headers. */
-  protected view(index: number, arena: Uint8Array): Uint8Array {
+  /** The bytes of piece number `index`. Headers are taken from `headers`: the arena, or a copy of it. */
+  protected pieceAt(index: number, headers: Uint8Array): Uint8Array {
     const at = index * pieceWidth;
-    const buffer = this.pieces[at] === 0 ? arena : (this.buffers[this.pieces[at] ?? 0] ?? arena);
+    const buffer =
+      this.pieces[at] === 0 ? headers : (this.buffers[this.pieces[at] ?? 0] ?? headers);
     const offset = this.pieces[at + 1] ?? 0;
     const length = this.pieces[at + 2] ?? 0;
     if (offset === 0 && length === buffer.byteLength) return buffer;
@@ -282,18 +279,26 @@ export abstract class Outbox implements Transport {
     return this.pieces[index * pieceWidth + 2] ?? 0;
   }
 
+  /** What Node's `write` would return. Drops pending pieces where the stream is destroyed. */
+  private acceptsMore(): boolean {
+    const stream = this.stream;
+    if (stream.writable) return !stream.writableNeedDrain;
+    if (this.pieceCount > 0) this.ensureWritable();
+    return false;
+  }
+
   private endedByPeer(): boolean {
     const stream = this.stream;
     if (this.ended || !(stream instanceof Duplex)) return false;
     return !stream.allowHalfOpen && stream.readableEnded;
   }
 
-  /** Each memory is named once, as far back as looking for it costs less than naming it again. */
-  private indexOf(memory: Uint8Array): number {
+  /** The index of `memory` in `buffers`. Among many it is added again: that is cheaper than a search. */
+  private bufferIndex(memory: Uint8Array): number {
     const buffers = this.buffers;
     const count = buffers.length;
     if (buffers[count - 1] === memory && count > 1) return count - 1;
-    if (count > 1 && count <= buffersSearchedMax) {
+    if (count > 1 && count <= searchedBuffersMax) {
       const index = buffers.indexOf(memory, 1);
       if (index > 0) return index;
     }
@@ -306,7 +311,7 @@ export abstract class Outbox implements Transport {
     const count = this.pieceCount;
     let pieces = this.pieces;
     let at = count * pieceWidth;
-    // Headers that follow each other in the arena are one piece.
+    // Consecutive headers in the arena are one piece.
     if (index === 0 && count > 0 && pieces[at - 3] === 0) {
       pieces[at - 1] = (pieces[at - 1] ?? 0) + length;
       return;
@@ -329,15 +334,15 @@ export abstract class Outbox implements Transport {
 function writeAfterEnd(): NbdError {
   return new NbdError(
     'NBDCORK_WRITE_AFTER_END',
-    'A message was sent after the stream had been ended. Send it before.',
+    'A message was sent after the end of the stream. Send it before calling end().',
   );
 }
 
-/** What Node's own `write` says then. */
+/** The code that Node's `write` reports in this case. */
 function peerEnded(): NbdError {
   return new NbdError(
     'EPIPE',
-    'A message was sent after the peer had ended the connection. ' +
-      'Set allowHalfOpen where a peer that has ended is still to be answered.',
+    'A message was sent after the peer ended the connection. ' +
+      'Set allowHalfOpen on the socket to reply to a peer that has ended.',
   );
 }
