@@ -1,4 +1,4 @@
-/** The disk that every contender serves. */
+/** The disk that every candidate serves. */
 export const exportName = 'disk';
 
 /** As many as BLOCK_STATUS tells of, each of `extentBytes`, data and holes by turns. */

@@ -31,11 +31,11 @@ export interface Workload {
 }
 
 /** Who answers: a strategy of ours, or somebody else. */
-export type Contender =
+export type Candidate =
   | { readonly type: 'strategy'; readonly strategy: Strategy }
   | { readonly type: 'peer'; readonly name: string; readonly version: string };
 
-/** One run of one contender. */
+/** One run of one candidate. */
 export interface Sample {
   /** From 0 on; samples of a row are compared with those of the same round. */
   readonly round: number;
@@ -57,10 +57,10 @@ export interface Sample {
 /** What a sample says of its requests. */
 export type Figure = Exclude<keyof Sample, 'round' | 'turns'>;
 
-/** Of all samples of a trial that have the figure and are no mishaps; null where none has. */
+/** Of all samples of a trial that have the figure and are no outliers; null where none has. */
 export type Averages = Readonly<Record<Figure, number | null>> & {
   /** Samples that were far slower than the others of their trial: statistics.ts. */
-  readonly mishaps: number;
+  readonly outliers: number;
   /** Half of the 95 % confidence interval; null for fewer than two samples. */
   readonly requestsPerSecondError: number | null;
 };
@@ -97,7 +97,7 @@ export interface Gain {
 
 export interface Trial {
   readonly workload: Workload;
-  readonly contender: Contender;
+  readonly candidate: Candidate;
   /** In the order in which they were taken; the first, warming up, is left out. */
   readonly samples: readonly Sample[];
   readonly averages: Averages;
@@ -166,7 +166,7 @@ export interface Processors {
 }
 
 export interface Results {
-  readonly schema: 3;
+  readonly schema: 4;
   readonly version: string;
   /** Of the working tree, where there is one; `-dirty` behind it where files were changed. */
   readonly commit: string | null;

@@ -4,7 +4,7 @@ import {
   kinds,
   links,
   strategies,
-  type Contender,
+  type Candidate,
   type Strategy,
   type Workload,
 } from './results.js';
@@ -20,7 +20,7 @@ import {
 } from './workloads.js';
 
 export type Dimension =
-  'link' | 'kind' | 'depth' | 'connections' | 'headers' | 'contender' | 'micro';
+  'link' | 'kind' | 'depth' | 'connections' | 'headers' | 'candidate' | 'micro';
 
 /** Words of one line are alternatives; what matches has one of each line that has words. */
 const vocabulary: ReadonlyMap<Dimension, readonly string[]> = new Map<Dimension, readonly string[]>(
@@ -30,7 +30,7 @@ const vocabulary: ReadonlyMap<Dimension, readonly string[]> = new Map<Dimension,
     ['depth', depths.map((depth) => `depth=${depth}`)],
     ['connections', connectionCounts.map((count) => `connections=${count}`)],
     ['headers', headerKinds],
-    ['contender', [...strategies, ...peerNames, 'limit']],
+    ['candidate', [...strategies, ...peerNames, 'limit']],
     ['micro', ['micro']],
   ],
 );
@@ -65,61 +65,61 @@ export class Selection {
       }
       this.chosen.set(dimension, [...(this.chosen.get(dimension) ?? []), word]);
     }
-    if (hasLimit) this.chosen.get('contender')?.push('limit');
+    if (hasLimit) this.chosen.get('candidate')?.push('limit');
   }
 
   /** Nothing is said of what is to be asked, only perhaps of whom. */
   private get usual(): boolean {
-    return !this.all && [...this.chosen.keys()].every((name) => name === 'contender');
+    return !this.all && [...this.chosen.keys()].every((name) => name === 'candidate');
   }
 
   get workloads(): Workload[] {
-    // Contenders are no reason to measure more than single calls.
-    const others = [...this.chosen.keys()].filter((name) => name !== 'contender');
+    // Candidates are no reason to measure more than single calls.
+    const others = [...this.chosen.keys()].filter((name) => name !== 'candidate');
     if (others.length === 1 && others[0] === 'micro') return [];
     if (this.usual) return usualWorkloads();
     return allWorkloads().filter((workload) => this.wants(workload));
   }
 
-  wantsContender(contender: Contender, { link, depth }: Workload): boolean {
-    const wanted = this.chosen.get('contender');
-    const name = contenderName(contender);
+  wantsCandidate(candidate: Candidate, { link, depth }: Workload): boolean {
+    const wanted = this.chosen.get('candidate');
+    const name = candidateName(candidate);
     if (wanted !== undefined) return wanted.includes(name) || name === 'plain';
-    if (contender.type === 'strategy') {
-      if (isControl(contender.strategy)) return false;
-      return !this.usual || depth > 1 || !leftOutAlone.includes(contender.strategy);
+    if (candidate.type === 'strategy') {
+      if (isControl(candidate.strategy)) return false;
+      return !this.usual || depth > 1 || !leftOutAlone.includes(candidate.strategy);
     }
     if (!this.usual) return true;
     return depth > 1 && (link === 'unix' || link === 'tcp');
   }
 
   /** Whether somebody asked for this one, so that doing without it is a failure. */
-  names(contender: Contender): boolean {
-    const name = contenderName(contender);
+  names(candidate: Candidate): boolean {
+    const name = candidateName(candidate);
     if (name === 'limit' && this.hasLimit) return true;
-    return this.chosen.get('contender')?.includes(name) ?? false;
+    return this.chosen.get('candidate')?.includes(name) ?? false;
   }
 
   /** Whether words of a dimension were given, and all of them are among these. */
   readonly hasOnly = (dimension: Dimension, ...words: readonly string[]): boolean =>
     this.chosen.get(dimension)?.every((word) => words.includes(word)) ?? false;
 
-  get namesContenders(): boolean {
-    return this.chosen.has('contender');
+  get namesCandidates(): boolean {
+    return this.chosen.has('candidate');
   }
 
   /** Whether a strategy was left out by the words. */
   wantsStrategy(strategy: Strategy): boolean {
-    return this.chosen.get('contender')?.includes(strategy) ?? !isControl(strategy);
+    return this.chosen.get('candidate')?.includes(strategy) ?? !isControl(strategy);
   }
 
   /** Whether the server that is the limit was named, or everything is wanted. */
   get wantsLimit(): boolean {
-    return this.namesLimit || (this.all && !this.chosen.has('contender'));
+    return this.namesLimit || (this.all && !this.chosen.has('candidate'));
   }
 
   get namesLimit(): boolean {
-    return this.chosen.get('contender')?.includes('limit') ?? false;
+    return this.chosen.get('candidate')?.includes('limit') ?? false;
   }
 
   /** Measured with everything, and where nothing is said. */
@@ -148,6 +148,6 @@ export class Selection {
   }
 }
 
-function contenderName(contender: Contender): string {
-  return contender.type === 'strategy' ? contender.strategy : contender.name;
+function candidateName(candidate: Candidate): string {
+  return candidate.type === 'strategy' ? candidate.strategy : candidate.name;
 }

@@ -1,32 +1,32 @@
 /** Who is asked in each workload, and how to start them. */
 import { addon } from '../../lib/native/load.js';
-import { needsAddon, ourContenders, type Row } from '../measure/plan.js';
-import { strategies, type Contender, type Skipped, type Workload } from '../results.js';
+import { needsAddon, ourCandidates, type Row } from '../measure/plan.js';
+import { strategies, type Candidate, type Skipped, type Workload } from '../results.js';
 import type { Selection } from '../selection.js';
 import type { Start } from '../measure/candidate-run.js';
 import { differs, isControl, peerNames, whyMissing } from '../workloads.js';
-import { nameOfContender } from '../names.js';
+import { nameOfCandidate } from '../names.js';
 import { startOurs } from './ours.js';
 import { startPeer, whyNot } from './peers.js';
 import { findProgram, versionOf } from './programs.js';
 
-export interface Contenders {
+export interface Candidates {
   readonly rows: readonly Row[];
   readonly skipped: readonly Skipped[];
-  readonly start: (workload: Workload, contender: Contender) => Start;
+  readonly start: (workload: Workload, candidate: Candidate) => Start;
 }
 
 /** `limit` is the path of a program that answers as fast as can be, where there is one. */
-export function findContenders(
+export function findCandidates(
   workloads: readonly Workload[],
   selection: Selection,
   limit: string | undefined,
-): Contenders {
+): Candidates {
   const paths = new Map<string, string>();
   const skipped: Skipped[] = [];
   for (const name of peerNames) {
-    const peer: Contender = { type: 'peer', name, version: '' };
-    if (!workloads.some((workload) => selection.wantsContender(peer, workload))) continue;
+    const peer: Candidate = { type: 'peer', name, version: '' };
+    if (!workloads.some((workload) => selection.wantsCandidate(peer, workload))) continue;
     const path = findProgram(name);
     if (path === undefined) {
       const why = 'it is not installed';
@@ -35,27 +35,27 @@ export function findContenders(
   }
   if (limit !== undefined) paths.set('limit', limit);
   else if (selection.wantsLimit) skipped.push({ what: 'limit', why: 'there is no --limit PATH' });
-  const peers = [...paths].map(([name, path]): Contender => {
+  const peers = [...paths].map(([name, path]): Candidate => {
     return { type: 'peer', name, version: name === 'limit' ? '' : versionOf(path) };
   });
   const rows = workloads.map((workload) => ({
     workload,
-    contenders: [
-      ...ourContenders(workload, addon !== undefined),
-      ...peers.filter((peer) => whyNot(nameOfContender(peer), workload) === undefined),
-    ].filter((contender) => selection.wantsContender(contender, workload)),
+    candidates: [
+      ...ourCandidates(workload, addon !== undefined),
+      ...peers.filter((peer) => whyNot(nameOfCandidate(peer), workload) === undefined),
+    ].filter((candidate) => selection.wantsCandidate(candidate, workload)),
   }));
   skipped.push(...missingStrategies(workloads, selection));
   for (const peer of peers) {
-    const wanted = workloads.filter((workload) => selection.wantsContender(peer, workload));
-    skipped.push(...missingPeer(nameOfContender(peer), wanted));
+    const wanted = workloads.filter((workload) => selection.wantsCandidate(peer, workload));
+    skipped.push(...missingPeer(nameOfCandidate(peer), wanted));
   }
   const start =
-    (workload: Workload, contender: Contender): Start =>
+    (workload: Workload, candidate: Candidate): Start =>
     (setting) =>
-      contender.type === 'strategy'
-        ? startOurs({ strategy: contender.strategy }, workload, setting)
-        : startPeer(contender.name, paths.get(contender.name) ?? '', workload, setting);
+      candidate.type === 'strategy'
+        ? startOurs({ strategy: candidate.strategy }, workload, setting)
+        : startPeer(candidate.name, paths.get(candidate.name) ?? '', workload, setting);
   return { rows, skipped, start };
 }
 
@@ -94,7 +94,7 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
       workloads.some(
         (workload) =>
           differs(workload.link, strategy) &&
-          !selection.wantsContender({ type: 'strategy', strategy }, workload),
+          !selection.wantsCandidate({ type: 'strategy', strategy }, workload),
       ),
   );
   if (leftOut.length > 0) {

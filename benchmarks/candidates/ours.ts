@@ -2,17 +2,17 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { BenchmarkError } from '../errors.js';
-import { Asked } from '../measure/worker-process.js';
+import { WorkerProcess } from '../measure/worker-process.js';
 import type { Strategy, Workload } from '../results.js';
 import type {
   Counts,
-  ServerAnswers,
+  ServerResponses,
   ServerPlan,
-  ServerQuestion,
+  ServerRequest,
   Started,
 } from '../server/messages.js';
 import { makePipes } from './pipes.js';
-import type { Running, Setting } from './running-server.js';
+import type { RunningServer, ServerSetting } from './running-server.js';
 
 const serverPath = fileURLToPath(new URL('../server/main.js', import.meta.url));
 
@@ -24,11 +24,11 @@ export interface OurOptions {
 export async function startOurs(
   { strategy, wastedMicroseconds }: OurOptions,
   { link, kind }: Workload,
-  setting: Setting,
-): Promise<Running> {
+  setting: ServerSetting,
+): Promise<RunningServer> {
   const { folder, preSharedKey, prefix, host } = setting;
   const pipes = link === 'pipe' ? makePipes(folder) : undefined;
-  const server = new Asked<ServerQuestion, ServerAnswers>(serverPath, {
+  const server = new WorkerProcess<ServerRequest, ServerResponses>(serverPath, {
     prefix,
     ...(pipes !== undefined && { input: pipes.input, output: pipes.output }),
   });
@@ -39,11 +39,11 @@ export async function startOurs(
     ...(wastedMicroseconds !== undefined && { wastedMicroseconds }),
   };
   const start = (where: ServerPlan['where']): Promise<Started> =>
-    server.ask({ type: 'start', plan: { ...plan, where } });
+    server.request({ type: 'start', plan: { ...plan, where } });
   const common = {
     pid: server.pid,
     count: async (): Promise<Counts> => {
-      const counts = await server.ask({ type: 'count' });
+      const counts = await server.request({ type: 'count' });
       const expected = strategy === 'sends' ? 'more' : strategy;
       if (counts.strategy === expected) return counts;
       throw new BenchmarkError(

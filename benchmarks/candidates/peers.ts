@@ -9,10 +9,10 @@ import type { Place } from '../place.js';
 import type { Link, Workload } from '../results.js';
 import { makePipes } from './pipes.js';
 import { startDaemon, startProgram } from './programs.js';
-import type { Running, Setting } from './running-server.js';
+import type { RunningServer, ServerSetting } from './running-server.js';
 
 /** The command line of a server, without the program. */
-type Arguments = (place: Place, setting: Setting) => string[];
+type Arguments = (place: Place, setting: ServerSetting) => string[];
 
 interface Peer {
   readonly links: readonly Link[];
@@ -52,8 +52,8 @@ export async function startPeer(
   name: string,
   path: string,
   { link }: Workload,
-  setting: Setting,
-): Promise<Running> {
+  setting: ServerSetting,
+): Promise<RunningServer> {
   const peer = peers[name];
   if (peer === undefined) throw new BenchmarkError('NBDCORK_BENCH', `There is no peer ${name}.`);
   const pipes = link === 'pipe' ? makePipes(setting.folder) : undefined;
@@ -86,7 +86,7 @@ function nextFarPort(): number {
   return farPorts.first + (farPortsTaken++ % farPorts.count);
 }
 
-async function placeFor(link: Link, { folder, host, prefix }: Setting): Promise<Place> {
+async function placeFor(link: Link, { folder, host, prefix }: ServerSetting): Promise<Place> {
   if (link === 'unix' || link === 'unix-tls')
     return { type: 'unix', path: join(folder, 'nbd.sock') };
   // Ours take ports of the other namespace above these, and nobody else is there.
@@ -99,7 +99,7 @@ async function placeFor(link: Link, { folder, host, prefix }: Setting): Promise<
   return { type: 'tcp', host, port };
 }
 
-function nbdkitArguments(place: Place, { preSharedKey, keyFolder }: Setting): string[] {
+function nbdkitArguments(place: Place, { preSharedKey, keyFolder }: ServerSetting): string[] {
   const keys = `--tls-psk=${join(keyFolder, 'keys.psk')}`;
   const tls = preSharedKey === undefined ? [] : ['--tls=require', keys];
   return [...where(), ...tls, 'memory', String(diskBytes)];
@@ -111,7 +111,7 @@ function nbdkitArguments(place: Place, { preSharedKey, keyFolder }: Setting): st
   }
 }
 
-function qemuArguments(place: Place, { folder, preSharedKey, keyFolder }: Setting): string[] {
+function qemuArguments(place: Place, { folder, preSharedKey, keyFolder }: ServerSetting): string[] {
   const keys = `tls-creds-psk,id=keys,endpoint=server,dir=${keyFolder}`;
   const tls = preSharedKey === undefined ? [] : ['--object', keys, '--tls-creds', 'keys'];
   const usual = ['-t', '-e', '64', '-f', 'raw', '--cache', 'writeback', '-x', exportName];
@@ -123,7 +123,7 @@ function qemuArguments(place: Place, { folder, preSharedKey, keyFolder }: Settin
   }
 }
 
-function nbdServerArguments(place: Place, { folder }: Setting): string[] {
+function nbdServerArguments(place: Place, { folder }: ServerSetting): string[] {
   const path = join(folder, 'nbd-server.conf');
   const disk = [`[${exportName}]`, `exportname = ${diskFile(folder)}`, ''];
   writeFileSync(path, ['[generic]', ...where(), ...disk].join('\n'));

@@ -2,7 +2,7 @@ import type { Counts } from '../server/messages.js';
 import type { Place, PreSharedKey } from '../place.js';
 
 /** A server that was started for one sample. */
-export interface Running {
+export interface RunningServer {
   readonly place: Place;
   /** The process whose time is the server's. */
   readonly pid: number;
@@ -15,7 +15,7 @@ export interface Running {
 }
 
 /** Where a server is to run, and for whom. */
-export interface Setting {
+export interface ServerSetting {
   /** A folder of its own, which is gone after the sample. */
   readonly folder: string;
   readonly preSharedKey: PreSharedKey | undefined;

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { bench, type BenchOptions } from '../measure/bench.js';
 import { makeFolder, removeFolders } from './output-folder.js';
-import { gainNote, mishapNote } from '../report/notes.js';
+import { gainNote, outlierNote } from '../report/notes.js';
 import type { Results } from '../results.js';
 import {
   comparisonsTable,
@@ -51,7 +51,7 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   if (results.comparisons.length > 0) {
     process.stdout.write(`${comparisonsTable(results)}\n\n`);
   }
-  if (results.trials.length > 0) process.stdout.write(`${gainNote} ${mishapNote}\n\n`);
+  if (results.trials.length > 0) process.stdout.write(`${gainNote} ${outlierNote}\n\n`);
   if (results.micro.length > 0) process.stdout.write(`${microTable(results)}\n\n`);
   // Drawing takes modules that measuring should not have to load.
   const { writeReport } = await import('../report/index.js');

@@ -10,9 +10,9 @@ import { startOurs } from '../candidates/ours.js';
 import { Loads } from '../measure/loads.js';
 import { commit } from '../measure/machine.js';
 import { fullTiming, type Timing } from '../measure/plan.js';
-import type { Contender, SelfCheck, Verdict } from '../results.js';
-import { nameOfContender } from '../names.js';
-import { findApart } from '../measure/cpu-pinning.js';
+import type { Candidate, SelfCheck, Verdict } from '../results.js';
+import { nameOfCandidate } from '../names.js';
+import { findCpuPinning } from '../measure/cpu-pinning.js';
 import { runPlan } from '../measure/run-plan.js';
 import { takeSamples } from '../measure/sample.js';
 import { workload } from '../workloads.js';
@@ -23,8 +23,8 @@ const rightMin = 19;
 const wastedMicroseconds = 10;
 const timing: Timing = { ...fullTiming, runs: 8 };
 
-const asked = workload('unix', 'read-4k', 64);
-const contenders: readonly Contender[] = [
+const targetWorkload = workload('unix', 'read-4k', 64);
+const candidates: readonly Candidate[] = [
   { type: 'strategy', strategy: 'plain' },
   { type: 'peer', name: 'copy', version: '' },
   { type: 'peer', name: 'slowed', version: '' },
@@ -34,23 +34,23 @@ const expected: Readonly<Record<string, Verdict>> = {
   slowed: 'slower',
 };
 
-function startOf(contender: Contender): Start {
-  const isSlow = nameOfContender(contender) === 'slowed';
+function startOf(candidate: Candidate): Start {
+  const isSlow = nameOfCandidate(candidate) === 'slowed';
   const options = { strategy: 'plain', ...(isSlow && { wastedMicroseconds }) } as const;
-  return (setting) => startOurs(options, asked, setting);
+  return (setting) => startOurs(options, targetWorkload, setting);
 }
 
 async function repeat(): Promise<Map<string, Verdict>> {
   const { signal } = new AbortController();
-  const { trials, skipped } = await runPlan([{ workload: asked, contenders }], {
+  const { trials, skipped } = await runPlan([{ workload: targetWorkload, candidates }], {
     timing,
     progress: () => undefined,
     signal,
     take: (_, entered, sampleTiming) => {
       const next = loads.deal(entered.length);
       return takeSamples(
-        asked,
-        entered.map((contender) => ({ start: startOf(contender), load: next(), isOurs: true })),
+        targetWorkload,
+        entered.map((candidate) => ({ start: startOf(candidate), load: next(), isOurs: true })),
         sampleTiming,
         {
           fio: undefined,
@@ -59,15 +59,15 @@ async function repeat(): Promise<Map<string, Verdict>> {
           keyFolder: '',
           prefix: [],
           host: '127.0.0.1',
-          apart,
+          pinning,
         },
       );
     },
   });
   for (const { what, why } of skipped) throw new Error(`${what}: ${why}`);
   return new Map(
-    trials.flatMap(({ contender, gain }) =>
-      gain === null ? [] : [[nameOfContender(contender), gain.verdict]],
+    trials.flatMap(({ candidate, gain }) =>
+      gain === null ? [] : [[nameOfCandidate(candidate), gain.verdict]],
     ),
   );
 }
@@ -76,8 +76,8 @@ const [, , path] = process.argv;
 // Where it cannot be written is known at once, not minutes later.
 const output = path === undefined ? undefined : openSync(path, 'w');
 const told: Map<string, Verdict>[] = [];
-const apart = findApart();
-const loads = new Loads(apart?.loadPrefix ?? []);
+const pinning = findCpuPinning();
+const loads = new Loads(pinning?.loadPrefix ?? []);
 try {
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     const verdicts = await repeat();

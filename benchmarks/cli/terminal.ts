@@ -2,7 +2,7 @@
 import { SingleBar } from 'cli-progress';
 import { markdownTable } from 'markdown-table';
 import type { Figure, Gain, Results, Trial } from '../results.js';
-import { nameOf, nameOfContender } from '../names.js';
+import { nameOf, nameOfCandidate } from '../names.js';
 import type { Progress } from '../measure/run-plan.js';
 
 /** Where nobody watches, a line of progress so often. */
@@ -67,7 +67,7 @@ function rateOf({ averages }: Trial): string {
 }
 
 const columns: readonly Column[] = [
-  { title: 'by', align: 'l', textOf: ({ contender }) => nameOfContender(contender) },
+  { title: 'by', align: 'l', textOf: ({ candidate }) => nameOfCandidate(candidate) },
   { title: 'requests/s (± 95 %)', align: 'r', textOf: rateOf },
   {
     title: 'gain over plain (99 % interval)',

@@ -3,9 +3,9 @@
  * server's. It does what it is asked by the process that runs the benchmark.
  */
 import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
-import { answer, endWithAsker } from '../measure/worker-process.js';
+import { respond, exitWithParent } from '../measure/worker-process.js';
 import { Connection } from './connection.js';
-import type { LoadPlan, LoadQuestion, LoadResult } from './messages.js';
+import type { LoadPlan, LoadRequest, LoadResult } from './messages.js';
 import type { Session } from './session.js';
 
 /** Nanoseconds, to three digits, up to a minute. */
@@ -66,15 +66,15 @@ async function close(): Promise<void> {
   await Promise.all(closing.map((connection) => connection.close()));
 }
 
-function handle(question: LoadQuestion): unknown {
-  switch (question.type) {
+function handle(request: LoadRequest): unknown {
+  switch (request.type) {
     case 'open':
-      return open(question.plan).catch(async (error: unknown) => {
+      return open(request.plan).catch(async (error: unknown) => {
         await close();
         throw error;
       });
     case 'run':
-      return run(question.seconds);
+      return run(request.seconds);
     case 'latencies':
       return latencies();
     case 'close':
@@ -82,5 +82,5 @@ function handle(question: LoadQuestion): unknown {
   }
 }
 
-endWithAsker();
-process.on('message', (question: LoadQuestion) => void answer(() => handle(question)));
+exitWithParent();
+process.on('message', (request: LoadRequest) => void respond(() => handle(request)));

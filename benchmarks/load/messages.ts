@@ -14,7 +14,7 @@ export interface LoadPlan {
 }
 
 /** What the process of the load is asked, in this order; `run` as often as wanted. */
-export type LoadQuestion =
+export type LoadRequest =
   /** Connect, and fill the disk. */
   | { readonly type: 'open'; readonly plan: LoadPlan }
   /** Keep the server busy until so much time is over; every request is answered then. */
@@ -23,7 +23,7 @@ export type LoadQuestion =
   | { readonly type: 'latencies' }
   | { readonly type: 'close' };
 
-export interface LoadAnswers {
+export interface LoadResponses {
   readonly open: undefined;
   readonly run: LoadResult;
   readonly latencies: string;

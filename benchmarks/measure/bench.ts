@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { messageOf } from '../../lib/errors.js';
 import { BenchmarkError } from '../errors.js';
-import { findContenders, type Contenders } from '../candidates/index.js';
+import { findCandidates, type Candidates } from '../candidates/index.js';
 import { findProgram } from '../candidates/programs.js';
 import { whyNothing } from '../exclusions.js';
 import { latencyPercentiles } from '../statistics/latency.js';
@@ -15,10 +15,10 @@ import { commit, describeMachine, packageVersion } from './machine.js';
 import { runMicro, type MicroMeasured } from '../micro/index.js';
 import { fullTiming, usualTiming, type Timing } from './plan.js';
 import type { PreSharedKey } from '../place.js';
-import { findApart, type Apart } from './cpu-pinning.js';
+import { findCpuPinning, type CpuPinning } from './cpu-pinning.js';
 import type { Results, Skipped } from '../results.js';
 import { runPlan, type Measured, type Progress } from './run-plan.js';
-import { takeSamples, type Entrant } from './sample.js';
+import { takeSamples, type CandidateSetup } from './sample.js';
 import { Selection } from '../selection.js';
 import { makeVeth, type Veth } from './veth.js';
 import { forFio } from '../workloads.js';
@@ -50,7 +50,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
   if (selection.namesLimit && options.limit === undefined) {
     throw new BenchmarkError(
       'NBDCORK_BAD_SELECTION',
-      "'limit' needs --limit PATH, the server it means.",
+      "'limit' needs --limit PATH, the server it environment.",
     );
   }
   if (options.limit !== undefined) checkProgram(options.limit);
@@ -62,25 +62,25 @@ export async function bench(options: BenchOptions): Promise<Results> {
   const fio = options.load === 'fio' ? findFio() : undefined;
   const timing = timingOf(options);
   // fio would have to be told as well, and is there to be a foreign load.
-  const apart = options.load === 'fio' ? undefined : findApart();
+  const pinning = options.load === 'fio' ? undefined : findCpuPinning();
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
   const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
   const workloads = found.filter(({ link }) => link !== 'veth' || veth !== undefined);
   let measured: Measured;
   let alone: MicroMeasured = { micro: [], skipped: [] };
   try {
-    const contenders = findContenders(workloads, selection, options.limit);
-    skipped.push(...contenders.skipped);
-    if (found.length > 0 && !remains(contenders, selection)) {
+    const candidates = findCandidates(workloads, selection, options.limit);
+    skipped.push(...candidates.skipped);
+    if (found.length > 0 && !remains(candidates, selection)) {
       throw nothingToMeasure(skipped.map(({ what, why }) => `${what}: ${why}`));
     }
-    measured = await measure(contenders, selection, {
+    measured = await measure(candidates, selection, {
       ...options,
       folder,
       veth,
       fio,
       timing,
-      apart,
+      pinning,
     });
     if (selection.wantsMicro && !measured.interrupted) {
       alone = await runMicro({ ...options, folder });
@@ -90,7 +90,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
     await rm(folder, { recursive: true });
   }
   return {
-    schema: 3,
+    schema: 4,
     version: packageVersion(),
     commit: commit(),
     command: options.command,
@@ -98,9 +98,9 @@ export async function bench(options: BenchOptions): Promise<Results> {
     seconds: (Date.now() - startedAt.getTime()) / 1000,
     machine: describeMachine(fio),
     processors:
-      apart === undefined || measured.trials.length === 0
+      pinning === undefined || measured.trials.length === 0
         ? null
-        : { servers: apart.servers, load: apart.load },
+        : { servers: pinning.servers, load: pinning.load },
     timing: {
       seconds: timing.seconds,
       warmUpSeconds: timing.warmUpSeconds,
@@ -123,10 +123,10 @@ function nothingToMeasure(reasons: readonly string[]): BenchmarkError {
   );
 }
 
-/** Whether there is something to measure; where contenders were named, one of them. */
-function remains({ rows }: Contenders, selection: Selection): boolean {
-  if (!selection.namesContenders) return rows.length > 0 || selection.wantsMicro;
-  return rows.some(({ contenders }) => contenders.some((one) => selection.names(one)));
+/** Whether there is something to measure; where candidates were named, one of them. */
+function remains({ rows }: Candidates, selection: Selection): boolean {
+  if (!selection.namesCandidates) return rows.length > 0 || selection.wantsMicro;
+  return rows.some(({ candidates }) => candidates.some((one) => selection.names(one)));
 }
 
 /** Found out before anything is measured, not hours later. */
@@ -150,7 +150,7 @@ interface MeasureOptions extends BenchOptions {
   readonly fio: string | undefined;
   readonly timing: Timing;
   /** Where ours run. */
-  readonly apart: Apart | undefined;
+  readonly pinning: CpuPinning | undefined;
 }
 
 function findFio(): string {
@@ -160,16 +160,16 @@ function findFio(): string {
 }
 
 async function measure(
-  { rows, start }: Contenders,
+  { rows, start }: Candidates,
   selection: Selection,
   options: MeasureOptions,
 ): Promise<Measured> {
   if (rows.length === 0) {
     return { trials: [], comparisons: [], skipped: [], rounds: 0, interrupted: false };
   }
-  const { folder, veth, fio, timing, signal, apart } = options;
+  const { folder, veth, fio, timing, signal, pinning } = options;
   const preSharedKey = await writeKey(folder);
-  const loads = new Loads(apart?.loadPrefix ?? [], signal);
+  const loads = new Loads(pinning?.loadPrefix ?? [], signal);
   // Others have threads, and are measured as they are: where the kernel puts them.
   const loadsOfOthers = new Loads([], signal);
   try {
@@ -177,20 +177,20 @@ async function measure(
       timing,
       progress: options.progress,
       signal,
-      isNamed: (contender) => selection.names(contender),
-      take: (workload, contenders, sampleTiming) => {
+      isNamed: (candidate) => selection.names(candidate),
+      take: (workload, candidates, sampleTiming) => {
         const far = workload.link === 'veth' ? veth : undefined;
-        const ours = contenders.filter(({ type }) => type === 'strategy').length;
+        const ours = candidates.filter(({ type }) => type === 'strategy').length;
         const [nextOfOurs, nextOfOthers] = [
           loads.deal(ours),
-          loadsOfOthers.deal(contenders.length - ours),
+          loadsOfOthers.deal(candidates.length - ours),
         ];
         return takeSamples(
           workload,
-          contenders.map((contender): Entrant => {
-            const isOurs = contender.type === 'strategy';
+          candidates.map((candidate): CandidateSetup => {
+            const isOurs = candidate.type === 'strategy';
             const load = isOurs ? nextOfOurs() : nextOfOthers();
-            return { start: start(workload, contender), load, isOurs };
+            return { start: start(workload, candidate), load, isOurs };
           }),
           sampleTiming,
           {
@@ -200,7 +200,7 @@ async function measure(
             keyFolder: folder,
             prefix: far?.prefix ?? [],
             host: far?.host ?? '127.0.0.1',
-            apart,
+            pinning,
           },
         );
       },

@@ -1,5 +1,5 @@
 /**
- * One contender while it is measured: its server, the load that asks it, and
+ * One candidate while it is measured: its server, the load that asks it, and
  * what both have told so far. Caller: sample.ts. What they have to tell is asked
  * for while nothing is in progress, so that every figure is about the same
  * requests.
@@ -8,21 +8,21 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { decodeFromCompressedBase64, type Histogram } from 'hdr-histogram-js';
-import type { Asked } from './worker-process.js';
+import type { WorkerProcess } from './worker-process.js';
 import { runFio } from '../candidates/fio.js';
-import type { Running, Setting } from '../candidates/running-server.js';
+import type { RunningServer, ServerSetting } from '../candidates/running-server.js';
 import { cpuMicrosecondsOf } from '../candidates/cpu-time.js';
-import type { LoadAnswers, LoadPlan, LoadQuestion } from '../load/messages.js';
+import type { LoadResponses, LoadPlan, LoadRequest } from '../load/messages.js';
 import type { PreSharedKey } from '../place.js';
-import type { Apart } from './cpu-pinning.js';
+import type { CpuPinning } from './cpu-pinning.js';
 import type { Sample, Workload } from '../results.js';
 import type { Counts } from '../server/messages.js';
 import { sum } from '../statistics/statistics.js';
 
-export type Start = (setting: Setting) => Promise<Running>;
-export type Load = Asked<LoadQuestion, LoadAnswers>;
+export type Start = (setting: ServerSetting) => Promise<RunningServer>;
+export type Load = WorkerProcess<LoadRequest, LoadResponses>;
 
-export interface Means {
+export interface Environment {
   readonly fio: string | undefined;
   /** Aborted, fio is ended; the load has one of its own. */
   readonly signal: AbortSignal;
@@ -32,17 +32,17 @@ export interface Means {
   readonly prefix: readonly string[];
   readonly host: string;
   /** Where our servers and their load run; undefined where the kernel chooses. */
-  readonly apart: Apart | undefined;
+  readonly pinning: CpuPinning | undefined;
 }
 
-export interface Taken {
+export interface Measurement {
   readonly sample: Omit<Sample, 'round'>;
   /** All latencies in nanoseconds. */
   readonly histogram?: Histogram;
 }
 
 /** What has been done so far; null where it cannot be known. */
-interface Marks {
+interface Counters {
   readonly counts: Counts | undefined;
   readonly cpuMicroseconds: number | null;
 }
@@ -56,12 +56,12 @@ interface Turn {
   readonly seconds: number;
 }
 
-export class Contestant {
+export class CandidateRun {
   private folder: string | undefined;
-  private running: Running | undefined;
+  private running: RunningServer | undefined;
   /** Two looks with nothing between them: the difference is what looking costs. */
-  private idle: Marks | undefined;
-  private before: Marks | undefined;
+  private idle: Counters | undefined;
+  private before: Counters | undefined;
   private readonly turns: Turn[] = [];
   private requests = 0;
   private clientMicroseconds = 0;
@@ -69,22 +69,22 @@ export class Contestant {
   private readonly workload: Workload;
   private readonly startServer: Start;
   private readonly load: Load;
-  private readonly means: Means;
+  private readonly environment: Environment;
 
-  constructor(workload: Workload, start: Start, load: Load, means: Means) {
+  constructor(workload: Workload, start: Start, load: Load, environment: Environment) {
     this.workload = workload;
     this.startServer = start;
     this.load = load;
-    this.means = means;
+    this.environment = environment;
   }
 
   /** Settles when its disk is filled. */
   async start(): Promise<void> {
-    const { keyFolder, prefix, host, signal } = this.means;
+    const { keyFolder, prefix, host, signal } = this.environment;
     const { connections, depth, headers, kind, link, load } = this.workload;
     signal.throwIfAborted();
     const usesTls = link === 'unix-tls' || link === 'tcp-tls';
-    const preSharedKey = usesTls ? this.means.preSharedKey : undefined;
+    const preSharedKey = usesTls ? this.environment.preSharedKey : undefined;
     this.folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
     const setting = { folder: this.folder, preSharedKey, keyFolder, prefix, host };
     this.running = await this.startServer(setting);
@@ -99,15 +99,15 @@ export class Contestant {
   }
 
   /** One of ours leaves the processor to the load. */
-  async moveApart(): Promise<void> {
-    await this.means.apart?.moveServer(this.started.pid);
+  async pinServer(): Promise<void> {
+    await this.environment.pinning?.pinServer(this.started.pid);
   }
 
   async warmUp(seconds: number): Promise<void> {
-    await this.load.ask({ type: 'run', seconds }, seconds);
-    await this.load.ask({ type: 'latencies' });
+    await this.load.request({ type: 'run', seconds }, seconds);
+    await this.load.request({ type: 'latencies' });
     // fio connects by itself.
-    if (this.workload.load === 'fio') await this.load.ask({ type: 'close' });
+    if (this.workload.load === 'fio') await this.load.request({ type: 'close' });
     this.idle = await this.look();
     this.before = await this.look();
   }
@@ -118,19 +118,20 @@ export class Contestant {
       await this.measureByFio(seconds);
       return;
     }
-    const result = await this.load.ask({ type: 'run', seconds }, seconds);
+    const result = await this.load.request({ type: 'run', seconds }, seconds);
     this.requests += result.requests;
     this.turns.push(result.timed);
     this.clientMicroseconds += result.cpuMicroseconds;
   }
 
-  async finish(): Promise<Taken> {
+  async finish(): Promise<Measurement> {
     const { idle, before, requests } = this;
     if (idle === undefined || before === undefined) throw new Error('Nothing was measured.');
     const after = await this.look();
     const latencies =
-      this.latenciesOfFio ?? decodeFromCompressedBase64(await this.load.ask({ type: 'latencies' }));
-    await this.load.ask({ type: 'close' });
+      this.latenciesOfFio ??
+      decodeFromCompressedBase64(await this.load.request({ type: 'latencies' }));
+    await this.load.request({ type: 'close' });
     return {
       sample: {
         requestsPerSecond: rateOf({
@@ -151,7 +152,7 @@ export class Contestant {
   /** Whatever has become of it. */
   async stop(): Promise<void> {
     // Why there is no sample is worth more than why the load cannot hang up.
-    await Promise.allSettled([this.load.ask({ type: 'close' })]);
+    await Promise.allSettled([this.load.request({ type: 'close' })]);
     try {
       await this.running?.stop();
     } finally {
@@ -162,7 +163,7 @@ export class Contestant {
   /** What the server says as it ends tells more than that nobody listens. */
   private async open(plan: LoadPlan): Promise<void> {
     const { load, running } = this;
-    const opened = load.ask({ type: 'open', plan });
+    const opened = load.request({ type: 'open', plan });
     try {
       await Promise.race(running?.ended === undefined ? [opened] : [opened, running.ended]);
     } catch (error) {
@@ -173,7 +174,7 @@ export class Contestant {
   }
 
   private async measureByFio(seconds: number): Promise<void> {
-    const { fio = 'fio', signal } = this.means;
+    const { fio = 'fio', signal } = this.environment;
     const { place } = this.started;
     const result = await runFio(fio, place, this.workload, seconds, signal);
     this.requests += result.requests;
@@ -183,13 +184,13 @@ export class Contestant {
     this.latenciesOfFio = result.histogram;
   }
 
-  private async look(): Promise<Marks> {
+  private async look(): Promise<Counters> {
     const { pid, count } = this.started;
     const counts = this.workload.load === 'fio' ? undefined : await count?.();
     return { counts, cpuMicroseconds: cpuMicrosecondsOf(pid) };
   }
 
-  private get started(): Running {
+  private get started(): RunningServer {
     if (this.running === undefined) throw new Error('It was not started.');
     return this.running;
   }
@@ -202,7 +203,7 @@ type Counted = Pick<
 
 const uncounted = { systemCallsPerRequest: null, segmentsPerReply: null, bytesPerSegment: null };
 
-function perRequest(before: Marks, after: Marks, requests: number): number | null {
+function perRequest(before: Counters, after: Counters, requests: number): number | null {
   const microseconds = difference(before.cpuMicroseconds, after.cpuMicroseconds);
   return microseconds === null ? null : microseconds / requests;
 }

@@ -2,8 +2,8 @@
 import { averagesOf } from '../statistics/averages.js';
 import { pairsOfOthers, pairsOverPlain } from '../statistics/comparisons.js';
 import { curveOf, latencyOf } from '../statistics/latency.js';
-import { nameOf, nameOfContender } from '../names.js';
-import type { Comparison, Contender, Gain, Skipped, Trial, Workload } from '../results.js';
+import { nameOf, nameOfCandidate } from '../names.js';
+import type { Comparison, Candidate, Gain, Skipped, Trial, Workload } from '../results.js';
 import type { Series } from './series.js';
 import { gainOver } from '../statistics/gain.js';
 
@@ -23,17 +23,17 @@ export interface Collected {
 /** Trials, and comparisons of one with another; what failed is told instead. */
 export function collect(
   rows: readonly MeasuredRow[],
-  isNamed: (contender: Contender) => boolean = () => false,
+  isNamed: (candidate: Candidate) => boolean = () => false,
 ): Collected {
   const trials: Trial[] = [];
   const comparisons: Comparison[] = [];
   const skipped: Skipped[] = [];
   for (const { workload, series } of rows) {
     const sound = series.filter(({ failure }) => failure === undefined);
-    for (const { contender, failure } of series) {
+    for (const { candidate, failure } of series) {
       if (failure === undefined) continue;
-      const what = `${nameOfContender(contender)}: ${nameOf(workload)}`;
-      const failed = contender.type === 'strategy' || isNamed(contender);
+      const what = `${nameOfCandidate(candidate)}: ${nameOf(workload)}`;
+      const failed = candidate.type === 'strategy' || isNamed(candidate);
       skipped.push({ what, why: failure, ...(failed && { failed }) });
     }
     const gains = new Map(
@@ -43,7 +43,7 @@ export function collect(
     comparisons.push(
       ...pairsOfOthers(workload, sound).flatMap(({ of, over }) => {
         const gain = gainOver(over.speeds, of.speeds);
-        const names = { of: nameOfContender(of.contender), over: nameOfContender(over.contender) };
+        const names = { of: nameOfCandidate(of.candidate), over: nameOfCandidate(over.candidate) };
         return gain === null ? [] : [{ workload, ...names, gain }];
       }),
     );
@@ -52,10 +52,10 @@ export function collect(
 }
 
 function trialOf(workload: Workload, series: Series, gain: Gain | null): Trial {
-  const { contender, samples, histogram } = series;
+  const { candidate, samples, histogram } = series;
   return {
     workload,
-    contender,
+    candidate,
     samples,
     averages: averagesOf(samples),
     latencyMicroseconds: histogram === undefined ? null : latencyOf(histogram),

@@ -9,9 +9,9 @@ import { promisify } from 'node:util';
 import { findProgram } from '../candidates/programs.js';
 import type { Processors } from '../results.js';
 
-export interface Apart extends Processors {
+export interface CpuPinning extends Processors {
   /** Move a server, once it has started: on all processors that is done sooner. */
-  readonly moveServer: (pid: number) => Promise<void>;
+  readonly pinServer: (pid: number) => Promise<void>;
   /** What a load is started with. */
   readonly loadPrefix: readonly string[];
 }
@@ -20,7 +20,7 @@ export interface Apart extends Processors {
  * The load has the last processor for itself, of a core whose others nobody uses
  * either, where there are so many. Undefined where there is one, or no `taskset`.
  */
-export function findApart(): Apart | undefined {
+export function findCpuPinning(): CpuPinning | undefined {
   const taskset = findProgram('taskset');
   if (taskset === undefined) return undefined;
   const usable = usableProcessors();
@@ -33,7 +33,7 @@ export function findApart(): Apart | undefined {
   return {
     servers,
     load,
-    moveServer: async (pid) => {
+    pinServer: async (pid) => {
       // All of its threads.
       await promisify(execFile)(taskset, ['-a', '-p', '-c', servers.join(','), String(pid)]);
     },

@@ -1,8 +1,8 @@
-/** The processes of the load, one for each contender of a row. Callers: bench.ts, selfcheck.ts. */
+/** The processes of the load, one for each candidate of a row. Callers: bench.ts, selfcheck.ts. */
 import { fileURLToPath } from 'node:url';
-import { Asked } from './worker-process.js';
+import { WorkerProcess } from './worker-process.js';
 import type { Load } from './candidate-run.js';
-import type { LoadAnswers, LoadQuestion } from '../load/messages.js';
+import type { LoadResponses, LoadRequest } from '../load/messages.js';
 import { shuffled } from '../statistics/statistics.js';
 
 const loadPath = fileURLToPath(new URL('../load/main.js', import.meta.url));
@@ -24,7 +24,7 @@ export class Loads {
     while (this.all.length < count) {
       const { prefix, signal } = this;
       this.all.push(
-        new Asked<LoadQuestion, LoadAnswers>(loadPath, {
+        new WorkerProcess<LoadRequest, LoadResponses>(loadPath, {
           prefix,
           ...(signal !== undefined && { signal }),
         }),

@@ -1,5 +1,5 @@
 /** Which samples are taken, in which order, and how long that may last. */
-import { strategies, type Contender, type Strategy, type Workload } from '../results.js';
+import { strategies, type Candidate, type Strategy, type Workload } from '../results.js';
 import { differs } from '../workloads.js';
 
 /** One run is discarded, and fewer than three others are too few for an error estimate. */
@@ -8,14 +8,14 @@ export const runsMin = 4;
 /** A workload and all who are asked to serve it. */
 export interface Row {
   readonly workload: Workload;
-  readonly contenders: readonly Contender[];
+  readonly candidates: readonly Candidate[];
 }
 
 export interface Timing {
   /** Of a sample, without warming up. */
   readonly seconds: number;
   readonly warmUpSeconds: number;
-  /** Rounds, each one run of every contender of every row; the first is thrown away. */
+  /** Rounds, each one run of every candidate of every row; the first is thrown away. */
   readonly runs: number;
   /**
    * How long all may last. Fewer rounds are made where so many do not fit into
@@ -46,7 +46,7 @@ const wholeRoundsShare = 2 / 3;
 /** Of a row, those of everything among them: more would not make a small difference a large one. */
 export const settlingRunsMax = 40;
 
-export function ourContenders({ link }: Workload, hasAddon: boolean): Contender[] {
+export function ourCandidates({ link }: Workload, hasAddon: boolean): Candidate[] {
   return strategies
     .filter((strategy) => differs(link, strategy) && (hasAddon || !needsAddon(strategy)))
     .map((strategy) => ({ type: 'strategy', strategy }));

@@ -7,8 +7,8 @@ import { collect, type Collected, type MeasuredRow } from './collect.js';
 import { nameOf } from '../names.js';
 import { Pace } from './pace.js';
 import { roundsWithin, settlingRunsMax, type Row, type Timing } from './plan.js';
-import type { Contender, Workload } from '../results.js';
-import type { Taken } from './candidate-run.js';
+import type { Candidate, Workload } from '../results.js';
+import type { Measurement } from './candidate-run.js';
 import type { SampleTiming } from './sample.js';
 import { Series } from './series.js';
 import { unsettledOf, type Unsettled } from './settle.js';
@@ -28,14 +28,14 @@ export interface RunOptions {
   /** A sample of each, in this order; those that failed say why. */
   readonly take: (
     workload: Workload,
-    contenders: readonly Contender[],
+    candidates: readonly Candidate[],
     timing: SampleTiming,
-  ) => Promise<readonly PromiseSettledResult<Taken>[]>;
+  ) => Promise<readonly PromiseSettledResult<Measurement>[]>;
   readonly progress: (progress: Progress) => void;
   /** Aborted, no further sample is begun. */
   readonly signal: AbortSignal;
   /** Whether a server of others was asked for, so that it fails as ours do. */
-  readonly isNamed?: (contender: Contender) => boolean;
+  readonly isNamed?: (candidate: Candidate) => boolean;
   /** Numbers from 0 to 1, by which the order is chosen. */
   readonly random?: () => number;
   /** Seconds of a clock. */
@@ -81,9 +81,9 @@ class Run {
   private done = 0;
 
   constructor(plan: readonly Row[], options: RunOptions) {
-    this.rows = plan.map(({ workload, contenders }) => ({
+    this.rows = plan.map(({ workload, candidates }) => ({
       workload,
-      series: contenders.map((contender) => new Series(contender)),
+      series: candidates.map((candidate) => new Series(candidate)),
       rounds: 0,
     }));
     this.options = options;
@@ -119,7 +119,7 @@ class Run {
     while (!this.isStopped() && this.settlingSecondsLeft >= 2 * this.settlingSampleSeconds) {
       const next = this.nearestToSettled(1) ?? this.nearestToSettled(surelySettled);
       if (next === undefined) return;
-      await this.take(next.row, next.contenders, this.settlingSeconds, true);
+      await this.take(next.row, next.candidates, this.settlingSeconds, true);
     }
   }
 
@@ -133,7 +133,7 @@ class Run {
       .flatMap((row) => {
         const sound = row.series.filter(({ failure }) => failure === undefined);
         const found = unsettledOf(row.workload, sound, secondsMax, doubtMax);
-        return found === undefined || found.contenders.length > samplesLeft
+        return found === undefined || found.candidates.length > samplesLeft
           ? []
           : [{ ...found, row }];
       });
@@ -149,10 +149,10 @@ class Run {
     const sound = all.filter(({ failure }) => failure === undefined);
     if (sound.length === 0) return;
     this.tell(row.workload);
-    const contenders = sound.map(({ contender }) => contender);
+    const candidates = sound.map(({ candidate }) => candidate);
     // What is thrown away need not be warm.
     const warmUpSeconds = counts ? this.options.timing.warmUpSeconds : 0;
-    const results = await this.options.take(row.workload, contenders, { seconds, warmUpSeconds });
+    const results = await this.options.take(row.workload, candidates, { seconds, warmUpSeconds });
     this.pace.took(sound.length, seconds);
     // Stopping ends the load, and with it what it was asked: what was taken then is not whole.
     if (this.isStopped()) return;
@@ -194,7 +194,7 @@ class Run {
     return Math.max(0, Math.min(left, 2 * rounds * this.settlingSampleSeconds));
   }
 
-  // Asked anew each time: it changes while a sample is taken.
+  // WorkerProcess anew each time: it changes while a sample is taken.
   private isStopped(): boolean {
     return this.options.signal.aborted;
   }

@@ -1,37 +1,41 @@
 /**
- * A sample of each contender of a row. Caller: run.ts. Calls: contestant.ts.
- * Their servers are started for it, filled and warmed up; then they take turns,
- * a few milliseconds each, until each has had its time. What slows the machine
- * down for a while, on virtual ones many times a second, so slows all of them
- * down, and not the one that is being measured.
+ * Takes a sample of each candidate of a row. Their servers are started, filled
+ * and warmed up, then measured by turns of a few milliseconds until each has had
+ * its time. What slows the machine down for a while, on virtual machines many
+ * times a second, then slows all candidates alike.
  */
 import { setTimeout } from 'node:timers/promises';
-import { Contestant, type Load, type Means, type Start, type Taken } from './candidate-run.js';
+import {
+  CandidateRun,
+  type Load,
+  type Environment,
+  type Start,
+  type Measurement,
+} from './candidate-run.js';
 import type { Timing } from './plan.js';
 import type { Workload } from '../results.js';
 import { shuffled } from '../statistics/statistics.js';
 
-export interface Entrant {
+export interface CandidateSetup {
   readonly start: Start;
-  /** Nobody else's. */
+  /** Not shared with another candidate. */
   readonly load: Load;
-  /** Whether it is one of our servers. */
+  /** One of our servers, rather than another one. */
   readonly isOurs: boolean;
 }
 
 export type SampleTiming = Pick<Timing, 'seconds' | 'warmUpSeconds'>;
 
-/** A turn of others, which may need more to get going, and of many requests at a time. */
+/** Of other servers, which may need longer to reach full speed, and of many requests in flight. */
 const longTurnSeconds = 0.05;
 const shallowMax = 64;
 /**
- * A turn of ours: so short that what slows the machine down for a moment spoils
- * few, and long enough for two batches of replies at least. Whoever was asked
- * before has filled the caches, for all of them alike.
+ * Of our servers: short, so that a disturbance spoils few turns, and long enough
+ * for at least two batches of replies.
  */
 const turnSeconds = 0.008;
 const turnSecondsOfLarge = 0.016;
-/** Others are compiled already. */
+/** Other servers are native code. */
 const othersWarmUpSeconds = 0.05;
 
 /**
@@ -41,57 +45,58 @@ const othersWarmUpSeconds = 0.05;
  */
 const sleepAgainMs = 45;
 
-/** Those that failed say why; they do not disturb the others. */
+/** In the order of the candidates. One that fails does not stop the others. */
 export async function takeSamples(
   workload: Workload,
-  entrants: readonly Entrant[],
+  candidates: readonly CandidateSetup[],
   timing: SampleTiming,
-  means: Means,
-): Promise<PromiseSettledResult<Taken>[]> {
-  const rivals = entrants.map(
-    ({ start, load, isOurs }) => new Rival(new Contestant(workload, start, load, means), isOurs),
+  environment: Environment,
+): Promise<PromiseSettledResult<Measurement>[]> {
+  const runs = candidates.map(
+    ({ start, load, isOurs }) =>
+      new GuardedRun(new CandidateRun(workload, start, load, environment), isOurs),
   );
-  const ours = rivals.filter(({ isOurs }) => isOurs);
-  const others = rivals.filter(({ isOurs }) => !isOurs);
-  await Promise.all(ours.map((one) => one.attempt((contestant) => contestant.start())));
-  await Promise.all(ours.map((one) => one.attempt((contestant) => contestant.moveApart())));
-  // One by one: whoever is told a port finds it free only until the next one looks.
-  for (const one of others) await one.attempt((contestant) => contestant.start());
-  for (const one of shuffled(rivals)) {
+  const ours = runs.filter(({ isOurs }) => isOurs);
+  const others = runs.filter(({ isOurs }) => !isOurs);
+  await Promise.all(ours.map((one) => one.attempt((run) => run.start())));
+  await Promise.all(ours.map((one) => one.attempt((run) => run.pinServer())));
+  // One by one: a free port is free only until another server takes it.
+  for (const one of others) await one.attempt((run) => run.start());
+  for (const one of shuffled(runs)) {
     const seconds = one.isOurs
       ? timing.warmUpSeconds * (warmsUpSlowly(workload) ? 2 : 1)
       : Math.min(timing.warmUpSeconds, othersWarmUpSeconds);
-    await one.attempt((contestant) => contestant.warmUp(seconds));
+    await one.attempt((run) => run.warmUp(seconds));
   }
   await takeTurns(workload, ours, others, timing.seconds);
-  for (const one of rivals) {
-    await one.attempt(async (contestant) => {
-      one.taken = await contestant.finish();
+  for (const one of runs) {
+    await one.attempt(async (run) => {
+      one.measurement = await run.finish();
     });
   }
-  await Promise.all(rivals.map((one) => one.stop()));
-  return rivals.map((one) => one.result());
+  await Promise.all(runs.map((one) => one.stop()));
+  return runs.map((one) => one.result());
 }
 
-/** V8 has to compile more there, Node's code among it, or sees few requests to do it for. */
+/** V8 compiles more code there, Node's own included, or sees few requests. */
 function warmsUpSlowly({ link, connections, depth }: Workload): boolean {
   const isNodes = link === 'unix-tls' || link === 'tcp-tls' || link === 'pipe';
   return isNodes || connections * depth === 1;
 }
 
-/** Ours and others by turns, to and fro, so that the pause is needed every other time. */
+/** Ours, others, others, ours and so on, so that the pause is needed only every other time. */
 async function takeTurns(
   workload: Workload,
-  ours: readonly Rival[],
-  others: readonly Rival[],
+  ours: readonly GuardedRun[],
+  others: readonly GuardedRun[],
   seconds: number,
 ): Promise<void> {
-  // fio cannot be told to go on.
+  // fio cannot be paused.
   const isOnce = workload.load === 'fio';
   const longTurns = isOnce ? 1 : Math.max(1, Math.round(seconds / longTurnSeconds));
   const longTurn = seconds / longTurns;
   const turns = isOnce ? 1 : Math.max(1, Math.floor(longTurn / turnOfOurs(workload)));
-  const isOn = (group: readonly Rival[]): boolean => group.some(({ failed }) => !failed);
+  const isOn = (group: readonly GuardedRun[]): boolean => group.some(({ failed }) => !failed);
   for (let number = 0; number < longTurns && (isOn(ours) || isOn(others)); number++) {
     if (number % 2 === 1) await turnOf(others, longTurn);
     for (let turn = 0; turn < turns; turn++) await turnOf(ours, longTurn / turns);
@@ -107,22 +112,22 @@ function turnOfOurs({ kind, connections, depth }: Workload): number {
   return isLarge && depth > 1 ? turnSecondsOfLarge : turnSeconds;
 }
 
-async function turnOf(group: readonly Rival[], seconds: number): Promise<void> {
+async function turnOf(group: readonly GuardedRun[], seconds: number): Promise<void> {
   for (const one of shuffled(group)) {
-    await one.attempt((contestant) => contestant.measure(seconds));
+    await one.attempt((run) => run.measure(seconds));
   }
 }
 
-/** A contestant, until something of it fails. */
-class Rival {
-  taken: Taken | undefined;
+/** A candidate's run that does nothing more once it has failed. */
+class GuardedRun {
+  measurement: Measurement | undefined;
   readonly isOurs: boolean;
-  private readonly contestant: Contestant;
+  private readonly run: CandidateRun;
   private stopped = false;
   private failure: { readonly reason: unknown } | undefined;
 
-  constructor(contestant: Contestant, isOurs: boolean) {
-    this.contestant = contestant;
+  constructor(run: CandidateRun, isOurs: boolean) {
+    this.run = run;
     this.isOurs = isOurs;
   }
 
@@ -130,13 +135,13 @@ class Rival {
     return this.failure !== undefined;
   }
 
-  async attempt(work: (contestant: Contestant) => Promise<void>): Promise<void> {
+  async attempt(work: (run: CandidateRun) => Promise<void>): Promise<void> {
     if (this.failed) return;
     try {
-      await work(this.contestant);
+      await work(this.run);
     } catch (reason) {
       this.failure = { reason };
-      // At once, so that it does not disturb those that go on.
+      // At once, so that it does not disturb the others.
       await this.stop();
     }
   }
@@ -145,17 +150,17 @@ class Rival {
     if (this.stopped) return;
     this.stopped = true;
     try {
-      await this.contestant.stop();
+      await this.run.stop();
     } catch (reason) {
-      // The first failure says most.
+      // The first failure is the cause of the others.
       this.failure ??= { reason };
     }
   }
 
-  result(): PromiseSettledResult<Taken> {
-    const { failure, taken } = this;
+  result(): PromiseSettledResult<Measurement> {
+    const { failure, measurement } = this;
     if (failure !== undefined) return { status: 'rejected', reason: failure.reason };
-    if (taken === undefined) throw new Error('It was not measured.');
-    return { status: 'fulfilled', value: taken };
+    if (measurement === undefined) throw new Error('It was not measured.');
+    return { status: 'fulfilled', value: measurement };
   }
 }

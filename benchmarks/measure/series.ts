@@ -1,8 +1,8 @@
-/** What was measured of one contender in one row. Filled by run.ts. */
+/** What was measured of one candidate in one row. Filled by run.ts. */
 import type { Histogram } from 'hdr-histogram-js';
 import type { Compared } from '../statistics/comparisons.js';
-import type { Taken } from './candidate-run.js';
-import type { Contender, Sample } from '../results.js';
+import type { Measurement } from './candidate-run.js';
+import type { Candidate, Sample } from '../results.js';
 
 export class Series implements Compared {
   readonly samples: Sample[] = [];
@@ -11,14 +11,14 @@ export class Series implements Compared {
   histogram: Histogram | undefined;
   /** Why there is nothing more to come, and what there is does not count. */
   failure: string | undefined;
-  readonly contender: Contender;
+  readonly candidate: Candidate;
 
-  constructor(contender: Contender) {
-    this.contender = contender;
+  constructor(candidate: Candidate) {
+    this.candidate = candidate;
   }
 
   /** Of the row's round of that number, from 0 on, which measured for so long. */
-  add({ sample, histogram }: Taken, round: number, seconds: number): void {
+  add({ sample, histogram }: Measurement, round: number, seconds: number): void {
     this.samples.push({ ...sample, round });
     // Of rounds that it had no part in there are no turns.
     while (this.speeds.length < round) {

@@ -15,7 +15,7 @@ import { mean, sum } from '../statistics/statistics.js';
 /** What of a row is not settled yet. */
 export interface Unsettled<Of> {
   /** Who takes part in it. */
-  readonly contenders: readonly Of[];
+  readonly candidates: readonly Of[];
   /** About how long they have to be measured, all together, for each verdict that it settles. */
   readonly secondsMissing: number;
 }
@@ -37,9 +37,9 @@ export function unsettledOf<Of extends Compared>(
   const near = all.filter(({ missing }) => missing <= secondsMax);
   const pairs = near.length > 0 ? near : all;
   if (pairs.length === 0) return undefined;
-  const contenders = [...new Set(pairs.flatMap(({ of, over }) => [of, over]))];
+  const candidates = [...new Set(pairs.flatMap(({ of, over }) => [of, over]))];
   const missing = mean(pairs.map((pair) => pair.missing));
-  return { contenders, secondsMissing: (missing * contenders.length) / pairs.length };
+  return { candidates, secondsMissing: (missing * candidates.length) / pairs.length };
 }
 
 /** Errors shrink with the root of how often something was measured. */

@@ -1,53 +1,50 @@
-/**
- * Processes that answer questions: the load and our server are such, and the
- * one that runs the benchmark asks. One question at a time.
- */
+/** Processes that respond to requests: the load generator and our server. */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { messageOf } from '../../lib/errors.js';
 import { BenchmarkError } from '../errors.js';
 
-interface Answer {
-  readonly answer?: unknown;
+interface Response {
+  readonly value?: unknown;
   readonly failure?: string;
 }
 
-export interface StartOptions {
-  /** What the process is started with, such as `ip netns exec NAME`. */
+export interface WorkerOptions {
+  /** A command that starts the process, such as `ip netns exec NAME`. */
   readonly prefix?: readonly string[];
-  /** Standard input and output; nothing unless given. */
+  /** Descriptors of standard input and output; ignored by default. */
   readonly input?: number;
   readonly output?: number;
-  /** How much longer than it should take an answer is waited for. */
-  readonly patienceSeconds?: number;
-  /** Aborted, the process is ended, and never started anew. */
+  /** How long a response may take beyond the expected duration of its request. */
+  readonly timeoutSeconds?: number;
+  /** Ends the process when aborted; it is not restarted then. */
   readonly signal?: AbortSignal;
 }
 
 /**
- * A process that is asked. `Question` is what its file says it takes, `Answers`
- * what it gives to each type of them. One that gave no answer is ended, and
- * started anew for the next question: a server that hangs spoils one sample,
- * not those after it.
+ * A process that handles one request at a time. `Request` is the union of its
+ * requests, `Responses` the response of each type. A process that does not
+ * respond is killed, and restarted for the next request, so that a server that
+ * hangs spoils one sample and not the following ones.
  */
-export class Asked<Question extends { readonly type: keyof Answers }, Answers> {
+export class WorkerProcess<Request extends { readonly type: keyof Responses }, Responses> {
   private child: ChildProcess;
-  private ended: Promise<never>;
+  private exited: Promise<never>;
   private readonly start: () => ChildProcess;
-  private readonly patienceSeconds: number;
+  private readonly timeoutSeconds: number;
   private readonly signal: AbortSignal | undefined;
 
-  constructor(scriptPath: string, options: StartOptions = {}) {
-    const { prefix = [], input = 'ignore', output = 'ignore', patienceSeconds = 30 } = options;
+  constructor(scriptPath: string, options: WorkerOptions = {}) {
+    const { prefix = [], input = 'ignore', output = 'ignore', timeoutSeconds = 30 } = options;
     const stdio: StdioOptions = [input, output, 'inherit', 'ipc'];
     const [command, ...args] = [...prefix, process.execPath, scriptPath];
-    this.patienceSeconds = patienceSeconds;
+    this.timeoutSeconds = timeoutSeconds;
     this.signal = options.signal;
     this.signal?.addEventListener('abort', () => void this.stop());
     this.start = () => spawn(command, args, { stdio });
     this.child = this.start();
-    this.ended = failAtEnd(this.child);
+    this.exited = rejectAtExit(this.child);
   }
 
   get pid(): number {
@@ -57,52 +54,52 @@ export class Asked<Question extends { readonly type: keyof Answers }, Answers> {
   }
 
   /**
-   * Ask what should take `seconds`.
-   * @throws BenchmarkError `NBDCORK_BENCH` where the process could not do it, ended, or took too long.
-   * @throws the signal's reason where it was aborted, also between two questions.
+   * Send a request that is expected to take `seconds`.
+   * @throws BenchmarkError `NBDCORK_BENCH` if the request fails, the process exits, or the response is late.
+   * @throws the signal's reason if it is aborted.
    */
-  async ask<Type extends Question['type']>(
-    question: Question & { readonly type: Type },
+  async request<Type extends Request['type']>(
+    request: Request & { readonly type: Type },
     seconds = 0,
-  ): Promise<Answers[Type]> {
+  ): Promise<Responses[Type]> {
     this.signal?.throwIfAborted();
-    if (this.isGone) {
+    if (this.hasExited) {
       this.child = this.start();
-      this.ended = failAtEnd(this.child);
+      this.exited = rejectAtExit(this.child);
     }
-    const { answer, failure } = await this.answerTo(question, seconds);
+    const { value, failure } = await this.responseTo(request, seconds);
     if (failure !== undefined) throw new BenchmarkError('NBDCORK_BENCH', failure);
-    // Of its own file, so it is what the types say.
-    return answer as Answers[Type];
+    // The process runs our own script, so the value has the declared type.
+    return value as Responses[Type];
   }
 
-  /** End it. Settles when it is gone. */
+  /** Kill the process. Settles when it has exited. */
   async stop(): Promise<void> {
-    if (this.isGone) return;
-    const gone = once(this.child, 'exit');
+    if (this.hasExited) return;
+    const exit = once(this.child, 'exit');
     this.child.kill('SIGKILL');
-    await gone;
+    await exit;
   }
 
-  private get isGone(): boolean {
+  private get hasExited(): boolean {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  private async answerTo(question: Question, seconds: number): Promise<Answer> {
+  private async responseTo(request: Request, seconds: number): Promise<Response> {
     const { child } = this;
     const settled = new AbortController();
-    const answered = once(child, 'message', settled) as Promise<[Answer]>;
-    const unsent = new Promise<never>((_, reject) => {
-      child.send(question, (error) => {
+    const response = once(child, 'message', settled) as Promise<[Response]>;
+    const sendFailed = new Promise<never>((_, reject) => {
+      child.send(request, (error) => {
         if (error !== null) reject(error);
       });
     });
-    const late = failAfter(seconds + this.patienceSeconds, settled.signal);
+    const timeout = rejectAfter(seconds + this.timeoutSeconds, settled.signal);
     try {
-      const [found] = await Promise.race([answered, this.ended, unsent, late]);
+      const [found] = await Promise.race([response, this.exited, sendFailed, timeout]);
       return found;
     } catch (error) {
-      // What it answers later would be taken for the answer to another question.
+      // A late response would be taken for that of the next request.
       await this.stop();
       throw error;
     } finally {
@@ -111,35 +108,35 @@ export class Asked<Question extends { readonly type: keyof Answers }, Answers> {
   }
 }
 
-function failAtEnd(child: ChildProcess): Promise<never> {
-  const ended = once(child, 'exit').then(([status]: (number | null)[]) => {
+function rejectAtExit(child: ChildProcess): Promise<never> {
+  const exited = once(child, 'exit').then(([status]: (number | null)[]) => {
     throw new BenchmarkError(
       'NBDCORK_BENCH',
-      `A process of the benchmark ended: ${status ?? 'killed'}.`,
+      `A process of the benchmark exited: ${status ?? 'killed'}.`,
     );
   });
-  // Whoever asks hears of it; between two questions nobody does.
-  ended.catch(() => undefined);
-  return ended;
+  // Reported by the request in progress, if there is one.
+  exited.catch(() => undefined);
+  return exited;
 }
 
-async function failAfter(seconds: number, signal: AbortSignal): Promise<never> {
+async function rejectAfter(seconds: number, signal: AbortSignal): Promise<never> {
   await setTimeout(seconds * 1000, undefined, { signal });
-  throw new BenchmarkError('NBDCORK_BENCH', `No answer within ${seconds} s: the server hangs.`);
+  throw new BenchmarkError('NBDCORK_BENCH', `No response within ${seconds} s: the server hangs.`);
 }
 
-/** The other side: answer a question with what `work` returns, or why it cannot. */
-export async function answer(work: () => unknown): Promise<void> {
-  let reply: Answer;
+/** In the worker: send what `handle` returns, or why it fails. */
+export async function respond(handle: () => unknown): Promise<void> {
+  let response: Response;
   try {
-    reply = { answer: await work() };
+    response = { value: await handle() };
   } catch (error) {
-    reply = { failure: messageOf(error) };
+    response = { failure: messageOf(error) };
   }
-  process.send?.(reply);
+  process.send?.(response);
 }
 
-/** End this process with the one that asks. */
-export function endWithAsker(): void {
+/** In the worker: exit with the parent. */
+export function exitWithParent(): void {
   process.on('disconnect', () => process.exit());
 }

@@ -49,7 +49,7 @@ export function datasetsOf(
       pointStyle: shapes[index % shapes.length] ?? 'circle',
       radius: radii,
       hoverRadius: 6,
-      // Marks at the ends of the axis are drawn whole.
+      // Counters at the ends of the axis are drawn whole.
       clip: 6,
       spanGaps: true,
     };

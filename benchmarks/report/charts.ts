@@ -1,26 +1,26 @@
 /** Which pictures are drawn of a run. */
 import { kinds, strategies, type Figure, type Results, type Trial } from '../results.js';
-import { contenderLabel, linkLabels, settingLabel } from './labels.js';
+import { candidateLabel, linkLabels, settingLabel } from './labels.js';
 import { latencyPicture } from './latency-chart.js';
 import { microPictures } from './micro-charts.js';
-import { mishapsOf } from '../statistics/statistics.js';
+import { outliersOf } from '../statistics/statistics.js';
 import type { Album, LinkPictures, Picture, Point, Series, Setting } from './pictures.js';
 import { defaultOf, peersOf, rowsOf, type Row } from './summary.js';
 
 type Measure = (trial: Trial) => Point | null;
 
-function isOurs({ contender }: Trial): boolean {
-  return contender.type === 'strategy';
+function isOurs({ candidate }: Trial): boolean {
+  return candidate.type === 'strategy';
 }
 
-/** The average, between the lowest and the highest of the runs that count: mishaps do in neither. */
+/** The average, between the lowest and the highest of the runs that count: outliers do in neither. */
 function spreadOf(figure: Figure): Measure {
   return ({ samples, averages }) => {
     const value = averages[figure];
     if (value === null || !Number.isFinite(value)) return null;
-    const mishaps = mishapsOf(samples.map(({ requestsPerSecond }) => requestsPerSecond));
+    const outliers = outliersOf(samples.map(({ requestsPerSecond }) => requestsPerSecond));
     const values = samples
-      .filter((_, index) => mishaps[index] !== true)
+      .filter((_, index) => outliers[index] !== true)
       .map((sample) => sample[figure])
       .filter((one) => one !== null);
     return { value, low: Math.min(...values), high: Math.max(...values) };
@@ -51,11 +51,11 @@ function namesIn(rows: readonly Row[]): string[] {
   return [...ours, ...names];
 }
 
-function byName({ contender }: Trial): string {
-  return contenderLabel(contender);
+function byName({ candidate }: Trial): string {
+  return candidateLabel(candidate);
 }
 
-/** A category a row, a series a contender; rows and series without a figure are left out. */
+/** A category a row, a series a candidate; rows and series without a figure are left out. */
 function compared(
   rows: readonly Row[],
   measure: Measure,
@@ -69,11 +69,11 @@ function compared(
         .map((trial) => [byName(trial), measure(trial)]),
     );
   const measured = rows
-    .map((row) => ({ row, byContender: points(row) }))
-    .filter(({ byContender }) => [...byContender.values()].some((point) => point !== null));
+    .map((row) => ({ row, byCandidate: points(row) }))
+    .filter(({ byCandidate }) => [...byCandidate.values()].some((point) => point !== null));
   const series = namesIn(rows).map((name) => ({
     name,
-    points: measured.map(({ byContender }) => byContender.get(name) ?? null),
+    points: measured.map(({ byCandidate }) => byCandidate.get(name) ?? null),
   }));
   return {
     categories: measured.map(({ row }) => categoryOf(row)),
@@ -85,13 +85,13 @@ function linkOf({ workload }: Row): string {
   return linkLabels[workload.link];
 }
 
-const withoutMishaps = 'Both without mishaps, runs that are far slower than the others.';
+const withoutOutliers = 'Both without outliers, runs that are far slower than the others.';
 
 /** What the pictures of a setting have in common. */
 function linksSideBySide([row]: readonly Row[]) {
   return {
     context: row === undefined ? '' : settingLabel(row.workload),
-    note: `Bars: average. Error bars: lowest and highest run. ${withoutMishaps}`,
+    note: `Bars: average. Error bars: lowest and highest run. ${withoutOutliers}`,
     form: 'bars',
     valueScale: 'linear',
     categoryTitle: 'link',
@@ -147,7 +147,7 @@ function scalingPicture(row: Row, rows: readonly Row[], by: 'depth' | 'connectio
     id: `by-${by}`,
     title: `Requests a second by ${by}`,
     context,
-    note: `Lines: average. Error bars: lowest and highest run. ${withoutMishaps}`,
+    note: `Lines: average. Error bars: lowest and highest run. ${withoutOutliers}`,
     form: 'lines',
     valueTitle: 'requests a second',
     valueScale: 'linear',

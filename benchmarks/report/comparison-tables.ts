@@ -27,15 +27,15 @@ export function peersTable(results: Results): Table | null {
     headings: columns.length + 1,
     rows: rows.flatMap((row) =>
       row.trials
-        .filter((trial) => trial.contender.type === 'peer' || trial === defaultOf(row))
+        .filter((trial) => trial.candidate.type === 'peer' || trial === defaultOf(row))
         .map((trial) => {
-          const { contender } = trial;
+          const { candidate } = trial;
           const { averages } = trial;
-          const peer = contender.type === 'peer';
+          const peer = candidate.type === 'peer';
           return [
             ...cellsOf(row),
-            cell(peer ? contender.name : `nbdcork, ${contender.strategy}`),
-            cell(peer ? contender.version : results.version),
+            cell(peer ? candidate.name : `nbdcork, ${candidate.strategy}`),
+            cell(peer ? candidate.version : results.version),
             cell(figure(averages.requestsPerSecond)),
             peer ? ratioCell(gainOverPeer(results, row, trial)) : cell(ratio(1)),
             cell(figure(averages.serverMicrosecondsPerRequest)),

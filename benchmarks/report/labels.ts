@@ -1,5 +1,5 @@
-/** What links, requests and contenders are called where people read them. */
-import type { Contender, HeaderKind, Kind, Link, Strategy, Workload } from '../results.js';
+/** What links, requests and candidates are called where people read them. */
+import type { Candidate, HeaderKind, Kind, Link, Strategy, Workload } from '../results.js';
 
 export const linkLabels: Readonly<Record<Link, string>> = {
   unix: 'Unix socket',
@@ -35,8 +35,8 @@ export const strategyMeanings: Readonly<Record<Strategy, string>> = {
   stream: 'Node’s own stream, corked for a tick; what pipes and systems without the addon get',
 };
 
-export function contenderLabel(contender: Contender): string {
-  return contender.type === 'strategy' ? contender.strategy : contender.name;
+export function candidateLabel(candidate: Candidate): string {
+  return candidate.type === 'strategy' ? candidate.strategy : candidate.name;
 }
 
 function counted(count: number, noun: string): string {

@@ -1,5 +1,5 @@
 /** The picture of how long requests of one row took. */
-import { contenderLabel, linkLabels, settingLabel } from './labels.js';
+import { candidateLabel, linkLabels, settingLabel } from './labels.js';
 import type { Picture, Series } from './pictures.js';
 import type { Row } from './summary.js';
 
@@ -19,12 +19,12 @@ export function latencyPicture({ workload, trials }: Row, percentiles: readonly 
   const known = trials.filter(({ latencyCurve }) => latencyCurve.length > 0);
   const longest = Math.max(0, ...known.map(({ latencyCurve }) => latencyCurve.length));
   const shown = percentiles.slice(0, longest);
-  const series = known.map(({ contender, latencyCurve }): Series => {
+  const series = known.map(({ candidate, latencyCurve }): Series => {
     const points = shown.map((_, index) => {
       const value = latencyCurve[index];
       return value === undefined ? null : { value, low: value, high: value };
     });
-    return { name: contenderLabel(contender), points };
+    return { name: candidateLabel(candidate), points };
   });
   return {
     id: 'latency',

@@ -11,10 +11,10 @@ function runsOf({ trials }: Results): string {
 }
 
 /** How many runs of all are left out of averages. */
-function mishapsOf({ trials }: Results): Fact {
-  const left = trials.reduce((sum, { averages }) => sum + averages.mishaps, 0);
+function outliersOf({ trials }: Results): Fact {
+  const left = trials.reduce((sum, { averages }) => sum + averages.outliers, 0);
   const all = trials.reduce((sum, { samples }) => sum + samples.length, 0);
-  return ['runs left out as mishaps', `${whole(left)} of ${whole(all)}`];
+  return ['runs left out as outliers', `${whole(left)} of ${whole(all)}`];
 }
 
 type Fact = [string, string];
@@ -35,7 +35,7 @@ export function machineTable(results: Results): Table {
     ['started', startedAt],
     ['took', duration(seconds)],
     ['runs of a trial', runsOf(results)],
-    mishapsOf(results),
+    outliersOf(results),
     [
       'a run',
       `${figure(results.timing.seconds)} s; ours after ${figure(results.timing.warmUpSeconds)} s to warm up, by TLS, by pipes and with one request at a time twice as long`,

@@ -3,7 +3,7 @@ import {
   kinds,
   links,
   strategies,
-  type Contender,
+  type Candidate,
   type Gain,
   type Link,
   type Results,
@@ -35,15 +35,15 @@ export function compareWorkloads(a: Workload, b: Workload): number {
   );
 }
 
-function rank(contender: Contender): number {
-  return contender.type === 'strategy' ? strategies.indexOf(contender.strategy) : strategies.length;
+function rank(candidate: Candidate): number {
+  return candidate.type === 'strategy' ? strategies.indexOf(candidate.strategy) : strategies.length;
 }
 
-function nameOf(contender: Contender): string {
-  return contender.type === 'strategy' ? contender.strategy : contender.name;
+function nameOf(candidate: Candidate): string {
+  return candidate.type === 'strategy' ? candidate.strategy : candidate.name;
 }
 
-function compareContenders(a: Contender, b: Contender): number {
+function compareCandidates(a: Candidate, b: Candidate): number {
   return rank(a) - rank(b) || nameOf(a).localeCompare(nameOf(b), 'en');
 }
 
@@ -62,19 +62,19 @@ export function rowsOf(results: Results): Row[] {
     groups.set(key, group);
   }
   for (const { trials } of groups.values()) {
-    trials.sort((a, b) => compareContenders(a.contender, b.contender));
+    trials.sort((a, b) => compareCandidates(a.candidate, b.candidate));
   }
   return [...groups.values()].sort((a, b) => compareWorkloads(a.workload, b.workload));
 }
 
 export function trialOf(row: Row, strategy: Strategy): Trial | undefined {
   return row.trials.find(
-    ({ contender }) => contender.type === 'strategy' && contender.strategy === strategy,
+    ({ candidate }) => candidate.type === 'strategy' && candidate.strategy === strategy,
   );
 }
 
 export function peersOf(row: Row): Trial[] {
-  return row.trials.filter(({ contender }) => contender.type === 'peer');
+  return row.trials.filter(({ candidate }) => candidate.type === 'peer');
 }
 
 /** What we serve with in a row unless told otherwise: batches, or streams where there is no socket. */
@@ -86,7 +86,7 @@ export function defaultOf(row: Row): Trial | undefined {
 export function gainOverPeer({ comparisons }: Results, row: Row, peer: Trial): Gain | undefined {
   const ours = defaultOf(row);
   if (ours === undefined) return undefined;
-  const [key, name, theirs] = [keyOf(row.workload), nameOf(ours.contender), nameOf(peer.contender)];
+  const [key, name, theirs] = [keyOf(row.workload), nameOf(ours.candidate), nameOf(peer.candidate)];
   return comparisons.find(
     ({ workload, of, over }) => of === name && over === theirs && keyOf(workload) === key,
   )?.gain;

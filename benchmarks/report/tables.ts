@@ -1,9 +1,9 @@
 /** The tables of a report: what was measured, and what explains it. */
 import { links, strategies, type Results, type Strategy } from '../results.js';
 import { comparisonsTable, peersTable } from './comparison-tables.js';
-import { contenderLabel, linkLabels, strategyMeanings } from './labels.js';
+import { candidateLabel, linkLabels, strategyMeanings } from './labels.js';
 import { machineTable } from './machine.js';
-import { gainNote, mishapNote } from './notes.js';
+import { gainNote, outlierNote } from './notes.js';
 import { figure, missing, percent, whole } from './numbers.js';
 import { gainLines, workloadColumns } from './row-cells.js';
 import { rowsOf, tallyOf, trialOf, verdictNames, type Row, type Tally } from './summary.js';
@@ -62,7 +62,7 @@ function throughputTable(results: Results): Table {
     notes: [
       'Requests a second, on average. Below it the gain over plain in the same workload, which is no quotient of these averages: its average, the 99 % confidence interval of that, the worst and the best of the runs, and the verdict.',
       gainNote,
-      mishapNote,
+      outlierNote,
     ],
     columns: [...columns, ...shown.map((strategy) => amounts(strategy))],
     headings: columns.length,
@@ -93,7 +93,7 @@ function causesTable(results: Results): Table {
     ],
     columns: [
       ...columns,
-      words('contender'),
+      words('candidate'),
       amounts('system calls a request'),
       amounts('segments a reply'),
       amounts('bytes a segment'),
@@ -110,7 +110,7 @@ function causesTable(results: Results): Table {
         const latency = trial.latencyMicroseconds;
         return [
           ...cellsOf(row),
-          cell(contenderLabel(trial.contender)),
+          cell(candidateLabel(trial.candidate)),
           cell(figure(averages.systemCallsPerRequest)),
           cell(figure(averages.segmentsPerReply)),
           cell(whole(averages.bytesPerSegment)),

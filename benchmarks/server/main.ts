@@ -1,5 +1,5 @@
 /** Our server, in a process of its own for one run with one strategy. */
-import { answer, endWithAsker } from '../measure/worker-process.js';
+import { respond, exitWithParent } from '../measure/worker-process.js';
 import { diskBytes, exportName, extentBytes } from '../disk.js';
 import {
   createServer,
@@ -9,7 +9,7 @@ import {
 } from '../../lib/index.js';
 import { count } from './count.js';
 import { sendWithoutMore } from './control.js';
-import type { ServerPlan, ServerQuestion, Started } from './messages.js';
+import type { ServerPlan, ServerRequest, Started } from './messages.js';
 import { SlowDisk } from './slow-disk.js';
 
 let server: NbdServer | undefined;
@@ -46,11 +46,11 @@ async function start(plan: ServerPlan): Promise<Started> {
   return { port: address !== undefined && 'port' in address ? address.port : 0 };
 }
 
-function handle(question: ServerQuestion): unknown {
-  if (question.type === 'start') return start(question.plan);
+function handle(request: ServerRequest): unknown {
+  if (request.type === 'start') return start(request.plan);
   if (server === undefined) throw new Error('The server was not started.');
   return count(server);
 }
 
-endWithAsker();
-process.on('message', (question: ServerQuestion) => void answer(() => handle(question)));
+exitWithParent();
+process.on('message', (request: ServerRequest) => void respond(() => handle(request)));

@@ -16,10 +16,10 @@ export interface ServerPlan {
 }
 
 /** What the process of our server is asked, the first one first. */
-export type ServerQuestion =
+export type ServerRequest =
   { readonly type: 'start'; readonly plan: ServerPlan } | { readonly type: 'count' };
 
-export interface ServerAnswers {
+export interface ServerResponses {
   readonly start: Started;
   readonly count: Counts;
 }

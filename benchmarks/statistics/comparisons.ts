@@ -1,11 +1,11 @@
 /** Who is compared with whom, in the same workload. */
-import type { Contender, Strategy, Workload } from '../results.js';
+import type { Candidate, Strategy, Workload } from '../results.js';
 import type { Speeds } from './gain.js';
 import { median } from './statistics.js';
 
-/** What was measured of one contender of a row, as far as comparing needs it. */
+/** What was measured of one candidate of a row, as far as comparing needs it. */
 export interface Compared {
-  readonly contender: Contender;
+  readonly candidate: Candidate;
   /** Of its turns, round by round; none of a round that it had no part in. */
   readonly speeds: Speeds;
   /** How long it was measured in each of these rounds. */
@@ -33,7 +33,7 @@ export function pairsOverPlain<Of extends Compared>(row: readonly Of[]): Pair<Of
   if (plain === undefined) return [];
   const hasDefault = defaultOf(row) !== undefined;
   return row
-    .filter((one) => one !== plain && (one.contender.type === 'strategy' || !hasDefault))
+    .filter((one) => one !== plain && (one.candidate.type === 'strategy' || !hasDefault))
     .map((one) => ({ of: one, over: plain }));
 }
 
@@ -46,11 +46,11 @@ export function pairsOfOthers<Of extends Compared>(
   row: readonly Of[],
 ): Pair<Of>[] {
   const isOneAtATime = connections === 1 && depth === 1;
-  const usual = defaultOf(row) ?? fastest(row.filter(({ contender }) => !isPeer(contender)));
+  const usual = defaultOf(row) ?? fastest(row.filter(({ candidate }) => !isPeer(candidate)));
   const strategies = strategyPairs
     .filter(([of]) => of !== 'batched' || !isOneAtATime)
     .map(([of, over]) => pair(strategyOf(row, of), strategyOf(row, over)));
-  const peers = row.filter(({ contender }) => isPeer(contender)).map((peer) => pair(usual, peer));
+  const peers = row.filter(({ candidate }) => isPeer(candidate)).map((peer) => pair(usual, peer));
   return [...strategies, ...peers].filter((one) => one !== undefined);
 }
 
@@ -64,12 +64,12 @@ function defaultOf<Of extends Compared>(row: readonly Of[]): Of | undefined {
 
 function strategyOf<Of extends Compared>(row: readonly Of[], strategy: Strategy): Of | undefined {
   return row.find(
-    ({ contender }) => contender.type === 'strategy' && contender.strategy === strategy,
+    ({ candidate }) => candidate.type === 'strategy' && candidate.strategy === strategy,
   );
 }
 
-function isPeer(contender: Contender): boolean {
-  return contender.type === 'peer';
+function isPeer(candidate: Candidate): boolean {
+  return candidate.type === 'peer';
 }
 
 function fastest<Of extends Compared>(row: readonly Of[]): Of | undefined {

@@ -3,7 +3,7 @@
  * collect.ts, settle.ts.
  */
 import type { Gain, Verdict } from '../results.js';
-import { mean, mishapsOf, standardError, studentT, sum } from './statistics.js';
+import { mean, outliersOf, standardError, studentT, sum } from './statistics.js';
 
 /**
  * The least difference that counts, as a logarithm: 3 %. Which way of sending
@@ -18,7 +18,7 @@ export type Speeds = readonly (readonly number[])[];
 interface Pair {
   /** As a logarithm. */
   readonly ratio: number;
-  /** Whether neither is a mishap. */
+  /** Whether neither is a outlier. */
   readonly isSound: boolean;
 }
 
@@ -65,13 +65,13 @@ function pairsOf(plain: Speeds, others: Speeds): Pair[][] {
   const counts = others.map((turns, run) => Math.min(turns.length, plain[run]?.length ?? 0));
   const own = counts.map((count, run) => joined(others[run] ?? [], count));
   const beside = counts.map((count, run) => joined(plain[run] ?? [], count));
-  const [ownMishaps, mishapsBeside] = [mishapTurns(own), mishapTurns(beside)];
+  const [ownOutliers, outliersBeside] = [outlierTurns(own), outlierTurns(beside)];
   return own.map((turns, run) =>
     turns.flatMap((speed, turn): Pair[] => {
       const other = beside[run]?.[turn];
       if (other === undefined) return [];
-      const isMishap = ownMishaps[run]?.[turn] === true || mishapsBeside[run]?.[turn] === true;
-      return [{ ratio: Math.log(speed / other), isSound: !isMishap }];
+      const isOutlier = ownOutliers[run]?.[turn] === true || outliersBeside[run]?.[turn] === true;
+      return [{ ratio: Math.log(speed / other), isSound: !isOutlier }];
     }),
   );
 }
@@ -88,10 +88,10 @@ function joined(speeds: readonly number[], count: number): number[] {
 const middlePairsMin = 12;
 
 function ratiosOf(runs: readonly (readonly Pair[])[]): Ratios {
-  return runs.flat().length < middlePairsMin ? withoutMishaps(runs) : middleHalf(runs);
+  return runs.flat().length < middlePairsMin ? withoutOutliers(runs) : middleHalf(runs);
 }
 
-function withoutMishaps(runs: readonly (readonly Pair[])[]): Ratios {
+function withoutOutliers(runs: readonly (readonly Pair[])[]): Ratios {
   const counted = runs.map((turns) =>
     turns.filter(({ isSound }) => isSound).map(({ ratio }) => ratio),
   );
@@ -142,9 +142,9 @@ function errorOf(spread: Speeds, counted: number): number {
   return Math.max(normal99 * ofRuns, ofTurns);
 }
 
-function mishapTurns(speeds: Speeds): boolean[][] {
-  const mishaps = mishapsOf(speeds.flat()).values();
-  return speeds.map((turns) => turns.map(() => mishaps.next().value === true));
+function outlierTurns(speeds: Speeds): boolean[][] {
+  const outliers = outliersOf(speeds.flat()).values();
+  return speeds.map((turns) => turns.map(() => outliers.next().value === true));
 }
 
 function verdictOf(average: number, error: number): Verdict {

@@ -1,4 +1,4 @@
-/** What a few noisy samples allow to be said of one contender; gain.ts: of two. */
+/** What a few noisy samples allow to be said of one candidate; gain.ts: of two. */
 
 /** Quantiles of Student's t for 1 to 30 degrees of freedom, two-sided. */
 const t95 = [
@@ -60,14 +60,14 @@ export function standardError(values: readonly number[]): number {
   return Math.sqrt(squares / (values.length - 1) / values.length);
 }
 
-/** A mishap reaches less than this of its series' median. */
-const mishapShare = 0.85;
+/** A outlier reaches less than this of its series' median. */
+const outlierShare = 0.85;
 /** It is also so many times as far below the median as half of the samples are from it at most. */
-const mishapDeviations = 5;
+const outlierDeviations = 5;
 /** Of fewer samples none can be called the odd one. */
-const mishapSamplesMin = 5;
-/** Where more samples than this are so slow, that is how the contender is, and all count. */
-const mishapsShareMax = 1 / 3;
+const outlierSamplesMin = 5;
+/** Where more samples than this are so slow, that is how the candidate is, and all count. */
+const outliersShareMax = 1 / 3;
 
 export function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
@@ -76,19 +76,19 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Which of a contender's samples are mishaps. On virtual machines a few are up
+ * Which of a candidate's samples are outliers. On virtual machines a few are up
  * to several times as slow as the others, whoever serves: Unix sockets see it
  * most. One of them would hide a difference that all others show. How far away
  * is too far depends on how far the other samples lie from each other: where all
  * of them vary, leaving some out would make verdicts of chance.
  */
-export function mishapsOf(speeds: readonly number[]): boolean[] {
+export function outliersOf(speeds: readonly number[]): boolean[] {
   const middle = median(speeds);
   const deviation = median(speeds.map((speed) => Math.abs(speed - middle)));
-  const limit = Math.min(mishapShare * middle, middle - mishapDeviations * deviation);
+  const limit = Math.min(outlierShare * middle, middle - outlierDeviations * deviation);
   const slow = speeds.map((speed) => speed < limit);
   const count = slow.filter(Boolean).length;
-  const areOdd = speeds.length >= mishapSamplesMin && count <= speeds.length * mishapsShareMax;
+  const areOdd = speeds.length >= outlierSamplesMin && count <= speeds.length * outliersShareMax;
   return areOdd ? slow : slow.map(() => false);
 }
 

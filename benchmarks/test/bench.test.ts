@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { access, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { findApart } from '../measure/cpu-pinning.js';
+import { findCpuPinning } from '../measure/cpu-pinning.js';
 import type { Results } from '../results.js';
 import { makeVeth } from '../measure/veth.js';
 import { messageOf } from '../../lib/errors.js';
@@ -26,11 +26,11 @@ async function bench(t: TestContext, ...args: string[]) {
 /** Segments a reply, by kind and strategy: the least of all samples, as retransmissions count too. */
 function segmentsOf({ trials }: Results): Record<string, Record<string, number>> {
   const table: Record<string, Record<string, number>> = {};
-  for (const { workload, contender, samples } of trials) {
-    assert.ok(contender.type === 'strategy');
+  for (const { workload, candidate, samples } of trials) {
+    assert.ok(candidate.type === 'strategy');
     const row = (table[workload.kind] ??= {});
     const segments = samples.map(({ segmentsPerReply }) => segmentsPerReply ?? NaN);
-    row[contender.strategy] = Number(Math.min(...segments).toFixed(1));
+    row[candidate.strategy] = Number(Math.min(...segments).toFixed(1));
   }
   return table;
 }
@@ -44,24 +44,24 @@ describe('a run', () => {
     const words = ['unix', 'pipe', 'read-512', 'depth=1', 'plain', 'stream'];
     const { results, stdout, stderr, folder } = await bench(t, ...words, ...short);
     const { schema, version, command, startedAt, seconds, machine, trials, micro } = results;
-    assert.equal(schema, 3);
+    assert.equal(schema, 4);
     assert.match(version, /^\d+\.\d+\.\d+/);
     assert.equal(command, `nbdcork-bench ${words.join(' ')} ${short.join(' ')} --output ${folder}`);
     assert.ok(Math.abs(Date.now() - Date.parse(startedAt)) < 600_000);
     assert.ok(isFigure(seconds) && isFigure(machine.cores) && isFigure(machine.memoryBytes));
     assert.equal(machine.node, process.version);
     assert.match(machine.kernel, /^Linux \d/);
-    const apart = findApart();
+    const pinning = findCpuPinning();
     assert.deepEqual(
       results.processors,
-      apart === undefined ? null : { servers: apart.servers, load: apart.load },
+      pinning === undefined ? null : { servers: pinning.servers, load: pinning.load },
     );
     assert.deepEqual(micro, []);
     assert.deepEqual(
-      trials.map(({ workload, contender }) => [
+      trials.map(({ workload, candidate }) => [
         workload.link,
         workload.kind,
-        contender.type === 'strategy' && contender.strategy,
+        candidate.type === 'strategy' && candidate.strategy,
       ]),
       [
         ['unix', 'read-512', 'plain'],
@@ -141,10 +141,10 @@ describe('a run', () => {
     const words = ['unix', 'read-4k', 'depth=64', 'plain', 'nbdkit'];
     const { results } = await bench(t, ...words, '--load', 'fio', ...short);
     assert.deepEqual(
-      results.trials.map(({ workload, contender }) => [
+      results.trials.map(({ workload, candidate }) => [
         workload.load,
         workload.headers,
-        contender.type === 'strategy' ? contender.strategy : contender.name,
+        candidate.type === 'strategy' ? candidate.strategy : candidate.name,
       ]),
       [
         ['fio', 'structured', 'plain'],
@@ -152,7 +152,7 @@ describe('a run', () => {
       ],
     );
     const [ours, nbdkit] = results.trials;
-    assert.ok(nbdkit?.contender.type === 'peer' && /^\d+\.\d+/.test(nbdkit.contender.version));
+    assert.ok(nbdkit?.candidate.type === 'peer' && /^\d+\.\d+/.test(nbdkit.candidate.version));
     for (const trial of [ours, nbdkit]) {
       assert.ok(isFigure(trial?.latencyMicroseconds?.p99));
       assert.ok((trial?.latencyCurve.length ?? 0) > 8);
@@ -171,7 +171,7 @@ describe('a run', () => {
       results.skipped.filter(({ what }) => what.startsWith('nbd-server')),
       [],
     );
-    assert.ok(theirs?.contender.type === 'peer' && isFigure(theirs.samples[0]?.requestsPerSecond));
+    assert.ok(theirs?.candidate.type === 'peer' && isFigure(theirs.samples[0]?.requestsPerSecond));
   });
 
   test('tells what it left out, and why', async (t) => {

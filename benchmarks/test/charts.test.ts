@@ -57,7 +57,7 @@ describe('the pictures of a run', () => {
     ]);
   });
 
-  it('leave mishaps out of the average and of the error bar', () => {
+  it('leave outliers out of the average and of the error bar', () => {
     const { series } = pictureOf(
       albumOf({ ...results, trials: [plain({}, 100, 102, 20, 104, 98)] }).settings[0]?.pictures,
       'rates',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { Loads } from '../measure/loads.js';
-import { findApart, numbersOf, serversBeside } from '../measure/cpu-pinning.js';
+import { findCpuPinning, numbersOf, serversBeside } from '../measure/cpu-pinning.js';
 
 test('a list of processors is read as the kernel writes it', () => {
   assert.deepEqual(numbersOf('0'), [0]);
@@ -28,24 +28,24 @@ function allowedOf(pid: number): number[][] {
   return [...new Set(lists)].map(numbersOf);
 }
 
-const apart = findApart();
-const skip = apart === undefined ? 'there is one processor, or no taskset' : false;
+const pinning = findCpuPinning();
+const skip = pinning === undefined ? 'there is one processor, or no taskset' : false;
 
 describe('the load and the servers', { skip }, () => {
   test('have no processor in common', () => {
-    assert.ok(apart !== undefined);
-    assert.ok(apart.servers.length > 0 && !apart.servers.includes(apart.load));
+    assert.ok(pinning !== undefined);
+    assert.ok(pinning.servers.length > 0 && !pinning.servers.includes(pinning.load));
   });
 
   test('run where they are told to', async (t) => {
-    assert.ok(apart !== undefined);
-    const loads = new Loads(apart.loadPrefix);
+    assert.ok(pinning !== undefined);
+    const loads = new Loads(pinning.loadPrefix);
     t.after(() => loads.stop());
     const load = loads.deal(1)();
-    await load.ask({ type: 'latencies' });
-    assert.deepEqual(allowedOf(load.pid), [[apart.load]]);
-    await apart.moveServer(load.pid);
-    assert.deepEqual(allowedOf(load.pid), [apart.servers], 'all of its threads');
+    await load.request({ type: 'latencies' });
+    assert.deepEqual(allowedOf(load.pid), [[pinning.load]]);
+    await pinning.pinServer(load.pid);
+    assert.deepEqual(allowedOf(load.pid), [pinning.servers], 'all of its threads');
   });
 });
 

@@ -8,9 +8,9 @@ import { startPeer } from '../candidates/peers.js';
 import { startDaemon } from '../candidates/programs.js';
 import { workload } from '../workloads.js';
 import { temporaryFolder } from '../../test/support/folder.js';
-import { makeMeans, takeSample } from './support/environment.js';
+import { makeEnvironment, takeSample } from './support/environment.js';
 
-const asked = workload('unix', 'read-4k', 1);
+const targetWorkload = workload('unix', 'read-4k', 1);
 const timing = { seconds: 0.01, warmUpSeconds: 0.01 };
 
 /** A program that says a lot, the reason last, and ends with 3. */
@@ -31,10 +31,15 @@ const lastWords = 'step 998 / starting, step 999 / no room for a disk';
 
 test('one that ends is not waited for, and its last lines are told', async (t) => {
   const path = await failingProgram(t, 'no room for a disk');
-  const means = await makeMeans(t);
+  const environment = await makeEnvironment(t);
   const start = performance.now();
   await assert.rejects(
-    takeSample((setting) => startPeer('limit', path, asked, setting), asked, timing, means),
+    takeSample(
+      (setting) => startPeer('limit', path, targetWorkload, setting),
+      targetWorkload,
+      timing,
+      environment,
+    ),
     (error: NodeJS.ErrnoException) => {
       assert.equal(error.code, 'NBDCORK_BENCH');
       assert.match(error.message, /^The server ended with 3: /);
@@ -46,18 +51,23 @@ test('one that ends is not waited for, and its last lines are told', async (t) =
   assert.ok(performance.now() - start < 8000, 'the load waits for 10 s');
   // The load, which was still trying, is there for the next one.
   const ours = await takeSample(
-    (setting) => startOurs({ strategy: 'stream' }, asked, setting),
-    asked,
+    (setting) => startOurs({ strategy: 'stream' }, targetWorkload, setting),
+    targetWorkload,
     timing,
-    means,
+    environment,
   );
   assert.ok(ours.sample.requestsPerSecond > 0);
 });
 
 test('one that says nothing is told to say nothing', async (t) => {
-  const means = await makeMeans(t);
+  const environment = await makeEnvironment(t);
   await assert.rejects(
-    takeSample((setting) => startPeer('limit', '/bin/false', asked, setting), asked, timing, means),
+    takeSample(
+      (setting) => startPeer('limit', '/bin/false', targetWorkload, setting),
+      targetWorkload,
+      timing,
+      environment,
+    ),
     { code: 'NBDCORK_BENCH', message: 'The server ended with 1: it does not say why' },
   );
 });
@@ -78,9 +88,14 @@ test('one that would go into the background is told of likewise', async (t) => {
 test('one that cannot be run at all says so', async (t) => {
   const path = join(await temporaryFolder(t), 'server');
   await writeFile(path, 'neither a script nor a program', { mode: 0o644 });
-  const means = await makeMeans(t);
+  const environment = await makeEnvironment(t);
   await assert.rejects(
-    takeSample((setting) => startPeer('limit', path, asked, setting), asked, timing, means),
+    takeSample(
+      (setting) => startPeer('limit', path, targetWorkload, setting),
+      targetWorkload,
+      timing,
+      environment,
+    ),
     { code: 'EACCES' },
   );
 });

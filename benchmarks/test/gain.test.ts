@@ -7,22 +7,22 @@ import { normal, randomNumbers } from './support/random.js';
 
 interface Noise {
   /** How often a sample is several times too slow. */
-  readonly mishaps?: number;
+  readonly outliers?: number;
   /** Of a sample by itself, relative to the speed. */
   readonly each: number;
   /** Of a round, which slows down all that is measured in it. */
   readonly round: number;
 }
 
-/** Speeds of two contenders in `rounds` rounds, the second `factor` times as fast. */
+/** Speeds of two candidates in `rounds` rounds, the second `factor` times as fast. */
 function speeds(random: () => number, factor: number, noise: Noise, rounds = 9) {
   const plain: number[] = [];
   const other: number[] = [];
   for (let round = 0; round < rounds; round++) {
     const speed = 100_000 * Math.exp(noise.round * normal(random));
     const sample = (): number => {
-      const mishap = random() < (noise.mishaps ?? 0) ? 0.2 : 1;
-      return speed * mishap * Math.exp(noise.each * normal(random));
+      const outlier = random() < (noise.outliers ?? 0) ? 0.2 : 1;
+      return speed * outlier * Math.exp(noise.each * normal(random));
     };
     plain.push(sample());
     other.push(factor * sample());
@@ -68,7 +68,7 @@ describe('the gain', () => {
     assert.equal(gain.verdict, 'faster');
   });
 
-  test('leaves mishaps out, with the sample beside them', () => {
+  test('leaves outliers out, with the sample beside them', () => {
     const plain = [100, 100, 20, 100, 100, 100];
     const others = [110, 15, 110, 111, 109, 110];
     const gain = gainOf(plain, others);
@@ -119,7 +119,7 @@ describe('the gain', () => {
     );
   });
 
-  test('leaves out turns that are mishaps, wherever they are', () => {
+  test('leaves out turns that are outliers, wherever they are', () => {
     const plain = [
       [100, 101],
       [100, 99, 100],
@@ -139,7 +139,7 @@ describe('the gain', () => {
     assert.equal(gainOver([[100], [100]], [[200]]), null);
   });
 
-  test('the average lies between worst and best where each run has a mishap', () => {
+  test('the average lies between worst and best where each run has a outlier', () => {
     const plain = Array.from({ length: 4 }, () => [100, 100, 100, 100]);
     const others = Array.from({ length: 4 }, (_, run) => [111, 110, run === 0 ? 20 : 109, 110]);
     const gain = gainOver(plain, others);
@@ -201,8 +201,8 @@ describe('of many turns', () => {
     assertNear(Math.log1p(best), 2.1 / 6 + 0.25);
   });
 
-  test('mishaps among few are those of what is compared', () => {
-    // One of six short turns is slow; their average is no mishap, as a long turn would be none.
+  test('outliers among few are those of what is compared', () => {
+    // One of six short turns is slow; their average is no outlier, as a long turn would be none.
     const short = [100, 100, 100, 100, 100, 40];
     const runs = Array.from({ length: 8 }, () => short);
     const gain = gainOver(
@@ -256,13 +256,13 @@ describe('the verdict', () => {
     }
   });
 
-  test('two copies of the same in spite of mishaps: likewise', () => {
-    const found = verdicts(1, { each: 0.05, round: 0.05, mishaps: 0.1 }, 1000);
+  test('two copies of the same in spite of outliers: likewise', () => {
+    const found = verdicts(1, { each: 0.05, round: 0.05, outliers: 0.1 }, 1000);
     assert.ok(found.filter((verdict) => verdict === 'no difference shown').length >= 970);
   });
 
-  test('a quarter slower is seen in spite of mishaps', () => {
-    const found = verdicts(0.75, { each: 0.05, round: 0.05, mishaps: 0.1 }, 1000);
+  test('a quarter slower is seen in spite of outliers', () => {
+    const found = verdicts(0.75, { each: 0.05, round: 0.05, outliers: 0.1 }, 1000);
     assert.ok(found.filter((verdict) => verdict === 'slower').length >= 950);
     assert.ok(!found.includes('faster'));
   });

@@ -11,7 +11,7 @@ import { kinds, type HeaderKind, type Link } from '../results.js';
 import { headerKinds, workload } from '../workloads.js';
 import { createServer, MemoryBackend, type Backend } from '../../lib/index.js';
 import { temporaryFolder } from '../../test/support/folder.js';
-import { makeMeans, startLoad, takeSample } from './support/environment.js';
+import { makeEnvironment, startLoad, takeSample } from './support/environment.js';
 
 const timing = { seconds: 0.05, warmUpSeconds: 0.01 };
 
@@ -20,21 +20,21 @@ describe('a sample counts the requests of the load as the server does', () => {
     for (const headers of headerKinds) {
       if (kind === 'extents' && headers === 'simple') continue;
       test(`${kind}, ${headers}`, async (t) => {
-        await takeAndCheck(await makeMeans(t), 'unix', kind, 16, 2, headers);
+        await takeAndCheck(await makeEnvironment(t), 'unix', kind, 16, 2, headers);
       });
     }
   }
 
   for (const link of ['tcp', 'unix-tls', 'tcp-tls', 'pipe'] as const) {
     test(`over ${link}`, async (t) => {
-      const means = await makeMeans(t);
-      await takeAndCheck(means, link, 'mixed-4k', 16, link === 'pipe' ? 1 : 2, 'structured');
+      const environment = await makeEnvironment(t);
+      await takeAndCheck(environment, link, 'mixed-4k', 16, link === 'pipe' ? 1 : 2, 'structured');
     });
   }
 });
 
 async function takeAndCheck(
-  means: Awaited<ReturnType<typeof makeMeans>>,
+  environment: Awaited<ReturnType<typeof makeEnvironment>>,
   link: Link,
   kind: (typeof kinds)[number],
   depth: number,
@@ -56,7 +56,7 @@ async function takeAndCheck(
     },
     asked,
     timing,
-    means,
+    environment,
   );
   const [idle, before, after] = replies;
   assert.ok(histogram !== undefined && before !== undefined && after !== undefined);
@@ -110,10 +110,10 @@ async function ask(
   await server.listen({ path });
   t.after(() => server.close());
   const load = startLoad(t);
-  await load.ask({ type: 'open', plan: { ...plan, place: { type: 'unix', path } } });
-  const result = await load.ask({ type: 'run', seconds: 0.05 });
-  const latencies = await load.ask({ type: 'latencies' });
-  await load.ask({ type: 'close' });
+  await load.request({ type: 'open', plan: { ...plan, place: { type: 'unix', path } } });
+  const result = await load.request({ type: 'run', seconds: 0.05 });
+  const latencies = await load.request({ type: 'latencies' });
+  await load.request({ type: 'close' });
   return { ...result, latencies };
 }
 
@@ -198,7 +198,7 @@ describe('the load', () => {
     t.after(() => server.close());
     const plan = { kind: 'read-4k', connections: 1, depth: 1, headers: 'simple' } as const;
     const place = { type: 'unix', path } as const;
-    await assert.rejects(startLoad(t).ask({ type: 'open', plan: { ...plan, place } }), {
+    await assert.rejects(startLoad(t).request({ type: 'open', plan: { ...plan, place } }), {
       code: 'NBDCORK_BENCH',
       message: /refuses option 7/,
     });

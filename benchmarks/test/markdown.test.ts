@@ -45,7 +45,7 @@ describe('the report in Markdown', () => {
   it('tells what causes it, peers included', () => {
     const [header, ...rows] = tableUnder('What causes it', markdown);
     assert.deepEqual(header?.slice(5), [
-      'contender',
+      'candidate',
       'system calls a request',
       'segments a reply',
       'bytes a segment',
@@ -116,7 +116,7 @@ describe('the report in Markdown', () => {
       started: '2026-11-23T08:15:30.000Z',
       took: '2 min 51 s',
       'runs of a trial': '1 to 2',
-      'runs left out as mishaps': '0 of 11',
+      'runs left out as outliers': '0 of 11',
       'a run':
         '0.250 s; ours after 0.100 s to warm up, by TLS, by pipes and with one request at a time twice as long',
       processor: 'Example CPU @ 2.10GHz',

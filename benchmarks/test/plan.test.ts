@@ -1,19 +1,19 @@
 /** What is measured, in which order, and for how long. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ourContenders, roundsWithin, fullTiming, usualTiming } from '../measure/plan.js';
+import { ourCandidates, roundsWithin, fullTiming, usualTiming } from '../measure/plan.js';
 import { Pace } from '../measure/pace.js';
-import { kinds, links, type Contender, type Kind } from '../results.js';
+import { kinds, links, type Candidate, type Kind } from '../results.js';
 import { Selection } from '../selection.js';
 import { forFio, workload } from '../workloads.js';
 
 const select = (...words: string[]) => new Selection(words, false);
 const selectAll = (...words: string[]) => new Selection(words, true);
-const strategy = (name: 'plain' | 'cork' | 'batched'): Contender => ({
+const strategy = (name: 'plain' | 'cork' | 'batched'): Candidate => ({
   type: 'strategy',
   strategy: name,
 });
-const peer = (name: string): Contender => ({ type: 'peer', name, version: '1' });
+const peer = (name: string): Candidate => ({ type: 'peer', name, version: '1' });
 
 describe('without words', () => {
   test('every link has a row, of reads', () => {
@@ -27,12 +27,12 @@ describe('without words', () => {
     const peers = ['nbdkit', 'qemu-nbd', 'nbd-server'].map(peer);
     const rows = select().workloads.map((workload) => ({
       workload,
-      contenders: [...ourContenders(workload, true), ...peers].filter((contender) =>
-        select().wantsContender(contender, workload),
+      candidates: [...ourCandidates(workload, true), ...peers].filter((candidate) =>
+        select().wantsCandidate(candidate, workload),
       ),
     }));
-    assert.ok(rows.some(({ contenders }) => contenders.includes(peers[0] ?? peer(''))));
-    const samples = rows.reduce((sum, { contenders }) => sum + contenders.length, 0);
+    assert.ok(rows.some(({ candidates }) => candidates.includes(peers[0] ?? peer(''))));
+    const samples = rows.reduce((sum, { candidates }) => sum + candidates.length, 0);
     const seconds = samples * new Pace(usualTiming).secondsFor(usualTiming.seconds);
     const rounds = roundsWithin(usualTiming, seconds);
     assert.ok(rounds >= 4);
@@ -74,13 +74,13 @@ describe('words', () => {
     );
   });
 
-  test('of contenders choose them, and plain, which gains are over', () => {
+  test('of candidates choose them, and plain, which gains are over', () => {
     const selection = select('batched', 'nbdkit');
     const wanted = [strategy('plain'), strategy('batched'), strategy('cork'), peer('nbdkit')];
     const [row] = selection.workloads;
     assert.ok(row !== undefined);
     assert.deepEqual(
-      [...wanted, peer('qemu-nbd')].map((one) => selection.wantsContender(one, row)),
+      [...wanted, peer('qemu-nbd')].map((one) => selection.wantsCandidate(one, row)),
       [true, true, false, true, false],
     );
     assert.deepEqual(selection.workloads, select().workloads);
@@ -90,7 +90,7 @@ describe('words', () => {
     for (const name of ['cork', 'batched'] as const) {
       const isWanted = (selection: Selection): boolean[] =>
         [1, 64].map((depth) =>
-          selection.wantsContender(strategy(name), workload('veth', 'read-4k', depth)),
+          selection.wantsCandidate(strategy(name), workload('veth', 'read-4k', depth)),
         );
       assert.deepEqual(isWanted(select()), [false, true]);
       for (const other of [selectAll(), select('veth', 'depth=1'), select(name)]) {
@@ -102,27 +102,27 @@ describe('words', () => {
   test('everything has other servers in every row', () => {
     const all = selectAll();
     assert.equal(all.workloads.length, 5 * 25 + 15);
-    assert.ok(all.workloads.every((workload) => all.wantsContender(peer('nbdkit'), workload)));
+    assert.ok(all.workloads.every((workload) => all.wantsCandidate(peer('nbdkit'), workload)));
   });
 
   test('name the control, which is measured nowhere else', () => {
-    const control: Contender = { type: 'strategy', strategy: 'sends' };
+    const control: Candidate = { type: 'strategy', strategy: 'sends' };
     for (const selection of [select(), selectAll(), select('tcp', 'cork')]) {
       const { workloads } = selection;
       assert.ok(workloads.length > 0);
-      assert.ok(!workloads.some((workload) => selection.wantsContender(control, workload)));
+      assert.ok(!workloads.some((workload) => selection.wantsCandidate(control, workload)));
     }
     const named = select('tcp', 'sends');
-    assert.ok(named.workloads.every((workload) => named.wantsContender(control, workload)));
+    assert.ok(named.workloads.every((workload) => named.wantsCandidate(control, workload)));
   });
 
-  test('of contenders do not leave out the limit that was given', () => {
+  test('of candidates do not leave out the limit that was given', () => {
     const limit = peer('limit');
     const selection = new Selection(['tcp', 'cork'], false, true);
     const [row] = selection.workloads;
     assert.ok(row !== undefined);
-    assert.ok(selection.wantsContender(limit, row) && selection.names(limit));
-    assert.ok(!select('tcp', 'cork').wantsContender(limit, row));
+    assert.ok(selection.wantsCandidate(limit, row) && selection.names(limit));
+    assert.ok(!select('tcp', 'cork').wantsCandidate(limit, row));
     assert.ok(new Selection([], false, true).names(limit));
     assert.ok(!select().names(strategy('cork')));
   });
@@ -201,7 +201,7 @@ test('fio measures what it can, with structured replies', () => {
 test('a row leaves out what is another strategy under another name', () => {
   const names = (words: string[], hasAddon: boolean) =>
     select(...words, 'depth=1', 'read-4k').workloads.flatMap((workload) =>
-      ourContenders(workload, hasAddon).map((one) => (one.type === 'strategy' ? one.strategy : '')),
+      ourCandidates(workload, hasAddon).map((one) => (one.type === 'strategy' ? one.strategy : '')),
     );
   assert.deepEqual(names(['unix'], true), ['plain', 'more', 'vectored', 'batched', 'stream']);
   assert.deepEqual(names(['pipe'], true), ['plain', 'stream']);

@@ -136,7 +136,7 @@ describe('the report', () => {
       startedAt: hostile,
       machine: { ...results.machine, processor: hostile, kernel: hostile, node: hostile },
       trials: [
-        { ...first, contender: { type: 'peer', name: hostile, version: hostile } },
+        { ...first, candidate: { type: 'peer', name: hostile, version: hostile } },
         ...others,
       ],
       micro: [{ name: hostile, pieces: null, nanosecondsPerCall: 1, nanosecondsError: 1 }],

@@ -1,30 +1,30 @@
 /** A whole plan, with samples that are made up: no server, no clock. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Contender, Sample } from '../results.js';
-import { nameOfContender } from '../names.js';
+import type { Candidate, Sample } from '../results.js';
+import { nameOfCandidate } from '../names.js';
 import { runPlan, type RunOptions } from '../measure/run-plan.js';
 import { gainOver } from '../statistics/gain.js';
 import { normal, randomNumbers } from './support/random.js';
 import { ours, sample, workload } from './support/results.js';
 
 const timing = { seconds: 0.25, warmUpSeconds: 0.1, runs: 10, secondsMax: undefined };
-const peer = (name: string): Contender => ({ type: 'peer', name, version: '1' });
+const peer = (name: string): Candidate => ({ type: 'peer', name, version: '1' });
 
 function run(
-  contenders: readonly Contender[],
+  candidates: readonly Candidate[],
   speedOf: (name: string) => number,
   more: Partial<RunOptions> = {},
 ) {
-  return runPlan([{ workload, contenders }], {
+  return runPlan([{ workload, candidates }], {
     timing,
     progress: () => undefined,
     signal: new AbortController().signal,
     take: (_, entered) =>
       Promise.allSettled(
-        entered.map(async (contender) => {
+        entered.map(async (candidate) => {
           await Promise.resolve();
-          return { sample: sample(speedOf(nameOfContender(contender))) };
+          return { sample: sample(speedOf(nameOfCandidate(candidate))) };
         }),
       ),
     ...more,
@@ -33,13 +33,13 @@ function run(
 
 describe('a sample that fails', () => {
   test('costs its own trial alone, and is told as a failure where it was ours', async () => {
-    const contenders = [ours('plain'), ours('cork'), peer('nbdkit')];
-    const measured = await run(contenders, (name) => {
+    const candidates = [ours('plain'), ours('cork'), peer('nbdkit')];
+    const measured = await run(candidates, (name) => {
       if (name === 'plain') return 100;
       throw new Error(`no ${name}`);
     });
     assert.deepEqual(
-      measured.trials.map(({ contender, samples }) => [nameOfContender(contender), samples.length]),
+      measured.trials.map(({ candidate, samples }) => [nameOfCandidate(candidate), samples.length]),
       [['plain', 9]],
     );
     assert.deepEqual(measured.skipped, [
@@ -56,7 +56,7 @@ describe('a sample that fails', () => {
         if (name === 'plain') return 100;
         throw new Error(`no ${name}`);
       },
-      { isNamed: (contender) => nameOfContender(contender) === 'limit' },
+      { isNamed: (candidate) => nameOfCandidate(candidate) === 'limit' },
     );
     assert.deepEqual(
       skipped.map(({ failed }) => failed),
@@ -67,8 +67,8 @@ describe('a sample that fails', () => {
 
 test('strategies that belong together are compared, and peers with ours', async () => {
   const speed: Record<string, number> = { plain: 100, vectored: 120, batched: 180, nbdkit: 90 };
-  const contenders = [ours('plain'), ours('vectored'), ours('batched'), peer('nbdkit')];
-  const { comparisons, trials } = await run(contenders, (name) => speed[name] ?? NaN);
+  const candidates = [ours('plain'), ours('vectored'), ours('batched'), peer('nbdkit')];
+  const { comparisons, trials } = await run(candidates, (name) => speed[name] ?? NaN);
   assert.deepEqual(
     trials.map(({ gain }) => gain?.average.toFixed(6)),
     [undefined, '0.200000', '0.800000', undefined],
@@ -118,21 +118,21 @@ describe('a run that is interrupted', () => {
 
 /** Time passes only while samples are taken: as long as they are, and half a second more. */
 function runInTime(
-  contenders: readonly Contender[],
+  candidates: readonly Candidate[],
   speedOf: (name: string, run: number) => number,
   secondsMax: number,
   more: Partial<RunOptions> = {},
 ) {
   const counts = new Map<string, number>();
   let now = 0;
-  return run(contenders, () => NaN, {
+  return run(candidates, () => NaN, {
     timing: { seconds: 0.5, warmUpSeconds: 0.25, runs: 5, secondsMax },
     clock: () => now,
     take: (_, entered, { seconds }) =>
       Promise.allSettled(
-        entered.map(async (contender) => {
+        entered.map(async (candidate) => {
           await Promise.resolve();
-          const name = nameOfContender(contender);
+          const name = nameOfCandidate(candidate);
           const number = counts.get(name) ?? 0;
           counts.set(name, number + 1);
           now += 0.5 + seconds;
@@ -147,12 +147,12 @@ describe('with time left', () => {
   const alternating = (run: number): number => (run % 2 === 0 ? 1 : 1.2);
   const turnsOf = ({ turns }: Sample): readonly number[] => turns;
   const samplesOf = ({ trials }: Awaited<ReturnType<typeof run>>) =>
-    trials.map(({ contender, samples }) => [nameOfContender(contender), samples.length]);
+    trials.map(({ candidate, samples }) => [nameOfCandidate(candidate), samples.length]);
 
   test('nothing more is measured of what is settled', async () => {
     const speed: Record<string, number> = { plain: 100, cork: 120, nbdkit: 50 };
-    const contenders = [ours('plain'), ours('cork'), peer('nbdkit')];
-    const measured = await runInTime(contenders, (name) => speed[name] ?? NaN, 100);
+    const candidates = [ours('plain'), ours('cork'), peer('nbdkit')];
+    const measured = await runInTime(candidates, (name) => speed[name] ?? NaN, 100);
     assert.deepEqual(
       samplesOf(measured).map(([, count]) => count),
       [4, 4, 4],
@@ -160,9 +160,9 @@ describe('with time left', () => {
   });
 
   test('it is spent on those whose verdict is in doubt, and on nobody else', async () => {
-    const contenders = [ours('plain'), ours('more'), ours('batched'), peer('nbdkit')];
+    const candidates = [ours('plain'), ours('more'), ours('batched'), peer('nbdkit')];
     const measured = await runInTime(
-      contenders,
+      candidates,
       (name, number) => {
         if (name === 'more') return 105 * alternating(number);
         return { plain: 100, batched: 1000, nbdkit: 10 }[name] ?? NaN;
@@ -225,9 +225,9 @@ describe('with time left', () => {
   });
 
   test('what fails then is left out, and the others go on', async () => {
-    const contenders = [ours('plain'), ours('cork'), ours('more')];
+    const candidates = [ours('plain'), ours('cork'), ours('more')];
     const measured = await runInTime(
-      contenders,
+      candidates,
       (name, number) => {
         if (name === 'more' && number === 6) throw new Error('no more');
         return name === 'plain' ? 100 : 100 * alternating(number);
@@ -255,10 +255,10 @@ test('in 20 repetitions a copy is no different and a slowed one slower, 19 times
       drift = 0.95 * drift + 0.05 * normal(random);
       return (100_000 / (slowness[name] ?? NaN)) * Math.exp(drift + 0.05 * normal(random));
     };
-    const contenders = [ours('plain'), peer('copy'), peer('slowed')];
-    const { trials } = await run(contenders, speedOf, { random });
+    const candidates = [ours('plain'), peer('copy'), peer('slowed')];
+    const { trials } = await run(candidates, speedOf, { random });
     const verdicts = new Map(
-      trials.map(({ contender, gain }) => [nameOfContender(contender), gain?.verdict]),
+      trials.map(({ candidate, gain }) => [nameOfCandidate(candidate), gain?.verdict]),
     );
     if (verdicts.get('copy') === 'no difference shown') right.copy++;
     if (verdicts.get('slowed') === 'slower') right.slowed++;

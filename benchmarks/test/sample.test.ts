@@ -1,25 +1,25 @@
-/** Who is measured when, by loads that note what they are asked. */
+/** Which candidate is measured when, by load generators that record their requests. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { describe, test, type TestContext } from 'node:test';
-import { Asked } from '../measure/worker-process.js';
-import type { Means, Start } from '../measure/candidate-run.js';
+import { WorkerProcess } from '../measure/worker-process.js';
+import type { Environment, Start } from '../measure/candidate-run.js';
 import { startOurs } from '../candidates/ours.js';
-import type { LoadAnswers, LoadQuestion } from '../load/messages.js';
-import { takeSamples, type Entrant } from '../measure/sample.js';
+import type { LoadResponses, LoadRequest } from '../load/messages.js';
+import { takeSamples, type CandidateSetup } from '../measure/sample.js';
 import { workload } from '../workloads.js';
-import { loadPath, makeMeans } from './support/environment.js';
+import { loadPath, makeEnvironment } from './support/environment.js';
 
 const timing = { seconds: 0.1, warmUpSeconds: 0.01 };
-const asked = workload('unix', 'read-4k', 16);
+const targetWorkload = workload('unix', 'read-4k', 16);
 
 interface Turn {
   readonly name: string;
   readonly seconds: number;
 }
 
-class NotingLoad extends Asked<LoadQuestion, LoadAnswers> {
+class RecordingLoad extends WorkerProcess<LoadRequest, LoadResponses> {
   private readonly note: (seconds: number) => void;
 
   /** What `note` throws is what the load fails with. */
@@ -28,18 +28,18 @@ class NotingLoad extends Asked<LoadQuestion, LoadAnswers> {
     this.note = note;
   }
 
-  override async ask<Type extends LoadQuestion['type']>(
-    question: LoadQuestion & { readonly type: Type },
+  override async request<Type extends LoadRequest['type']>(
+    question: LoadRequest & { readonly type: Type },
     seconds = 0,
-  ): Promise<LoadAnswers[Type]> {
+  ): Promise<LoadResponses[Type]> {
     const { type } = question;
     if (type === 'run') this.note(seconds);
-    return super.ask<Type>(question, seconds);
+    return super.request<Type>(question, seconds);
   }
 }
 
-/** Entrants whose turns are noted, and the folders of their servers. */
-class Rivals {
+/** Candidates whose turns are recorded, and the folders of their servers. */
+class RecordedCandidates {
   readonly turns: Turn[] = [];
   readonly folders: string[] = [];
   stopped = 0;
@@ -49,8 +49,8 @@ class Rivals {
     this.t = t;
   }
 
-  entrant(name: string, isOurs: boolean, runsMax = Infinity): Entrant {
-    const load = new NotingLoad((seconds) => {
+  candidate(name: string, isOurs: boolean, runsMax = Infinity): CandidateSetup {
+    const load = new RecordingLoad((seconds) => {
       this.turns.push({ name, seconds });
       const runs = this.turns.filter((turn) => turn.name === name).length;
       if (runs > runsMax) throw new Error(`no ${name}`);
@@ -58,7 +58,7 @@ class Rivals {
     this.t.after(() => load.stop());
     const start: Start = async (setting) => {
       this.folders.push(setting.folder);
-      const running = await startOurs({ strategy: 'stream' }, asked, setting);
+      const running = await startOurs({ strategy: 'stream' }, targetWorkload, setting);
       const stop = async (): Promise<void> => {
         this.stopped++;
         await running.stop();
@@ -84,28 +84,28 @@ class Rivals {
 
 async function take(
   t: TestContext,
-  entrants: readonly Entrant[],
-  more: Partial<Means> = {},
-  of = asked,
+  candidates: readonly CandidateSetup[],
+  more: Partial<Environment> = {},
+  of = targetWorkload,
 ) {
-  const { load, ...means } = await makeMeans(t);
+  const { load, ...environment } = await makeEnvironment(t);
   await load.stop();
-  return takeSamples(of, entrants, timing, { ...means, ...more });
+  return takeSamples(of, candidates, timing, { ...environment, ...more });
 }
 
 describe('in a row', () => {
   test('ours take short turns and others long ones, all for the same time', async (t) => {
-    const rivals = new Rivals(t);
+    const runs = new RecordedCandidates(t);
     const results = await take(t, [
-      rivals.entrant('a', true),
-      rivals.entrant('b', true),
-      rivals.entrant('c', false),
+      runs.candidate('a', true),
+      runs.candidate('b', true),
+      runs.candidate('c', false),
     ]);
     assert.deepEqual(
       results.map(({ status }) => status),
       ['fulfilled', 'fulfilled', 'fulfilled'],
     );
-    const { measured } = rivals;
+    const { measured } = runs;
     for (const name of ['a', 'b', 'c']) {
       const turns = measured.filter((turn) => turn.name === name);
       assert.equal(turns.length, name === 'c' ? 2 : 12);
@@ -119,24 +119,24 @@ describe('in a row', () => {
       const pair = measured.slice(index, index + 2).map(({ name }) => name);
       assert.deepEqual(pair.toSorted(), ['a', 'b']);
     }
-    rivals.assertGone();
+    runs.assertGone();
   });
 
   test('turns are long where more requests wait than one connection has', async (t) => {
-    const rivals = new Rivals(t);
-    const entrants = [rivals.entrant('a', true), rivals.entrant('b', true)];
-    await take(t, entrants, {}, workload('unix', 'read-4k', 64, 2));
+    const runs = new RecordedCandidates(t);
+    const candidates = [runs.candidate('a', true), runs.candidate('b', true)];
+    await take(t, candidates, {}, workload('unix', 'read-4k', 64, 2));
     assert.deepEqual(
-      rivals.measured.map(({ seconds }) => seconds),
+      runs.measured.map(({ seconds }) => seconds),
       [0.05, 0.05, 0.05, 0.05],
     );
   });
 
   test('turns of long replies are longer', async (t) => {
-    const rivals = new Rivals(t);
-    await take(t, [rivals.entrant('a', true)], {}, workload('unix', 'read-64k', 16));
+    const runs = new RecordedCandidates(t);
+    await take(t, [runs.candidate('a', true)], {}, workload('unix', 'read-64k', 16));
     assert.deepEqual(
-      rivals.measured.map(({ seconds }) => seconds),
+      runs.measured.map(({ seconds }) => seconds),
       Array<number>(6).fill(0.05 / 3),
     );
   });
@@ -146,47 +146,47 @@ describe('in a row', () => {
       [workload('unix', 'read-4k', 1), 2],
       [workload('unix', 'read-4k', 2), 1],
     ] as const) {
-      const rivals = new Rivals(t);
-      await take(t, [rivals.entrant('a', true)], {}, of);
-      assert.equal(rivals.turns[0]?.seconds, factor * timing.warmUpSeconds);
+      const runs = new RecordedCandidates(t);
+      await take(t, [runs.candidate('a', true)], {}, of);
+      assert.equal(runs.turns[0]?.seconds, factor * timing.warmUpSeconds);
     }
   });
 
   test('ours leave a processor to the load, and others stay where they are', async (t) => {
-    const rivals = new Rivals(t);
+    const runs = new RecordedCandidates(t);
     const moved: number[] = [];
-    const moveServer = (pid: number): Promise<void> => {
-      assert.equal(rivals.turns.length, 0);
+    const pinServer = (pid: number): Promise<void> => {
+      assert.equal(runs.turns.length, 0);
       moved.push(pid);
       return Promise.resolve();
     };
-    const apart = { servers: [0], load: 1, loadPrefix: [], moveServer };
-    const ours = [rivals.entrant('a', true), rivals.entrant('b', true)];
-    await take(t, [...ours, rivals.entrant('c', false)], { apart });
+    const pinning = { servers: [0], load: 1, loadPrefix: [], pinServer };
+    const ours = [runs.candidate('a', true), runs.candidate('b', true)];
+    await take(t, [...ours, runs.candidate('c', false)], { pinning });
     assert.equal(new Set(moved).size, 2);
     assert.equal(moved.length, 2);
   });
 
   test('one that fails has no more turns, and the others have theirs', async (t) => {
-    const rivals = new Rivals(t);
+    const runs = new RecordedCandidates(t);
     const results = await take(t, [
-      rivals.entrant('a', true),
-      rivals.entrant('b', true, 3),
-      rivals.entrant('c', false, 0),
+      runs.candidate('a', true),
+      runs.candidate('b', true, 3),
+      runs.candidate('c', false, 0),
     ]);
     assert.deepEqual(
       results.map((result) => (result.status === 'rejected' ? String(result.reason) : '')),
       ['', 'Error: no b', 'Error: no c'],
     );
-    const countOf = (name: string) => rivals.turns.filter((turn) => turn.name === name).length;
+    const countOf = (name: string) => runs.turns.filter((turn) => turn.name === name).length;
     assert.deepEqual(['a', 'b', 'c'].map(countOf), [13, 4, 1]);
-    rivals.assertGone();
+    runs.assertGone();
   });
 
   test('one that does not start or cannot be stopped fails alone', async (t) => {
-    const rivals = new Rivals(t);
-    const a = rivals.entrant('a', true);
-    const stopless = rivals.entrant('b', true);
+    const runs = new RecordedCandidates(t);
+    const a = runs.candidate('a', true);
+    const stopless = runs.candidate('b', true);
     const results = await take(t, [
       a,
       {
@@ -201,7 +201,7 @@ describe('in a row', () => {
         },
       },
       {
-        ...rivals.entrant('c', false),
+        ...runs.candidate('c', false),
         start: () => Promise.reject(new Error('it does not start')),
       },
     ]);
@@ -209,24 +209,29 @@ describe('in a row', () => {
       results.map((result) => (result.status === 'rejected' ? String(result.reason) : '')),
       ['', 'Error: it does not stop', 'Error: it does not start'],
     );
-    rivals.assertGone();
+    runs.assertGone();
   });
 
   test('it ends where nobody is left', async (t) => {
-    const rivals = new Rivals(t);
-    const { load, ...means } = await makeMeans(t);
+    const runs = new RecordedCandidates(t);
+    const { load, ...environment } = await makeEnvironment(t);
     await load.stop();
-    const entrants = [rivals.entrant('a', true, 1), rivals.entrant('b', false, 1)];
-    const results = await takeSamples(asked, entrants, { ...timing, seconds: 3600 }, means);
+    const candidates = [runs.candidate('a', true, 1), runs.candidate('b', false, 1)];
+    const results = await takeSamples(
+      targetWorkload,
+      candidates,
+      { ...timing, seconds: 3600 },
+      environment,
+    );
     assert.ok(results.every(({ status }) => status === 'rejected'));
-    assert.equal(rivals.turns.length, 4);
+    assert.equal(runs.turns.length, 4);
   });
 
   test('nobody is started where it was aborted', async (t) => {
-    const rivals = new Rivals(t);
+    const runs = new RecordedCandidates(t);
     const signal = AbortSignal.abort(new Error('enough'));
-    const [result] = await take(t, [rivals.entrant('a', true)], { signal });
+    const [result] = await take(t, [runs.candidate('a', true)], { signal });
     assert.equal(result?.status === 'rejected' && String(result.reason), 'Error: enough');
-    assert.deepEqual([rivals.turns, rivals.folders], [[], []]);
+    assert.deepEqual([runs.turns, runs.folders], [[], []]);
   });
 });

@@ -54,7 +54,7 @@ describe('a verdict', () => {
 describe('a row', () => {
   /** Of runs of a turn and a second each. */
   const of = (strategy: Strategy, ...speeds: number[]): Compared => ({
-    contender: ours(strategy),
+    candidate: ours(strategy),
     speeds: speeds.map((one) => [one]),
     seconds: speeds.map(() => 1),
   });
@@ -76,11 +76,11 @@ describe('a row', () => {
     const sure = of('more', 130, 131, 130, 131);
     assert.equal(unsettledOf(workload, [plain, sure], Infinity, 1), undefined);
     const found = unsettledOf(workload, [plain, sure], Infinity, 0.01);
-    assert.deepEqual(found?.contenders, [sure, plain]);
+    assert.deepEqual(found?.candidates, [sure, plain]);
   });
 
   test('names those that are in doubt', () => {
-    assert.deepEqual(unsettledOf(workload, [plain, clear, unclear])?.contenders, [unclear, plain]);
+    assert.deepEqual(unsettledOf(workload, [plain, clear, unclear])?.candidates, [unclear, plain]);
   });
 
   const missingOf = (more: Compared): number =>
@@ -104,13 +104,13 @@ describe('a row', () => {
   test('leaves alone what takes too long, where there is something else', () => {
     const near = of('stream', 120, 110, 120, 110);
     const far = of('more', 130, 80, 130, 80);
-    assert.equal(unsettledOf(workload, [plain, near, far])?.contenders.length, 3);
-    const secondsMax = missingOf({ ...near, contender: ours('more') }) / 2;
-    assert.deepEqual(unsettledOf(workload, [plain, near, far], secondsMax)?.contenders, [
+    assert.equal(unsettledOf(workload, [plain, near, far])?.candidates.length, 3);
+    const secondsMax = missingOf({ ...near, candidate: ours('more') }) / 2;
+    assert.deepEqual(unsettledOf(workload, [plain, near, far], secondsMax)?.candidates, [
       near,
       plain,
     ]);
-    assert.deepEqual(unsettledOf(workload, [plain, far], 1)?.contenders, [far, plain]);
+    assert.deepEqual(unsettledOf(workload, [plain, far], 1)?.candidates, [far, plain]);
   });
 
   test('counts rounds that both have had', () => {

@@ -1,7 +1,7 @@
 /** What the benchmark makes of samples that are made up, whose truth is known. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { mean, meanError, middleMean, mishapsOf, shuffled } from '../statistics/statistics.js';
+import { mean, meanError, middleMean, outliersOf, shuffled } from '../statistics/statistics.js';
 import { normal, randomNumbers } from './support/random.js';
 
 describe('the mean and its error', () => {
@@ -52,28 +52,28 @@ describe('the mean and its error', () => {
   });
 });
 
-describe('a mishap', () => {
+describe('a outlier', () => {
   test('is none where the others are as far from each other', () => {
     const none = Array<boolean>(7).fill(false);
-    assert.deepEqual(mishapsOf([100, 90, 110, 120, 80, 60, 130]), none);
-    assert.deepEqual(mishapsOf([100, 99, 101, 102, 98, 60, 103]).indexOf(true), 5);
+    assert.deepEqual(outliersOf([100, 90, 110, 120, 80, 60, 130]), none);
+    assert.deepEqual(outliersOf([100, 99, 101, 102, 98, 60, 103]).indexOf(true), 5);
   });
 
   test('is a sample far below the median of its series', () => {
-    assert.deepEqual(mishapsOf([100, 84, 86, 100, 1000, 101, 99]), [
+    assert.deepEqual(outliersOf([100, 84, 86, 100, 1000, 101, 99]), [
       ...[false, true, false, false, false, false, false],
     ]);
   });
 
   test('cannot be told among four', () => {
-    assert.deepEqual(mishapsOf([100, 100, 100, 1]), [false, false, false, false]);
+    assert.deepEqual(outliersOf([100, 100, 100, 1]), [false, false, false, false]);
   });
 
   test('is not what more than a third of the samples are', () => {
     const none = [false, false, false, false, false, false];
-    assert.deepEqual(mishapsOf([10, 10, 10, 100, 100, 100]), none);
-    assert.deepEqual(mishapsOf([10, 10, 10, 100, 100, 100, 100]), [...none, false]);
-    assert.equal(mishapsOf([10, 10, 100, 100, 100, 100]).filter(Boolean).length, 2);
+    assert.deepEqual(outliersOf([10, 10, 10, 100, 100, 100]), none);
+    assert.deepEqual(outliersOf([10, 10, 10, 100, 100, 100, 100]), [...none, false]);
+    assert.equal(outliersOf([10, 10, 100, 100, 100, 100]).filter(Boolean).length, 2);
   });
 });
 

@@ -8,7 +8,7 @@ import { strategies, type Link, type Strategy } from '../results.js';
 import { workload } from '../workloads.js';
 import { temporaryFolder } from '../../test/support/folder.js';
 import { needsStrace } from '../../test/support/peers.js';
-import { makeMeans, takeSample } from './support/environment.js';
+import { makeEnvironment, takeSample } from './support/environment.js';
 
 /** Those that move bytes or cork, by whatever descriptor; waiting for events is not told. */
 const traced = ['read', 'readv', 'write', 'writev', 'sendto', 'sendmsg', 'setsockopt'];
@@ -36,13 +36,13 @@ describe('the benchmark and strace agree', () => {
       if (!needsStrace(t)) return;
       const log = join(await temporaryFolder(t), 'calls');
       const trace = ['-e', `trace=${['openat', ...traced].join(',')}`];
-      const means = await makeMeans(t, ['strace', '-D', '-f', '-o', log, ...trace]);
-      const asked = workload(link, 'read-4k', depth);
+      const environment = await makeEnvironment(t, ['strace', '-D', '-f', '-o', log, ...trace]);
+      const targetWorkload = workload(link, 'read-4k', depth);
       const { sample, histogram } = await takeSample(
-        (setting) => startOurs({ strategy }, asked, setting),
-        asked,
+        (setting) => startOurs({ strategy }, targetWorkload, setting),
+        targetWorkload,
         { seconds: 0.2, warmUpSeconds: 0.1 },
-        means,
+        environment,
       );
       assert.ok(histogram !== undefined && sample.systemCallsPerRequest !== null);
       const reported = sample.systemCallsPerRequest * histogram.totalCount;

@@ -1,9 +1,9 @@
-/** Processes that answer questions, or do not. */
+/** Processes that respond to requests, or do not. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { Asked } from '../measure/worker-process.js';
+import { WorkerProcess } from '../measure/worker-process.js';
 import { temporaryFolder } from '../../test/support/folder.js';
 
 interface Word {
@@ -11,31 +11,31 @@ interface Word {
   readonly word: string;
 }
 
-test('who does not answer is ended, and the next question gets its own answer', async (t) => {
+test('a process that does not respond is restarted for the next request', async (t) => {
   const path = join(await temporaryFolder(t), 'silent.mjs');
   await writeFile(
     path,
-    `process.on('message', ({ word }) => word !== 'hang' && process.send({ answer: word }));`,
+    `process.on('message', ({ word }) => word !== 'hang' && process.send({ value: word }));`,
   );
-  const asked = new Asked<Word, { word: string }>(path, { patienceSeconds: 0.05 });
-  t.after(() => asked.stop());
-  const { pid } = asked;
-  await assert.rejects(asked.ask({ type: 'word', word: 'hang' }), {
+  const worker = new WorkerProcess<Word, { word: string }>(path, { timeoutSeconds: 0.05 });
+  t.after(() => worker.stop());
+  const { pid } = worker;
+  await assert.rejects(worker.request({ type: 'word', word: 'hang' }), {
     code: 'NBDCORK_BENCH',
-    message: /^No answer within 0\.05 s/,
+    message: /^No response within 0\.05 s/,
   });
-  assert.equal(await asked.ask({ type: 'word', word: 'hello' }, 600), 'hello');
-  assert.notEqual(asked.pid, pid);
+  assert.equal(await worker.request({ type: 'word', word: 'hello' }, 600), 'hello');
+  assert.notEqual(worker.pid, pid);
 });
 
-test('who is told to stop between two questions is not started anew', async (t) => {
+test('an aborted process is not restarted', async (t) => {
   const path = join(await temporaryFolder(t), 'echo.mjs');
-  await writeFile(path, `process.on('message', ({ word }) => process.send({ answer: word }));`);
+  await writeFile(path, `process.on('message', ({ word }) => process.send({ value: word }));`);
   const stopping = new AbortController();
-  const asked = new Asked<Word, { word: string }>(path, { signal: stopping.signal });
-  t.after(() => asked.stop());
-  assert.equal(await asked.ask({ type: 'word', word: 'hello' }), 'hello');
+  const worker = new WorkerProcess<Word, { word: string }>(path, { signal: stopping.signal });
+  t.after(() => worker.stop());
+  assert.equal(await worker.request({ type: 'word', word: 'hello' }), 'hello');
   stopping.abort();
-  await asked.stop();
-  await assert.rejects(asked.ask({ type: 'word', word: 'again' }), { name: 'AbortError' });
+  await worker.stop();
+  await assert.rejects(worker.request({ type: 'word', word: 'again' }), { name: 'AbortError' });
 });

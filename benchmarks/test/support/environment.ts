@@ -3,9 +3,9 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Asked } from '../../measure/worker-process.js';
-import type { LoadAnswers, LoadQuestion } from '../../load/messages.js';
-import type { Load, Means, Start, Taken } from '../../measure/candidate-run.js';
+import { WorkerProcess } from '../../measure/worker-process.js';
+import type { LoadResponses, LoadRequest } from '../../load/messages.js';
+import type { Load, Environment, Start, Measurement } from '../../measure/candidate-run.js';
 import type { Timing } from '../../measure/plan.js';
 import type { Workload } from '../../results.js';
 import { takeSamples } from '../../measure/sample.js';
@@ -15,19 +15,19 @@ export const loadPath = fileURLToPath(new URL('../../load/main.js', import.meta.
 
 /** The load's process, which is gone after the test. */
 export function startLoad(t: TestContext): Load {
-  const load = new Asked<LoadQuestion, LoadAnswers>(loadPath);
+  const load = new WorkerProcess<LoadRequest, LoadResponses>(loadPath);
   t.after(() => load.stop());
   return load;
 }
 
-export interface MeansOfOne extends Means {
+export interface SingleEnvironment extends Environment {
   readonly load: Load;
 }
 
-export async function makeMeans(
+export async function makeEnvironment(
   t: TestContext,
   prefix: readonly string[] = [],
-): Promise<MeansOfOne> {
+): Promise<SingleEnvironment> {
   const keyFolder = await temporaryFolder(t);
   const preSharedKey = { identity: 'bench', keyHex: '00'.repeat(31) + '01' };
   await writeFile(
@@ -43,18 +43,23 @@ export async function makeMeans(
     keyFolder,
     prefix,
     host: '127.0.0.1',
-    apart: undefined,
+    pinning: undefined,
   };
 }
 
-/** Of one that has no rivals. @throws what kept it from being taken. */
+/** Of one that has no runs. @throws what kept it from being taken. */
 export async function takeSample(
   start: Start,
   workload: Workload,
   timing: Pick<Timing, 'seconds' | 'warmUpSeconds'>,
-  { load, ...means }: MeansOfOne,
-): Promise<Taken> {
-  const [result] = await takeSamples(workload, [{ start, load, isOurs: true }], timing, means);
+  { load, ...environment }: SingleEnvironment,
+): Promise<Measurement> {
+  const [result] = await takeSamples(
+    workload,
+    [{ start, load, isOurs: true }],
+    timing,
+    environment,
+  );
   if (result?.status === 'fulfilled') return result.value;
   throw result?.reason;
 }

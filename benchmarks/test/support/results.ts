@@ -1,6 +1,6 @@
 /** Results as a run would bring them, made up: small enough to be followed by hand. */
 import { averagesOf } from '../../statistics/averages.js';
-import type { Contender, Gain, Results, Sample, Strategy, Trial, Workload } from '../../results.js';
+import type { Candidate, Gain, Results, Sample, Strategy, Trial, Workload } from '../../results.js';
 
 export const workload: Workload = {
   link: 'tcp',
@@ -11,11 +11,11 @@ export const workload: Workload = {
   load: 'nbdcork',
 };
 
-export function ours(strategy: Strategy): Contender {
+export function ours(strategy: Strategy): Candidate {
   return { type: 'strategy', strategy };
 }
 
-const nbdkit: Contender = { type: 'peer', name: 'nbdkit', version: '1.42.3' };
+const nbdkit: Candidate = { type: 'peer', name: 'nbdkit', version: '1.42.3' };
 
 export function sample(requestsPerSecond: number, more: Partial<Sample> = {}): Sample {
   return {
@@ -31,11 +31,11 @@ export function sample(requestsPerSecond: number, more: Partial<Sample> = {}): S
   };
 }
 
-export function trial(contender: Contender, more: Partial<Trial> = {}): Trial {
+export function trial(candidate: Candidate, more: Partial<Trial> = {}): Trial {
   const { samples = [sample(50_000), sample(52_000), sample(51_000)] } = more;
   return {
     workload,
-    contender,
+    candidate,
     samples,
     averages: averagesOf(samples),
     latencyMicroseconds: null,
@@ -100,7 +100,7 @@ const cork = trial(ours('cork'), {
 const shallow: Workload = { ...workload, link: 'unix', depth: 1 };
 
 export const results: Results = {
-  schema: 3,
+  schema: 4,
   version: '0.1.0',
   commit: '4dadb43',
   command: 'nbdcork bench tcp',
