@@ -12,7 +12,7 @@ import { Negotiation } from '../handshake/negotiation.js';
 import type { Secured } from '../handshake/security.js';
 import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js';
 import type { Agreement } from '../transmission/agreement.js';
-import { Session, type FlushPoint } from '../transmission/session.js';
+import { Session, type FlushPoint, type SessionEvents } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { pendingBytes } from '../sockets/handle.js';
 import { unreadByPeer } from '../sockets/peer.js';
@@ -235,7 +235,22 @@ export class Connection implements Watched {
   private transmit(agreement: Agreement): void {
     const { limits, logger } = this.context;
     this.exportName = agreement.export.name;
-    this.session = new Session(agreement, this.transport, limits, this.flushPoint, {
+    this.session = new Session(agreement, this.transport, {
+      limits,
+      flushPoint: this.flushPoint,
+      events: this.sessionEvents(),
+      defer,
+      allocate: (bytes) => Buffer.allocUnsafeSlow(bytes),
+    });
+    logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
+    // The client may have sent requests right behind NBD_OPT_GO, without waiting for the answer.
+    this.input.deliverTo(this.session, this.channel.rest());
+    if (this.stopping) this.shutDown();
+    if (this.readable.readableEnded) this.session.end();
+  }
+
+  private sessionEvents(): SessionEvents {
+    return {
       resume: () => {
         this.input.readOn();
       },
@@ -251,12 +266,7 @@ export class Connection implements Watched {
       backendWarning: (error, what) => {
         this.failures.backendWarning(error, what);
       },
-    });
-    logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
-    // The client may have sent requests right behind NBD_OPT_GO, without waiting for the answer.
-    this.input.deliverTo(this.session, this.channel.rest());
-    if (this.stopping) this.shutDown();
-    if (this.readable.readableEnded) this.session.end();
+    };
   }
 
   private inputEnded(): void {
@@ -329,6 +339,10 @@ export class Connection implements Watched {
       `${what}: ${messageOf(error)}`,
     );
   }
+}
+
+function defer(callback: () => void): void {
+  setImmediate(callback);
 }
 
 /** For the log. */

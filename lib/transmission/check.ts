@@ -60,7 +60,7 @@ function refusalOf(allowed: number): Refusal {
 }
 
 export class RequestChecker implements Bounds {
-  readonly minimumBytes: number;
+  readonly alignment: number;
   readonly requestBytesMax: number;
   readonly contextCount: number;
   private readonly allowed: Int32Array;
@@ -72,7 +72,7 @@ export class RequestChecker implements Bounds {
   constructor(agreement: Agreement) {
     this.allowed = allowedFlags(agreement);
     this.backend = agreement.export.backend;
-    this.minimumBytes = agreement.blockSize.minimum;
+    this.alignment = agreement.blockSize.minimum;
     this.sizeKnown = agreement.export.backend.size;
     this.requestBytesMax = agreement.blockSize.maximum;
     this.chunked = agreement.headers !== HeaderKind.simple;
@@ -132,7 +132,7 @@ export class RequestChecker implements Bounds {
   private checkRange(request: Request): Refusal | undefined {
     const { offset, length } = request;
     if (offset + length > this.backend.size) return this.pastEnd(request);
-    const alignment = this.minimumBytes;
+    const { alignment } = this;
     if (alignment > 1 && (offset % alignment !== 0 || length % alignment !== 0)) {
       return refusals.notAligned;
     }
@@ -156,7 +156,7 @@ export class RequestChecker implements Bounds {
     const { size } = this.backend;
     this.sizeKnown = Math.max(this.sizeKnown, size);
     if (length !== 0) return refusals.resizeWithLength;
-    if (offset % this.minimumBytes !== 0) return refusals.sizeNotAligned;
+    if (offset % this.alignment !== 0) return refusals.sizeNotAligned;
     if (!Number.isSafeInteger(offset)) return refusals.sizeTooLarge;
     // "Other clients are also using the same export and the request was for a smaller size".
     const shrinksUnderOthers = offset < size && clientCount(this.backend) > 1;

@@ -23,7 +23,7 @@ import {
   wrongPartialData,
   type Result,
 } from './result.js';
-import { TimeSlice } from './time-slice.js';
+import { TimeSlice, type Defer } from './time-slice.js';
 
 const withFua: WriteOptions = Object.freeze({ fua: true });
 const withoutFua: WriteOptions = Object.freeze({ fua: false });
@@ -41,7 +41,7 @@ export interface RequestEvents {
 export type FailedRequest = Readonly<Pick<Request, 'type' | 'offset' | 'length'>>;
 
 export class Dispatcher {
-  /** The transport has asked to wait for 'drain'. */
+  /** The sender has asked to wait until it has drained. */
   congested = false;
   readonly blockStatus: BlockStatus;
   private requestsInFlight = 0;
@@ -62,6 +62,7 @@ export class Dispatcher {
     replies: ReplyWriter,
     limits: Limits,
     events: RequestEvents,
+    defer: Defer,
     slotReleased: () => void,
   ) {
     this.backend = agreement.export.backend;
@@ -70,7 +71,7 @@ export class Dispatcher {
     this.limits = limits;
     this.events = events;
     this.slotReleased = slotReleased;
-    this.timeSlice = new TimeSlice(slotReleased);
+    this.timeSlice = new TimeSlice(defer, slotReleased);
   }
 
   /** True when no further request may start: the bytes that follow have to wait. */
@@ -236,7 +237,7 @@ export class Dispatcher {
     }
   }
 
-  /** The transport accepts every reply; with `writable` false, wait for 'drain' before the next request. */
+  /** The sender accepts every reply; if `writable` is false, the next request has to wait. */
   private noteSent(writable: boolean): void {
     if (!writable) this.congested = true;
   }

@@ -26,6 +26,9 @@ const directReadBytesMin = 16 * 1024;
  */
 const skippedPayloadBytesMax = 2 ** 25;
 
+/** Memory for a payload. It need not be zeroed: all of it is overwritten before it is used. */
+export type Allocate = (bytes: number) => Uint8Array;
+
 const noData: Uint8Array = new Uint8Array(0);
 
 export class Receiver {
@@ -35,6 +38,7 @@ export class Receiver {
   private readonly backend: Backend;
   private readonly dispatcher: Dispatcher;
   private readonly events: RequestEvents;
+  private readonly allocate: Allocate;
   private readonly extended: boolean;
   private readonly headerBytes: number;
   private readonly payloadBytesMax: number;
@@ -50,11 +54,17 @@ export class Receiver {
   private skipError = 0;
   private skipText = '';
 
-  constructor(agreement: Agreement, dispatcher: Dispatcher, events: RequestEvents) {
+  constructor(
+    agreement: Agreement,
+    dispatcher: Dispatcher,
+    events: RequestEvents,
+    allocate: Allocate,
+  ) {
     this.checker = new RequestChecker(agreement);
     this.backend = agreement.export.backend;
     this.dispatcher = dispatcher;
     this.events = events;
+    this.allocate = allocate;
     this.extended = agreement.headers === HeaderKind.extended;
     this.headerBytes = this.extended ? extendedRequestHeaderBytes : requestHeaderBytes;
     this.payloadBytesMax = Math.max(agreement.blockSize.maximum, skippedPayloadBytesMax);
@@ -174,7 +184,7 @@ export class Receiver {
   }
 
   private allocatePayload(offset: number, length: number): Uint8Array {
-    if (this.request.type !== Command.write) return new Uint8Array(length);
+    if (this.request.type !== Command.write) return this.allocate(length);
     try {
       const target = this.backend.writeTarget?.(offset, length);
       if (target?.length === length) return target;
@@ -182,7 +192,7 @@ export class Receiver {
       // The payload must be consumed in any case, and `write` may still succeed.
       this.events.backendWarning(error, 'writeTarget() failed, using another buffer');
     }
-    return Buffer.allocUnsafeSlow(length);
+    return this.allocate(length);
   }
 
   private receivePayload(bytes: Uint8Array, at: number, end: number): number {

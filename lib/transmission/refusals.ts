@@ -10,7 +10,7 @@ import type { Request } from '../wire/request.js';
 /** The values that requests are checked against, for messages. */
 export interface Bounds {
   readonly size: number;
-  readonly minimumBytes: number;
+  readonly alignment: number;
   readonly requestBytesMax: number;
   readonly contextCount: number;
   /** The request's flags that its command may not carry. */
@@ -60,8 +60,8 @@ export const refusals = {
   noSpace: { error: ENOSPC, message: pastEnd },
   notAligned: {
     error: EINVAL,
-    message: (_, { minimumBytes }) =>
-      `offset and length must be multiples of the minimum block size ${minimumBytes}`,
+    message: (_, { alignment }) =>
+      `offset and length must be multiples of the minimum block size ${alignment}`,
   },
   tooLong: { error: EINVAL, message: tooLong },
   /** NBD_CMD_READ with structured replies or extended headers. */
@@ -69,8 +69,8 @@ export const refusals = {
   resizeWithLength: { error: EINVAL, message: () => 'length must be 0' },
   sizeNotAligned: {
     error: EINVAL,
-    message: (_, { minimumBytes }) =>
-      `the size must be a multiple of the minimum block size ${minimumBytes}`,
+    message: (_, { alignment }) =>
+      `the size must be a multiple of the minimum block size ${alignment}`,
   },
   sizeTooLarge: { error: ENOSPC, message: () => 'the size must be below 2^53 bytes' },
   shrinksUnderOthers: {

@@ -19,6 +19,8 @@ import {
 import type { Request } from '../wire/request.js';
 import { writeUint64 } from '../wire/uint64.js';
 
+const encoder = new TextEncoder();
+
 /** NBD_REPLY_TYPE_OFFSET_DATA begins with the 64-bit offset of its data. */
 const dataOffsetBytes = 8;
 /** NBD_REPLY_TYPE_OFFSET_HOLE: the 64-bit offset and the 32-bit size of the hole. */
@@ -46,7 +48,7 @@ export class ReplyWriter {
     this.kind = kind;
   }
 
-  /** Success without data. All methods return false to ask for no more replies until 'drain'. */
+  /** Success without data. All methods return what `Sender.endMessage` does: false to wait until it has drained. */
   done(request: Request): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, 0);
     this.chunk(request, ChunkFlag.done, ChunkType.none, 0, 0);
@@ -86,7 +88,7 @@ export class ReplyWriter {
   /** `text` is for people; simple replies have no room for it. */
   error(request: Request, error: number, text: string): boolean {
     if (this.kind === HeaderKind.simple) return this.simple(request, error);
-    const message = Buffer.from(text);
+    const message = encoder.encode(text);
     this.errorChunk(request, ChunkType.error, error, message, 0);
     this.sender.append(message);
     return this.sender.endMessage();
@@ -101,7 +103,7 @@ export class ReplyWriter {
     if (this.kind === HeaderKind.simple) return this.simple(request, failure.number);
     const doneBytes = failure.at - request.offset;
     if (data !== undefined && doneBytes > 0) this.content(request, data, doneBytes, 0);
-    const message = Buffer.from(failure.text);
+    const message = encoder.encode(failure.text);
     this.errorChunk(request, ChunkType.errorOffset, failure.number, message, errorOffsetBytes);
     this.sender.append(message);
     const at = this.sender.header(errorOffsetBytes);

@@ -11,8 +11,9 @@ import type { Sender } from '../transport/sender.js';
 import type { Agreement } from './agreement.js';
 import { acquire, release } from './clients.js';
 import { Dispatcher, type RequestEvents } from './dispatch.js';
-import { Receiver } from './receive.js';
+import { Receiver, type Allocate } from './receive.js';
 import { ReplyWriter } from './reply.js';
+import type { Defer } from './time-slice.js';
 
 export interface SessionEvents extends RequestEvents {
   /** A method returned false to pause reading; now reading may resume. */
@@ -26,6 +27,15 @@ export interface SessionEvents extends RequestEvents {
  * which delivers each record as a read of its own.
  */
 export type FlushPoint = 'read' | 'tick';
+
+export interface SessionOptions {
+  readonly limits: Limits;
+  readonly flushPoint: FlushPoint;
+  readonly events: SessionEvents;
+  // The next two differ between JavaScript runtimes: nothing here depends on Node.
+  readonly defer: Defer;
+  readonly allocate: Allocate;
+}
 
 const noBytes: Uint8Array = new Uint8Array(0);
 
@@ -44,22 +54,17 @@ export class Session {
   private ended = false;
   private receiving = false;
 
-  constructor(
-    agreement: Agreement,
-    sender: Sender,
-    limits: Limits,
-    flushPoint: FlushPoint,
-    events: SessionEvents,
-  ) {
-    this.flushesReads = flushPoint === 'read';
+  constructor(agreement: Agreement, sender: Sender, options: SessionOptions) {
+    const { limits, events, defer, allocate } = options;
+    this.flushesReads = options.flushPoint === 'read';
     this.backend = agreement.export.backend;
     this.sender = sender;
     this.events = events;
     const replies = new ReplyWriter(sender, agreement.headers);
-    this.dispatcher = new Dispatcher(agreement, replies, limits, events, () => {
+    this.dispatcher = new Dispatcher(agreement, replies, limits, events, defer, () => {
       this.slotReleased();
     });
-    this.receiver = new Receiver(agreement, this.dispatcher, events);
+    this.receiver = new Receiver(agreement, this.dispatcher, events, allocate);
     acquire(this.backend);
   }
 
@@ -106,7 +111,7 @@ export class Session {
     return this.allAnswered && !this.receiver.inPayload && this.sender.queuedBytes === 0;
   }
 
-  /** The transport's stream has emitted 'drain'. */
+  /** The sender has drained: requests that waited for that continue. */
   drained(): void {
     this.dispatcher.congested = false;
     this.slotReleased();

@@ -17,24 +17,30 @@ export const timeSliceMs = 5;
  */
 export const timeSliceBytesMax = 8 * 2 ** 20;
 
+/** Call back in the next turn of the event loop, after pending input: `setImmediate` in Node. */
+export type Defer = (callback: () => void) => void;
+
 export class TimeSlice {
   /** True when the connection has to wait for its next slice. */
   exhausted = false;
   private startedMs: number | undefined;
   private readBytes = 0;
-  private turn: NodeJS.Immediate | undefined;
+  private endScheduled = false;
+  private closed = false;
+  private readonly defer: Defer;
   private readonly renewed: () => void;
   private readonly turnEnded = (): void => {
-    this.turn = undefined;
+    this.endScheduled = false;
     this.startedMs = undefined;
     this.readBytes = 0;
-    if (!this.exhausted) return;
+    if (!this.exhausted || this.closed) return;
     this.exhausted = false;
     this.renewed();
   };
 
   /** `renewed` is called when a slice that was exhausted is followed by another. */
-  constructor(renewed: () => void) {
+  constructor(defer: Defer, renewed: () => void) {
+    this.defer = defer;
     this.renewed = renewed;
   }
 
@@ -47,7 +53,7 @@ export class TimeSlice {
   /** The work is done, in the slice that began at `startedMs`. */
   chargeTime(startedMs: number): void {
     // Scheduled after the work, so that its replies leave before the next slice.
-    this.turn ??= setImmediate(this.turnEnded);
+    this.scheduleEnd();
     if (performance.now() - startedMs >= timeSliceMs) this.exhausted = true;
   }
 
@@ -55,7 +61,7 @@ export class TimeSlice {
   chargeBytes(bytes: number): void {
     this.readBytes += bytes;
     if (this.readBytes < timeSliceBytesMax) return;
-    this.turn ??= setImmediate(this.turnEnded);
+    this.scheduleEnd();
     this.exhausted = true;
   }
 
@@ -66,7 +72,12 @@ export class TimeSlice {
 
   /** No further slice follows. */
   close(): void {
-    clearImmediate(this.turn);
-    this.turn = undefined;
+    this.closed = true;
+  }
+
+  private scheduleEnd(): void {
+    if (this.endScheduled) return;
+    this.endScheduled = true;
+    this.defer(this.turnEnded);
   }
 }
