@@ -12,7 +12,7 @@ const mayImport = {
   sockets: ['native'],
   transport: ['native', 'sockets', 'wire'],
   sources: ['backend'],
-  handshake: ['transmission/agreement.js', ...serving],
+  handshake: ['transmission/agreement.js', 'transport/sender.js', 'backend', 'wire'],
   transmission: serving,
   server: connecting,
   cli: ['server', ...connecting],

@@ -20,9 +20,8 @@ export { PartialError } from './backend/partial-error.js';
 export { openSource, type OpenSourceOptions } from './sources/open-source.js';
 export { zeros } from './backend/zeros.js';
 export { NbdError } from './errors.js';
-export type { TlsMode } from './handshake/security.js';
 export { defaultLimits, type Limits } from './limits.js';
-export type { Client, ClientTls } from './handshake/client.js';
+export type { Client, ClientTls, TlsMode } from './handshake/client.js';
 export { allowByRules, parseAccessRule, type AccessRule, type Allow } from './server/access.js';
 export type {
   ExportFinder,

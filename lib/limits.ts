@@ -105,14 +105,3 @@ export const listenBacklog = 1024;
 
 /** Failed requests of a connection that the log tells of, before it keeps silent about the rest. */
 export const failuresToldMax = 10;
-
-/*
- * The next two follow from the protocol, whatever the server is used for: so
- * they are no part of `Limits`, and have no options.
- */
-
-/** "The server MAY fail with NBD_REP_ERR_TOO_BIG if too many queries are requested." */
-export const queriesMax = 1024;
-
-/** An option's data past this many bytes is an attack, not a mistake: the connection is closed. */
-export const optionBytesTolerated = 2 ** 20;

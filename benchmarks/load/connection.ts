@@ -7,7 +7,7 @@ import { setTimeout } from 'node:timers/promises';
 import { connect as connectTls } from 'node:tls';
 import type { Histogram } from 'hdr-histogram-js';
 import { codeOf } from '../../lib/errors.js';
-import { Channel } from '../../lib/handshake/channel.js';
+import { ByteQueue } from '../../lib/handshake/byte-queue.js';
 import { attach } from '../../lib/transport/attach.js';
 import { enableReadInto, socketOnDescriptor, type ReadInto } from '../../lib/sockets/handle.js';
 import type { Transport } from '../../lib/transport/transport.js';
@@ -33,7 +33,7 @@ interface Ends {
 
 export class Connection {
   readonly failed: Promise<never>;
-  private readonly channel = new Channel(65_536, () => undefined);
+  private readonly queue = new ByteQueue(65_536, () => undefined);
   private ends: Ends | undefined;
   private transport: Transport | undefined;
   private session: Session | undefined;
@@ -79,7 +79,7 @@ export class Connection {
 
   private async shakeHands(plan: LoadPlan, number: number): Promise<void> {
     const conversation = {
-      input: this.channel,
+      input: this.queue,
       send: (bytes: Uint8Array) => this.transport?.sendv([bytes]),
     };
     await greet(conversation);
@@ -120,7 +120,7 @@ export class Connection {
   }
 
   private received(count: number): boolean {
-    if (this.session === undefined) return this.channel.push(receiveBuffer.subarray(0, count));
+    if (this.session === undefined) return this.queue.push(receiveBuffer.subarray(0, count));
     try {
       this.session.receive(receiveBuffer, receiveView, count);
       return true;

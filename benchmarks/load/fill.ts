@@ -1,5 +1,5 @@
 /** Filling the disk: what was never written is read from one page of zeros, which flatters. */
-import type { Channel } from '../../lib/handshake/channel.js';
+import type { ByteQueue } from '../../lib/handshake/byte-queue.js';
 import { Command, CommandFlag, magic } from '../../lib/wire/constants.js';
 import {
   extendedReplyBytes,
@@ -8,6 +8,7 @@ import {
 } from '../../lib/wire/reply.js';
 import { extendedRequestHeaderBytes, requestHeaderBytes } from '../../lib/wire/request.js';
 import { writeUint64 } from '../../lib/wire/uint64.js';
+import { viewOf } from '../../lib/wire/view.js';
 import { diskBytes, extentBytes } from '../disk.js';
 import type { HeaderKind, Kind } from '../results.js';
 import type { Conversation } from './handshake.js';
@@ -45,15 +46,15 @@ function writeHeader(headers: HeaderKind, offset: number, length: number): Uint8
 }
 
 /** A reply without an error has no payload. */
-async function done(input: Pick<Channel, 'take'>): Promise<void> {
-  const start = await input.take(simpleReplyBytes);
-  const found = start.readUInt32BE(0);
+async function done(input: Pick<ByteQueue, 'take'>): Promise<void> {
+  const start = viewOf(await input.take(simpleReplyBytes));
+  const found = start.getUint32(0);
   if (found === magic.simpleReply) {
-    if (start.readUInt32BE(4) === 0) return;
+    if (start.getUint32(4) === 0) return;
   } else {
     const bytes = found === magic.structuredReply ? structuredReplyBytes : extendedReplyBytes;
-    const rest = await input.take(bytes - simpleReplyBytes);
-    if (rest.readUInt32BE(rest.length - 4) === 0) return;
+    const rest = viewOf(await input.take(bytes - simpleReplyBytes));
+    if (rest.getUint32(rest.byteLength - 4) === 0) return;
   }
   throw new Error('The server refuses to have its disk filled.');
 }

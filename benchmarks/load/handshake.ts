@@ -1,12 +1,15 @@
 /** The client's side of the handshake: "Fixed newstyle negotiation". */
-import type { Channel } from '../../lib/handshake/channel.js';
+import type { ByteQueue } from '../../lib/handshake/byte-queue.js';
+import { HandshakeFlag, InfoType, OptionReply, OptionType } from '../../lib/wire/constants.js';
 import {
-  HandshakeFlag,
-  InfoType,
-  magic,
-  OptionReply,
-  OptionType,
-} from '../../lib/wire/constants.js';
+  greetingBytes,
+  optionHeaderBytes,
+  optionReplyHeaderBytes,
+  readGreeting,
+  readOptionReplyHeader,
+  writeOptionHeader,
+} from '../../lib/wire/handshake.js';
+import { viewOf } from '../../lib/wire/view.js';
 import { diskBytes, exportName } from '../disk.js';
 import type { HeaderKind } from '../results.js';
 
@@ -15,18 +18,15 @@ const errorBit = 0x80000000;
 const contextName = 'base:allocation';
 
 export interface Conversation {
-  readonly input: Pick<Channel, 'take'>;
+  readonly input: Pick<ByteQueue, 'take'>;
   readonly send: (bytes: Uint8Array) => void;
 }
 
 /** The server's greeting, and the client's flags. */
 export async function greet({ input, send }: Conversation): Promise<void> {
-  const greeting = await input.take(18);
-  if (greeting.toString('latin1', 0, 16) !== magic.init + magic.option) {
-    throw new Error('This is no NBD server, or one that is too old.');
-  }
-  const flags = greeting.readUInt16BE(16) & (HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes);
-  send(uint32(flags));
+  const offered = readGreeting(viewOf(await input.take(greetingBytes)), 0);
+  if (offered === undefined) throw new Error('This is no NBD server, or one that is too old.');
+  send(uint32(offered & (HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes)));
 }
 
 /** An option that must be acknowledged; what the server told before that. */
@@ -36,11 +36,14 @@ export async function option(
   data: Uint8Array = Buffer.alloc(0),
 ): Promise<Buffer[]> {
   const told: Buffer[] = [];
-  send(Buffer.concat([Buffer.from(magic.option), uint32(type), uint32(data.length), data]));
+  const request = Buffer.alloc(optionHeaderBytes);
+  writeOptionHeader(viewOf(request), 0, { option: type, length: data.length });
+  send(Buffer.concat([request, data]));
   for (;;) {
-    const header = await input.take(20);
-    const reply = header.readUInt32BE(12);
-    const payload = await input.take(header.readUInt32BE(16));
+    const header = readOptionReplyHeader(viewOf(await input.take(optionReplyHeaderBytes)), 0);
+    if (header === undefined) throw new Error('An option reply does not begin with its magic.');
+    const reply = header.type;
+    const payload = Buffer.from(await input.take(header.length));
     if (reply === OptionReply.ack) return told;
     if ((reply & errorBit) !== 0) {
       const number = `${type}: error ${(reply & ~errorBit) >>> 0}`;

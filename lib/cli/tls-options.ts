@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { NbdError } from '../errors.js';
-import { tlsModes, type TlsMode } from '../handshake/security.js';
+import { tlsModes, type TlsMode } from '../handshake/client.js';
 import { readTlsFolder } from '../server/tls/folder.js';
 import type { TlsOptions } from '../server/tls/options.js';
 import { readPreSharedKeys } from '../server/tls/psk-file.js';

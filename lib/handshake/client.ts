@@ -1,4 +1,6 @@
-/** What TLS tells of a client. */
+import type { Sender } from '../transport/sender.js';
+
+/** What is known of a client from TLS. */
 export interface ClientTls {
   /** Such as `TLSv1.3`. */
   readonly protocol: string;
@@ -10,11 +12,11 @@ export interface ClientTls {
   readonly pskIdentity?: string;
 }
 
-/** Who a client is, as far as the server knows by now. */
+/** What is known of a client so far. */
 export interface Client {
   /** How the client is connected; `stream` is a stream given to `serve()`, or standard input and output. */
   readonly kind: 'tcp' | 'unix' | 'stream';
-  /** The IP address of a client that came by TCP. */
+  /** The IP address of a client on TCP. */
   readonly address?: string;
   /** The TCP port of the client. */
   readonly port?: number;
@@ -24,6 +26,28 @@ export interface Client {
   readonly gid?: number;
   /** The process that connected. */
   readonly pid?: number;
-  /** There once NBD_OPT_STARTTLS has succeeded. */
+  /** Present after NBD_OPT_STARTTLS. */
   readonly tls?: ClientTls;
+}
+
+/** The modes of "TLS support": NOTLS, SELECTIVETLS and FORCEDTLS, by nbdkit's names for them. */
+export const tlsModes = ['off', 'on', 'require'] as const;
+/** `off`, `on` (clients may use TLS) or `require` (clients must). */
+export type TlsMode = (typeof tlsModes)[number];
+
+/** The connection after NBD_OPT_STARTTLS. */
+export interface SecureConnection {
+  readonly sender: Sender;
+  /** The client, with its `tls`. */
+  readonly client: Client;
+}
+
+/** What the handshake needs for TLS. */
+export interface Security {
+  readonly mode: TlsMode;
+  /**
+   * Stop reading plaintext, call `acknowledge`, then do the TLS handshake.
+   * @throws NbdError where it fails: "the server MUST terminate the session".
+   */
+  startTls(acknowledge: () => void): Promise<SecureConnection>;
 }

@@ -1,28 +1,67 @@
 import { NbdError } from '../errors.js';
+import { OptionError } from '../wire/constants.js';
+import { viewOf } from '../wire/view.js';
+import { readString } from './strings.js';
 
-/** For options of which "the client MUST NOT send any additional data". */
-export function expectNoData(data: Buffer): void {
-  if (data.byteLength > 0) throw badOption('the option has no data.');
+/** An option is answered with an error, and option haggling continues. */
+export class OptionRefusal extends NbdError {
+  /** The NBD_REP_ERR_* that is sent. */
+  readonly reply: number;
+
+  constructor(reply: number, message: string) {
+    super('NBDCORK_OPTION_REFUSED', message);
+    this.reply = reply;
+  }
 }
 
-/** The number at `at`, where there is one. */
-export function uint32At(data: Buffer, at: number): number {
-  if (at + 4 > data.byteLength) throw badOption('the data end too early.');
-  return data.readUInt32BE(at);
+export function invalidOption(message: string): OptionRefusal {
+  return new OptionRefusal(OptionError.invalid, message);
 }
 
-/** The number at `at`, where there is one. */
-export function uint16At(data: Buffer, at: number): number {
-  if (at + 2 > data.byteLength) throw badOption('the data end too early.');
-  return data.readUInt16BE(at);
-}
+/** The data of an option, read in order. All methods throw `OptionRefusal` for malformed data. */
+export class OptionData {
+  private readonly bytes: Uint8Array;
+  private readonly view: DataView;
+  private at = 0;
 
-/** `length` bytes from `at` on, where there are as many. */
-export function bytesAt(data: Buffer, at: number, length: number): Buffer {
-  if (at + length > data.byteLength) throw badOption('the data end too early.');
-  return data.subarray(at, at + length);
-}
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+    this.view = viewOf(bytes);
+  }
 
-export function badOption(why: string): NbdError {
-  return new NbdError('NBDCORK_BAD_OPTION', why);
+  get remainingBytes(): number {
+    return this.bytes.byteLength - this.at;
+  }
+
+  uint16(): number {
+    return this.view.getUint16(this.advance(2));
+  }
+
+  uint32(): number {
+    return this.view.getUint32(this.advance(4));
+  }
+
+  /** A string of `byteLength` bytes. @throws NbdError `NBDCORK_BAD_STRING`. */
+  string(byteLength: number, what = 'name'): string {
+    const start = this.advance(byteLength);
+    return readString(this.bytes.subarray(start, this.at), what);
+  }
+
+  /** All data must have been read. */
+  end(): void {
+    const { remainingBytes } = this;
+    if (remainingBytes > 0) throw invalidOption(`${remainingBytes} unexpected bytes of data.`);
+  }
+
+  /** Where the next `count` bytes begin. */
+  private advance(count: number): number {
+    const { at, remainingBytes } = this;
+    if (count > remainingBytes) {
+      throw invalidOption(
+        `the data ends too early: ${count} bytes expected, ${remainingBytes} left.`,
+      );
+    }
+    this.at = at + count;
+    return at;
+  }
 }

@@ -1,15 +1,15 @@
 /**
  * A client from its first byte to its last: handshake, then transmission.
- * Caller: server.ts. Calls: handshake/negotiation.ts, transmission/session.ts.
+ * Caller: server.ts. Calls: handshake/negotiate.ts, transmission/session.ts.
  * Owns: the streams, the transport, the handshake's timer. All of it is cold:
  * what every read goes through is input.ts.
  */
 import { Duplex, type Readable, type Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
-import { Channel } from '../handshake/channel.js';
-import type { Client } from '../handshake/client.js';
-import { Negotiation } from '../handshake/negotiation.js';
-import type { Secured } from '../handshake/security.js';
+import { ByteQueue } from '../handshake/byte-queue.js';
+import type { Client, SecureConnection } from '../handshake/client.js';
+import { Conversation } from '../handshake/conversation.js';
+import { negotiate } from '../handshake/negotiate.js';
 import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js';
 import type { Agreement } from '../transmission/agreement.js';
 import { Session, type FlushPoint, type SessionEvents } from '../transmission/session.js';
@@ -55,11 +55,11 @@ export class Connection implements Watched {
   private readonly context: ConnectionContext;
   private readonly peer: string;
   private readonly client: Client;
-  private readonly channel: Channel;
+  private readonly handshakeBytes: ByteQueue;
   private readonly input: Input;
   private readonly handshakeTimer: NodeJS.Timeout;
   private readonly exports: ConnectionExports;
-  private readonly negotiation: Negotiation;
+  private readonly conversation: Conversation;
   private session: Session | undefined;
   private stopping = false;
   private flushPoint: FlushPoint = 'read';
@@ -80,10 +80,10 @@ export class Connection implements Watched {
     this.context = context;
     this.client = client;
     this.peer = peerName(client);
-    this.channel = new Channel(context.limits.optionBytesMax, () => {
+    this.handshakeBytes = new ByteQueue(context.limits.optionBytesMax, () => {
       this.input.readOn();
     });
-    this.input = new Input(this.channel, context.busyPoll);
+    this.input = new Input(this.handshakeBytes, context.busyPoll);
     const streams = open({
       buffer: () => this.input.nextBuffer(),
       callback: (count) => this.input.received(count),
@@ -97,7 +97,7 @@ export class Connection implements Watched {
     });
     this.exports = new ConnectionExports(context.catalog);
     const { limits } = context;
-    this.negotiation = new Negotiation(this.transport, client, this.exports, limits, {
+    this.conversation = new Conversation(this.transport, client, this.exports, limits, {
       mode: context.tls.mode,
       startTls: (acknowledge) => this.startTls(acknowledge),
     });
@@ -146,7 +146,7 @@ export class Connection implements Watched {
   shutDown(): void {
     this.stopping = true;
     if (this.session === undefined) {
-      this.negotiation.stop();
+      this.conversation.stopping = true;
       return;
     }
     this.lingers = !this.session.idle;
@@ -192,7 +192,7 @@ export class Connection implements Watched {
         if (!(await admitted)) this.destroy();
         if (this.writable.destroyed) return;
       }
-      const agreement = await this.negotiation.run(this.channel);
+      const agreement = await negotiate(this.conversation, this.handshakeBytes);
       if (agreement === undefined) this.end();
       else if (!this.writable.destroyed) this.transmit(agreement);
     } catch (error) {
@@ -203,11 +203,11 @@ export class Connection implements Watched {
   }
 
   /** Go on with the same connection, but encrypted. */
-  private async startTls(acknowledge: () => void): Promise<Secured> {
+  private async startTls(acknowledge: () => void): Promise<SecureConnection> {
     const { tls, logger, strategy } = this.context;
     // The client has to wait for the answer, so who sends more is somebody who
     // would have it taken for what comes encrypted (as in CVE-2021-3716).
-    if (!this.channel.empty) {
+    if (!this.handshakeBytes.empty) {
       throw new NbdError(
         'NBDCORK_TLS_INJECTION',
         'Something came behind NBD_OPT_STARTTLS in the clear: the client is broken, or attacked.',
@@ -244,7 +244,7 @@ export class Connection implements Watched {
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
     // The client may have sent requests right behind NBD_OPT_GO, without waiting for the answer.
-    this.input.deliverTo(this.session, this.channel.rest());
+    this.input.deliverTo(this.session, this.handshakeBytes.takeAll());
     if (this.stopping) this.shutDown();
     if (this.readable.readableEnded) this.session.end();
   }
@@ -273,7 +273,7 @@ export class Connection implements Watched {
     if (this.writable.writableFinished) this.destroy();
     else if (this.session !== undefined) this.session.end();
     else {
-      this.channel.close(
+      this.handshakeBytes.close(
         new NbdError('NBDCORK_CLIENT_LEFT', 'The client left during the handshake.'),
       );
     }
@@ -329,7 +329,7 @@ export class Connection implements Watched {
 
   private async release(): Promise<void> {
     clearTimeout(this.handshakeTimer);
-    this.channel.close(new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.'));
+    this.handshakeBytes.close(new NbdError('NBDCORK_CLIENT_LEFT', 'The connection is closed.'));
     await this.session?.close();
   }
 

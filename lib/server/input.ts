@@ -1,13 +1,13 @@
 /**
- * What a client sends: to the handshake's channel, and to the session once
+ * What a client sends: to the handshake, and to the session once
  * there is one. Callers: the stream, with every read; connection.ts, which
  * says when to pause, to read on, and from which stream. Calls:
- * handshake/channel.ts, transmission/session.ts, busy-poll.ts. Owns: the
+ * handshake/byte-queue.ts, transmission/session.ts, busy-poll.ts. Owns: the
  * memory that reads fill, and whether reading is paused. Hot: nothing is
  * allocated for a read, but for streams that bring chunks of their own.
  */
 import type { Readable } from 'node:stream';
-import type { Channel } from '../handshake/channel.js';
+import type { ByteQueue } from '../handshake/byte-queue.js';
 import type { Session } from '../transmission/session.js';
 import type { BusyPoll } from './busy-poll/busy-poll.js';
 
@@ -19,7 +19,7 @@ const receiveBuffer = new Uint8Array(256 * 1024);
 const receiveView = new DataView(receiveBuffer.buffer);
 
 export class Input {
-  private readonly channel: Channel;
+  private readonly handshakeBytes: ByteQueue;
   private readonly busyPoll: BusyPoll;
   private session: Session | undefined;
   private stream: Readable | undefined;
@@ -28,8 +28,8 @@ export class Input {
   private paused = false;
   private receivingChunk = false;
 
-  constructor(channel: Channel, busyPoll: BusyPoll) {
-    this.channel = channel;
+  constructor(handshakeBytes: ByteQueue, busyPoll: BusyPoll) {
+    this.handshakeBytes = handshakeBytes;
     this.busyPoll = busyPoll;
   }
 
@@ -45,7 +45,7 @@ export class Input {
     const { busyPoll, session } = this;
     busyPoll.arrived();
     let more: boolean;
-    if (session === undefined) more = this.channel.push(receiveBuffer.subarray(0, count));
+    if (session === undefined) more = this.handshakeBytes.push(receiveBuffer.subarray(0, count));
     else if (this.direct) more = session.payloadReceived(count);
     else more = session.receive(receiveBuffer, receiveView, 0, count);
     this.paused = !more;
@@ -66,7 +66,7 @@ export class Input {
   }
 
   /** The handshake is over: all that comes is for the session, first what came early. */
-  deliverTo(session: Session, early: Buffer): void {
+  deliverTo(session: Session, early: Uint8Array): void {
     this.session = session;
     if (early.byteLength > 0) this.chunkArrived(early);
     else this.readOn();
@@ -84,7 +84,7 @@ export class Input {
     stream.resume();
   }
 
-  private readonly chunkArrived = (chunk: Buffer): void => {
+  private readonly chunkArrived = (chunk: Uint8Array): void => {
     if (this.receivingChunk) {
       // The other end of a Duplex may answer while we write to it: that waits its turn.
       this.pause();
@@ -98,10 +98,10 @@ export class Input {
     else this.pause();
   };
 
-  private receivedChunk({ buffer, byteOffset, byteLength }: Buffer): boolean {
+  private receivedChunk({ buffer, byteOffset, byteLength }: Uint8Array): boolean {
     // No Buffer: that one's `slice` does not copy.
     const bytes = new Uint8Array(buffer, byteOffset, byteLength);
-    if (this.session === undefined) return this.channel.push(bytes);
+    if (this.session === undefined) return this.handshakeBytes.push(bytes);
     const view = new DataView(buffer, byteOffset, byteLength);
     return this.session.receive(bytes, view, 0, byteLength);
   }

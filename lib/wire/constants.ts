@@ -5,10 +5,14 @@ export const defaultPort = 10809;
 /** Strings (names, descriptions, messages) are at most this long: "Conventions". */
 export const stringBytesMax = 4096;
 
-/** "Newstyle negotiation": NBDMAGIC, IHAVEOPT and the magic of option replies, as two halves. */
+/** Those of "Newstyle negotiation" have 64 bits: two halves each. */
 export const magic = {
-  init: 'NBDMAGIC',
-  option: 'IHAVEOPT',
+  /** NBDMAGIC in ASCII. */
+  initHigh: 0x4e42444d,
+  initLow: 0x41474943,
+  /** IHAVEOPT in ASCII. */
+  optionHigh: 0x49484156,
+  optionLow: 0x454f5054,
   optionReplyHigh: 0x0003e889,
   optionReplyLow: 0x045565a9,
   request: 0x25609513,

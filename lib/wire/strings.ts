@@ -5,12 +5,16 @@ const unitBytesMax = 3;
 
 const encoder = new TextEncoder();
 
+export function encodeUtf8(text: string): Uint8Array {
+  return encoder.encode(text);
+}
+
 /**
- * As much of a text for people as a string of the protocol has room for, in
- * whole characters, with spaces for what it "MUST NOT contain" ("Conventions").
+ * As much of a message as fits into a string of the protocol, in whole characters,
+ * with spaces in place of what it "MUST NOT contain" ("Conventions").
  */
-export function shortened(words: string): string {
-  const text = words.slice(0, stringBytesMax).replaceAll('\0', ' ');
+export function shortened(message: string): string {
+  const text = message.slice(0, stringBytesMax).replaceAll('\0', ' ');
   if (text.length * unitBytesMax <= stringBytesMax) return text;
   const { read } = encoder.encodeInto(text, new Uint8Array(stringBytesMax));
   return text.slice(0, read);

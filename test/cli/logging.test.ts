@@ -80,7 +80,7 @@ test('a client cannot forge lines of the log, nor write to a terminal', async (t
   await client.greet();
   const name = 'x\n[12:00:00] INFO: forged\u001b[2J\u009b2J\u2028\u202e' + 'y'.repeat(3000);
   const [refusal] = await client.option(opt.go, goData(name));
-  const shown = String.raw`There is no export "x\n[12:00:00] INFO: forged\u001b[2J\u{9b}2J\u{2028}\u{202e}yyy`;
+  const shown = String.raw`nknown export "x\n[12:00:00] INFO: forged\u001b[2J\u{9b}2J\u{2028}\u{202e}yyy`;
   assert.ok(refusal !== undefined);
   assert.ok(refusal.data.toString().includes(shown), refusal.data.toString());
   assert.ok(refusal.data.byteLength < 250);

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { read, root } from './support/documents.js';
 
 /** An error in an option is sent to the client, and a variable of the environment is no code. */
-const notDocumented = ['NBDCORK_BAD_OPTION', 'NBDCORK_NO_NATIVE'];
+const notDocumented = ['NBDCORK_OPTION_REFUSED', 'NBDCORK_NO_NATIVE'];
 
 test('the error codes are those of lib/', () => {
   const sources = readdirSync(join(root, 'lib'), { recursive: true, encoding: 'utf8' })

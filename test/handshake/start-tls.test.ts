@@ -217,7 +217,7 @@ describe('with TLS on, a client without', () => {
         const text = String(replies[0]?.data).replaceAll(name, 'NAME');
         assert.equal(
           text,
-          'There is no export "NAME" for a client without TLS: send NBD_OPT_STARTTLS first.',
+          `NBD_OPT_${type === opt.go ? 'GO' : 'INFO'}: unknown export "NAME" for a client without TLS. Send NBD_OPT_STARTTLS first.`,
         );
         const secured = await startTls(client, trusting());
         const expected = name === 'secret' ? rep.ack : rep.errUnknown;

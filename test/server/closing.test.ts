@@ -219,7 +219,7 @@ describe('close()', () => {
     const closing = server.close();
     const [reply] = await asking.option(opt.go, goData(''));
     assert.equal(reply?.type, 0x80000007); // NBD_REP_ERR_SHUTDOWN
-    assert.match(reply.data.toString(), /the server stops/);
+    assert.match(reply.data.toString(), /the server is stopping/);
     // "If the client receives NBD_REP_ERR_SHUTDOWN it MUST initiate a soft disconnect."
     assert.equal((await asking.option(opt.list)).at(-1)?.type, 0x80000007);
     assert.deepEqual(await asking.option(opt.abort), [{ type: rep.ack, data: Buffer.alloc(0) }]);

@@ -1,7 +1,7 @@
-import type { Negotiation } from '../negotiation.js';
+import type { Conversation } from '../conversation.js';
 
 /** NBD_OPT_ABORT: "a server SHOULD ignore any data sent by the client". */
-export function abort(negotiation: Negotiation): void {
-  negotiation.acknowledge();
-  negotiation.aborted = true;
+export function abort(conversation: Conversation): void {
+  conversation.acknowledge();
+  conversation.aborted = true;
 }

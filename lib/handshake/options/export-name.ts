@@ -1,34 +1,57 @@
-import { NbdError } from '../../errors.js';
+import type { Export } from '../../backend/export.js';
+import { codeOf, messageOf, NbdError } from '../../errors.js';
+import { quoted } from '../../quoted.js';
 import { HeaderKind } from '../../wire/header-kind.js';
-import { exportOrThrow } from '../find-export.js';
-import type { Negotiation } from '../negotiation.js';
-import { readString } from '../strings.js';
+import { writeUint64 } from '../../wire/uint64.js';
+import type { Conversation } from '../conversation.js';
+import type { OptionData } from '../option-data.js';
 
 /** "124 bytes, zeroes (reserved)", unless NBD_FLAG_C_NO_ZEROES was negotiated. */
 const reservedBytes = 124;
 
-/** NBD_OPT_EXPORT_NAME, which has no error reply: "the server MUST terminate the session". */
-export async function exportName(negotiation: Negotiation, data: Buffer): Promise<void> {
-  if (negotiation.headers === HeaderKind.extended) {
-    throw new NbdError(
-      'NBDCORK_EXPORT_REFUSED',
-      'The client agreed on extended headers, which need NBD_OPT_GO.',
+/** NBD_OPT_EXPORT_NAME has no error reply: "the server MUST terminate the session". */
+export async function exportName(conversation: Conversation, data: OptionData): Promise<void> {
+  if (conversation.headers === HeaderKind.extended) {
+    throw exportRefused(
+      'Extended headers require NBD_OPT_GO, but the client sent NBD_OPT_EXPORT_NAME.',
     );
   }
   const name = readName(data);
-  const entry = await exportOrThrow(negotiation, name);
-  const agreement = negotiation.agreeOn(name, entry);
-  const reply = Buffer.alloc(10 + (negotiation.noZeroes ? 0 : reservedBytes));
-  reply.writeBigUInt64BE(BigInt(entry.backend.size), 0);
-  reply.writeUInt16BE(agreement.transmissionFlags, 8);
-  negotiation.send(reply);
-  negotiation.agreement = agreement;
+  const entry = await openExport(conversation, name);
+  const agreement = conversation.agreementOn(name, entry);
+  const reply = new Uint8Array(10 + (conversation.noZeroes ? 0 : reservedBytes));
+  const view = new DataView(reply.buffer);
+  writeUint64(view, 0, entry.backend.size);
+  view.setUint16(8, agreement.transmissionFlags);
+  conversation.send(reply);
+  conversation.agreement = agreement;
 }
 
-function readName(data: Buffer): string {
+function readName(data: OptionData): string {
   try {
-    return readString(data);
+    return data.string(data.remainingBytes);
   } catch (cause) {
-    throw new NbdError('NBDCORK_EXPORT_REFUSED', 'The name of the export is malformed.', cause);
+    throw exportRefused('The name of the export is malformed.', cause);
   }
+}
+
+/** The export with its current size. */
+async function openExport(conversation: Conversation, name: string): Promise<Export> {
+  const { catalog, client, mayStartTls } = conversation;
+  let entry;
+  try {
+    entry = await catalog.find(name, client, mayStartTls);
+    if (entry !== undefined) await catalog.measure(entry);
+  } catch (cause) {
+    if (codeOf(cause) === 'NBDCORK_CLIENT_LEFT') throw cause;
+    throw exportRefused(messageOf(cause), cause);
+  }
+  if (entry !== undefined) return entry;
+  throw exportRefused(
+    `Unknown export ${quoted(name)} for a client ${client.tls ? 'with' : 'without'} TLS.`,
+  );
+}
+
+function exportRefused(message: string, cause?: unknown): NbdError {
+  return new NbdError('NBDCORK_EXPORT_REFUSED', message, cause);
 }

@@ -1,77 +1,68 @@
 import type { Agreement } from '../../transmission/agreement.js';
 import { InfoType, OptionError, OptionReply } from '../../wire/constants.js';
-import { findExport } from '../find-export.js';
-import type { Negotiation } from '../negotiation.js';
-import { badOption, bytesAt, uint16At, uint32At } from '../option-data.js';
-import { readString } from '../strings.js';
+import { encodeUtf8 } from '../../wire/strings.js';
+import { writeUint64 } from '../../wire/uint64.js';
+import type { Conversation } from '../conversation.js';
+import { OptionRefusal, type OptionData } from '../option-data.js';
+import { findExport } from './find-export.js';
 
-/** NBD_OPT_INFO: what NBD_OPT_GO would answer. */
-export async function info(negotiation: Negotiation, data: Buffer): Promise<void> {
-  await describe(negotiation, data);
+/** NBD_OPT_INFO: the information that NBD_OPT_GO would send. */
+export async function info(conversation: Conversation, data: OptionData): Promise<void> {
+  await describeExport(conversation, data);
 }
 
-/** NBD_OPT_GO: the same, and with success the transmission phase begins. */
-export async function go(negotiation: Negotiation, data: Buffer): Promise<void> {
-  negotiation.agreement = await describe(negotiation, data);
+/** NBD_OPT_GO: the same, and the transmission phase begins. */
+export async function go(conversation: Conversation, data: OptionData): Promise<void> {
+  conversation.agreement = await describeExport(conversation, data);
 }
 
-/** What the client was told about the export; undefined where it was refused. */
-async function describe(negotiation: Negotiation, data: Buffer): Promise<Agreement | undefined> {
-  const { name, wanted } = readRequest(data);
-  const entry = await findExport(negotiation, name, 'tlsRequired');
-  if (entry === undefined) return undefined;
-  await negotiation.catalog.measure(entry);
-  const agreement = negotiation.agreeOn(name, entry);
-  sendExport(negotiation, agreement);
-  sendBlockSize(negotiation, agreement);
-  if (wanted.has(InfoType.name)) {
-    sendInfo(negotiation, InfoType.name, Buffer.from(entry.name));
+/** Sends the information, and returns what it promises. */
+async function describeExport(conversation: Conversation, data: OptionData): Promise<Agreement> {
+  const name = data.string(data.uint32());
+  const requested = new Set<number>();
+  for (let left = data.uint16(); left > 0; left--) requested.add(data.uint16());
+  data.end();
+  const entry = await findExport(conversation, name, OptionError.tlsRequired);
+  await conversation.catalog.measure(entry);
+  const agreement = conversation.agreementOn(name, entry);
+  sendExport(conversation, agreement);
+  sendBlockSize(conversation, agreement);
+  if (requested.has(InfoType.name)) {
+    sendInfo(conversation, InfoType.name, encodeUtf8(entry.name));
   }
-  if (wanted.has(InfoType.description) && entry.description !== undefined) {
-    sendInfo(negotiation, InfoType.description, Buffer.from(entry.description));
+  if (requested.has(InfoType.description) && entry.description !== undefined) {
+    sendInfo(conversation, InfoType.description, encodeUtf8(entry.description));
   }
   const { minimum } = agreement.blockSize;
-  if (minimum > 1 && !wanted.has(InfoType.blockSize)) {
-    negotiation.refuse(
+  if (minimum > 1 && !requested.has(InfoType.blockSize)) {
+    throw new OptionRefusal(
       OptionError.blockSizeRequired,
-      `Requests must be multiples of ${minimum} bytes: ask for NBD_INFO_BLOCK_SIZE.`,
+      `requests must be multiples of ${minimum} bytes. Request NBD_INFO_BLOCK_SIZE.`,
     );
-    return undefined;
   }
-  negotiation.acknowledge();
+  conversation.acknowledge();
   return agreement;
 }
 
-function readRequest(data: Buffer): { name: string; wanted: ReadonlySet<number> } {
-  const nameLength = uint32At(data, 0);
-  const name = readString(bytesAt(data, 4, nameLength));
-  const count = uint16At(data, 4 + nameLength);
-  const first = 6 + nameLength;
-  if (data.byteLength !== first + 2 * count) {
-    throw badOption(`${count} information requests do not fill the data.`);
-  }
-  const wanted = new Set<number>();
-  for (let index = 0; index < count; index++) wanted.add(data.readUInt16BE(first + 2 * index));
-  return { name, wanted };
+function sendExport(conversation: Conversation, agreement: Agreement): void {
+  const bytes = new Uint8Array(10);
+  const view = new DataView(bytes.buffer);
+  writeUint64(view, 0, agreement.export.backend.size);
+  view.setUint16(8, agreement.transmissionFlags);
+  sendInfo(conversation, InfoType.export, bytes);
 }
 
-function sendExport(negotiation: Negotiation, agreement: Agreement): void {
-  const bytes = Buffer.alloc(10);
-  bytes.writeBigUInt64BE(BigInt(agreement.export.backend.size), 0);
-  bytes.writeUInt16BE(agreement.transmissionFlags, 8);
-  sendInfo(negotiation, InfoType.export, bytes);
+function sendBlockSize(conversation: Conversation, { blockSize }: Agreement): void {
+  const bytes = new Uint8Array(12);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, blockSize.minimum);
+  view.setUint32(4, blockSize.preferred);
+  view.setUint32(8, blockSize.maximum);
+  sendInfo(conversation, InfoType.blockSize, bytes);
 }
 
-function sendBlockSize(negotiation: Negotiation, { blockSize }: Agreement): void {
-  const bytes = Buffer.alloc(12);
-  bytes.writeUInt32BE(blockSize.minimum, 0);
-  bytes.writeUInt32BE(blockSize.preferred, 4);
-  bytes.writeUInt32BE(blockSize.maximum, 8);
-  sendInfo(negotiation, InfoType.blockSize, bytes);
-}
-
-function sendInfo(negotiation: Negotiation, type: number, payload: Buffer): void {
-  const header = Buffer.alloc(2);
-  header.writeUInt16BE(type);
-  negotiation.reply(OptionReply.info, header, payload);
+function sendInfo(conversation: Conversation, type: number, payload: Uint8Array): void {
+  const header = new Uint8Array(2);
+  new DataView(header.buffer).setUint16(0, type);
+  conversation.reply(OptionReply.info, header, payload);
 }

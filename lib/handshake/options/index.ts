@@ -1,6 +1,7 @@
 import type { MaybePromise } from '../../backend/maybe-promise.js';
 import { OptionType } from '../../wire/constants.js';
-import type { Negotiation } from '../negotiation.js';
+import type { Conversation } from '../conversation.js';
+import type { OptionData } from '../option-data.js';
 import { abort } from './abort.js';
 import { exportName } from './export-name.js';
 import { extendedHeaders } from './extended-headers.js';
@@ -12,11 +13,11 @@ import { startTls } from './start-tls.js';
 import { structuredReply } from './structured-reply.js';
 
 /**
- * Answers one option, whose data are there whole. What it throws becomes an
- * error reply where `errorReplies` (negotiation.ts) has its code; any other
- * error ends the connection.
+ * Answers one option. Some errors that it throws become an error reply, and option
+ * haggling continues: see `errorReplyOf` in negotiate.ts. Any other error ends the
+ * connection.
  */
-export type OptionHandler = (negotiation: Negotiation, data: Buffer) => MaybePromise<void>;
+type OptionHandler = (conversation: Conversation, data: OptionData) => MaybePromise<void>;
 
 export const optionHandlers: ReadonlyMap<number, OptionHandler> = new Map([
   [OptionType.exportName, exportName],

@@ -1,19 +1,19 @@
 import type { MetaContext } from '../../backend/backend.js';
-import { readQueries, selectable, sendContext } from '../meta-contexts.js';
-import type { Negotiation } from '../negotiation.js';
+import type { Conversation } from '../conversation.js';
+import { selectableContexts } from '../meta-contexts.js';
+import type { OptionData } from '../option-data.js';
+import { readQueries, sendContext } from './context-queries.js';
 
 /** "The metadata context ID in these replies is reserved and SHOULD be set to zero." */
-const noId = 0;
+const reservedId = 0;
 
-/** NBD_OPT_LIST_META_CONTEXT: `NAMESPACE:` is a wildcard, and no query at all asks for everything. */
-export async function listMetaContext(negotiation: Negotiation, data: Buffer): Promise<void> {
-  const asked = await readQueries(negotiation, data);
-  if (asked === undefined) return;
-  const { entry, queries } = asked;
+/** NBD_OPT_LIST_META_CONTEXT: `NAMESPACE:` is a wildcard; no query at all asks for everything. */
+export async function listMetaContext(conversation: Conversation, data: OptionData): Promise<void> {
+  const { backend, queries } = await readQueries(conversation, data);
   const matches = ({ name }: MetaContext): boolean =>
     queries.includes(name) || queries.includes(name.slice(0, name.indexOf(':') + 1));
-  for (const context of selectable(negotiation, entry)) {
-    if (queries.length === 0 || matches(context)) sendContext(negotiation, noId, context);
+  for (const context of selectableContexts(backend, conversation.headers)) {
+    if (queries.length === 0 || matches(context)) sendContext(conversation, reservedId, context);
   }
-  negotiation.acknowledge();
+  conversation.acknowledge();
 }

@@ -1,17 +1,17 @@
 import { OptionReply } from '../../wire/constants.js';
-import type { Negotiation } from '../negotiation.js';
-import { expectNoData } from '../option-data.js';
+import { encodeUtf8 } from '../../wire/strings.js';
+import type { Conversation } from '../conversation.js';
+import type { OptionData } from '../option-data.js';
 
-/** NBD_OPT_LIST: one NBD_REP_SERVER an export, with its description behind its name. */
-export async function list(negotiation: Negotiation, data: Buffer): Promise<void> {
-  expectNoData(data);
-  for (const listing of await negotiation.catalog.list(negotiation.client)) {
-    if (!negotiation.allows(listing)) continue;
-    const { name, description } = listing;
-    const nameBytes = Buffer.from(name);
-    const length = Buffer.alloc(4);
-    length.writeUInt32BE(nameBytes.byteLength);
-    negotiation.reply(OptionReply.server, length, nameBytes, Buffer.from(description ?? ''));
+/** NBD_OPT_LIST: one NBD_REP_SERVER for each export, with its name and description. */
+export async function list(conversation: Conversation, data: OptionData): Promise<void> {
+  data.end();
+  for (const entry of await conversation.catalog.list(conversation.client)) {
+    if (!conversation.allows(entry)) continue;
+    const name = encodeUtf8(entry.name);
+    const length = new Uint8Array(4);
+    new DataView(length.buffer).setUint32(0, name.byteLength);
+    conversation.reply(OptionReply.server, length, name, encodeUtf8(entry.description ?? ''));
   }
-  negotiation.acknowledge();
+  conversation.acknowledge();
 }

@@ -1,27 +1,26 @@
 import { OptionError } from '../../wire/constants.js';
-import { readQueries, resolve, selectable, sendContext } from '../meta-contexts.js';
-import type { Negotiation } from '../negotiation.js';
+import type { Conversation } from '../conversation.js';
+import { resolveSelection, selectableContexts } from '../meta-contexts.js';
+import { OptionRefusal, type OptionData } from '../option-data.js';
+import { readQueries, sendContext } from './context-queries.js';
 
 /**
- * NBD_OPT_SET_META_CONTEXT: the contexts that are named in full. Those that
- * were selected before are forgotten by then, whatever becomes of this option.
+ * NBD_OPT_SET_META_CONTEXT selects the contexts that are named in full. The
+ * previous selection was dropped when the option arrived, whatever the outcome.
  */
-export async function setMetaContext(negotiation: Negotiation, data: Buffer): Promise<void> {
-  const asked = await readQueries(negotiation, data);
-  if (asked === undefined) return;
-  const { exportName, entry, queries } = asked;
-  const names = selectable(negotiation, entry)
+export async function setMetaContext(conversation: Conversation, data: OptionData): Promise<void> {
+  const { exportName, backend, queries } = await readQueries(conversation, data);
+  const names = selectableContexts(backend, conversation.headers)
     .map(({ name }) => name)
     .filter((name) => queries.includes(name));
-  const { contextsMax } = negotiation.limits;
+  const { contextsMax } = conversation.limits;
   if (names.length > contextsMax) {
-    negotiation.refuse(OptionError.tooBig, `At most ${contextsMax} contexts can be selected.`);
-    return;
+    throw new OptionRefusal(OptionError.tooBig, `at most ${contextsMax} contexts can be selected.`);
   }
   const selection = { exportName, names };
-  negotiation.selection = selection;
-  for (const { id, context } of resolve(selection, entry.backend)) {
-    sendContext(negotiation, id, context);
+  conversation.selection = selection;
+  for (const { id, context } of resolveSelection(selection, backend)) {
+    sendContext(conversation, id, context);
   }
-  negotiation.acknowledge();
+  conversation.acknowledge();
 }

@@ -1,14 +1,13 @@
 import { OptionError } from '../../wire/constants.js';
-import type { Negotiation } from '../negotiation.js';
-import { badOption, expectNoData } from '../option-data.js';
+import type { Conversation } from '../conversation.js';
+import { invalidOption, OptionRefusal, type OptionData } from '../option-data.js';
 
 /** NBD_OPT_STARTTLS: see "TLS support". */
-export async function startTls(negotiation: Negotiation, data: Buffer): Promise<void> {
-  expectNoData(data);
-  if (negotiation.client.tls !== undefined) throw badOption('TLS is in use already.');
-  if (negotiation.tlsMode === 'off') {
-    negotiation.refuse(OptionError.policy, 'This server is set up without TLS.');
-    return;
+export async function startTls(conversation: Conversation, data: OptionData): Promise<void> {
+  data.end();
+  if (conversation.client.tls !== undefined) throw invalidOption('TLS is already in use.');
+  if (conversation.tlsMode === 'off') {
+    throw new OptionRefusal(OptionError.policy, 'TLS is not configured on this server.');
   }
-  await negotiation.secure();
+  await conversation.startTls();
 }

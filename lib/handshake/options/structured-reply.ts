@@ -1,18 +1,17 @@
 import { OptionError } from '../../wire/constants.js';
 import { HeaderKind } from '../../wire/header-kind.js';
-import type { Negotiation } from '../negotiation.js';
-import { expectNoData } from '../option-data.js';
+import type { Conversation } from '../conversation.js';
+import { OptionRefusal, type OptionData } from '../option-data.js';
 
 /** NBD_OPT_STRUCTURED_REPLY. */
-export function structuredReply(negotiation: Negotiation, data: Buffer): void {
-  expectNoData(data);
-  if (negotiation.headers === HeaderKind.extended) {
-    negotiation.refuse(
+export function structuredReply(conversation: Conversation, data: OptionData): void {
+  data.end();
+  if (conversation.headers === HeaderKind.extended) {
+    throw new OptionRefusal(
       OptionError.extendedHeadersRequired,
-      'Extended headers are agreed on, which take precedence.',
+      'extended headers are already negotiated and take precedence.',
     );
-    return;
   }
-  negotiation.headers = HeaderKind.structured;
-  negotiation.acknowledge();
+  conversation.headers = HeaderKind.structured;
+  conversation.acknowledge();
 }

@@ -2,7 +2,7 @@ import type { Backend } from '../../backend/backend.js';
 import type { Export, ExportDescription } from '../../backend/export.js';
 import { NbdError } from '../../errors.js';
 import type { Client } from '../../handshake/client.js';
-import type { ExportCatalog } from '../../handshake/exports.js';
+import type { ExportCatalog } from '../../handshake/export-catalog.js';
 import type { Catalog } from './catalog.js';
 import type { OpenBackend } from '../options.js';
 

@@ -1,4 +1,4 @@
-import type { TlsMode } from '../../handshake/security.js';
+import type { TlsMode } from '../../handshake/client.js';
 
 /** Certificates and keys are PEM; any of them may hold several, one behind the other. */
 export interface TlsOptions {

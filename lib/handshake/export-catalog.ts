@@ -2,13 +2,17 @@ import type { Export, ExportDescription } from '../backend/export.js';
 import type { MaybePromise } from '../backend/maybe-promise.js';
 import type { Client } from './client.js';
 
-/** Where the handshake finds exports. The empty name asks for the default one. */
+/** The exports that one client can choose from. */
 export interface ExportCatalog {
-  /** `mayStartTls`: the client has no TLS yet, and could have it. */
+  /**
+   * Find and open an export. Undefined where there is none that the client may
+   * know of. The empty name asks for the default export.
+   * @param mayStartTls The client has no TLS yet, and NBD_OPT_STARTTLS is available to it.
+   */
   find(name: string, client: Client, mayStartTls: boolean): MaybePromise<Export | undefined>;
-  /** Have the size of the export be that of this moment. */
+  /** Bring the size of the export up to date. */
   measure(entry: Export): MaybePromise<void>;
   list(client: Client): MaybePromise<readonly ExportDescription[]>;
-  /** Give back what was opened for the client, which begins anew. */
+  /** Close what was opened for this client: after NBD_OPT_STARTTLS it begins anew. */
   forget(): MaybePromise<void>;
 }
