@@ -88,7 +88,7 @@ test('a client cannot forge lines of the log, nor write to a terminal', async (t
   await client.closed;
   await server.stop();
   const [first = '', ...rest] = server.stderr.text.trimEnd().split('\n');
-  assert.ok(first.includes(`connection closed: ${shown}`), first);
+  assert.ok(first.includes(`connection closed: U${shown}`), first);
   assert.ok(first.length < 400);
   // Only the end of the program follows.
   assert.match(rest.join('\n'), /^\[\d\d:\d\d:\d\d\] INFO: stopping.*$/);
