@@ -1,4 +1,4 @@
-/** docs/protocol.md names the tests that prove what it says: they are there. */
+/** The tests that docs/protocol.md names as proofs exist. */
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -7,7 +7,7 @@ const root = new URL('../../../', import.meta.url);
 const read = (path: string): string => readFileSync(new URL(path, root), 'utf8');
 const document = read('docs/protocol.md');
 
-/** The tables, a row an array of its cells. */
+/** The rows of all tables, without their heads, as arrays of cells. */
 const rows = document
   .split('\n')
   .filter((line) => line.startsWith('|') && !/^\|[\s|-]+\|$/.test(line))
@@ -17,7 +17,7 @@ const rows = document
       .slice(1, -1)
       .map((cell) => cell.trim()),
   )
-  .filter(([item]) => item !== '');
+  .filter((cells) => cells.at(-1) !== 'Proof');
 
 interface Proof {
   readonly file: string;
@@ -32,21 +32,21 @@ function proofsOf(cell: string): Proof[] {
   });
 }
 
-/** What tests are named after in loops: kinds of headers, places to connect. */
+/** Sources that define parts of test names, such as kinds of headers. */
 const shared = readdirSync(new URL('test/support/', root))
   .map((name) => read(`test/support/${name}`))
   .join('\n');
 
 const escaped = (text: string): string => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
 
-/** Whether the text stands in the source as a string or as a property's name. */
+/** Whether the text is a string or the name of a property in the source. */
 function isWritten(text: string, source: string): boolean {
   const quoted = new RegExp(`(['"\`])${escaped(text)}\\1`);
   const property = new RegExp(`^ *${escaped(text)}: `, 'm');
   return quoted.test(source) || property.test(source);
 }
 
-/** Whether a test of the source, or a group of tests, is called so. */
+/** Whether the source has a test, or a group of tests, with this name. */
 function hasTest(name: string, source: string): boolean {
   if (isWritten(name, source)) return true;
   const templates = source.matchAll(/\b(?:test|describe)\(\s*`([^`]*)`/g);
@@ -54,7 +54,7 @@ function hasTest(name: string, source: string): boolean {
     const literals = template.split(/\$\{.*?\}/);
     const match = new RegExp(`^${literals.map(escaped).join('(.*)')}$`).exec(name);
     if (match === null) return false;
-    // What was put in is a number, or is written somewhere.
+    // A substituted part is a number, or defined elsewhere.
     return match
       .slice(1)
       .every((part) => /^(|0x[\da-f]+|\d+)$/.test(part) || isWritten(part, source + shared));
@@ -62,7 +62,7 @@ function hasTest(name: string, source: string): boolean {
 }
 
 describe('the tables of docs/protocol.md', () => {
-  test('are all there, and every row is complete', () => {
+  test('have six cells in every row', () => {
     assert.ok(rows.length > 80, `${rows.length} rows`);
     for (const row of rows) {
       assert.equal(row.length, 6, row.join(' | '));
@@ -81,7 +81,7 @@ describe('the tables of docs/protocol.md', () => {
     });
   }
 
-  test('a name that no test has is noticed', () => {
+  test('the search for a proof fails for a name that no test has', () => {
     const source = "test('one', () => {});\ntest(`two ${what}`, () => {});\nconst all = ['red'];";
     assert.deepEqual(
       ['one', 'two red', 'two 17', 'three', 'two', 'two blue', 'one red'].filter((name) =>
