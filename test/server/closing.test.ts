@@ -160,8 +160,8 @@ for (const kind of connectionKinds) {
     test('cuts after shutdownTimeoutMs what takes longer', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const disk = Object.assign(new SlowDisk(t, Buffer.from(content)), { flush: () => undefined });
-      const limits = { shutdownTimeoutMs: 7000 };
-      const { server, open } = await startServer(t, { exports: { '': disk }, limits }, kind);
+      const options = { exports: { '': disk }, limits: { shutdownTimeoutMs: 7000 } };
+      const { server, open } = await startServer(t, options, kind, { expectShutdownTimeout: true });
       const client = await open();
       client.request({ type: cmd.read, length: 10 });
       await disk.callsStarted(1);
@@ -403,8 +403,8 @@ describe('close()', () => {
 
 test('stopping ends, and flushes, though a stream never closes that was handed to the server', async (t) => {
   const disk = new BufferDisk(Buffer.from(content));
-  const limits = { shutdownTimeoutMs: 100 };
-  const { server } = await startServer(t, { exports: { '': disk }, limits }, 'duplex');
+  const options = { exports: { '': disk }, limits: { shutdownTimeoutMs: 100 } };
+  const { server } = await startServer(t, options, 'duplex', { expectShutdownTimeout: true });
   const [near, far] = duplexPair();
   far._destroy = () => undefined;
   void server.serve(far);
