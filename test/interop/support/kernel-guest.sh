@@ -1,6 +1,7 @@
 #!/bin/busybox sh
-# The first and only process of a virtual machine: uses the disk that the host
-# serves, as people would, through the kernel's own NBD client.
+# shellcheck shell=dash disable=SC1010,SC2013,SC2086,SC2154
+# The first process of a virtual machine: uses the disk that the host serves
+# through the kernel's own NBD client.
 # On the kernel's command line: nbd_port=, nbd_connections=.
 # Busybox prefers its own commands: those of the host are called by their paths.
 export PATH=/bin
@@ -23,7 +24,7 @@ must() {
   "$@" || finish "FAILED: $*"
 }
 
-# Some are for hardware that this machine does not have: what is missing shows below.
+# Some are for hardware that this machine does not have. The commands below fail where one is missing.
 while read -r module options; do
   insmod "$module" $options 2>/dev/null
 done </modules/order
