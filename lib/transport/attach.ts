@@ -12,6 +12,7 @@ import { StreamTransport } from './stream.js';
 import { strategyNames, type StrategyName, type Transport } from './transport.js';
 import { VectoredTransport } from './vectored.js';
 
+/** Options of `attach`. */
 export interface AttachOptions {
   /** How to send. Default: `auto`, the best strategy that the stream supports. */
   readonly strategy?: StrategyName | 'auto';

@@ -1,49 +1,67 @@
 import type { Writable } from 'node:stream';
 import type { Sender } from './sender.js';
 
-/** The ways to send, as the benchmark compares them. See each one's file. */
+/** All strategies: each is a way to send the pieces of a message. */
 export const strategyNames = ['plain', 'cork', 'more', 'vectored', 'batched', 'stream'] as const;
-/** The name of a way to send. */
+/** The name of a strategy. */
 export type StrategyName = (typeof strategyNames)[number];
 
-/** What a transport has done since it was attached. */
+/** Counters of a transport since `attach`. */
 export interface TransportCounters {
   /** Messages that were ended. */
   messages: number;
-  /** Bytes given to the kernel or to the stream. */
+  /** Bytes sent on the descriptor or written to the stream. */
   bytes: number;
   /** Calls of send(2) and sendmsg(2). */
   sends: number;
   /** Calls of setsockopt(TCP_CORK). */
   corks: number;
-  /** Chunks given to the stream. */
+  /** Chunks written to the stream. */
   streamWrites: number;
-  /** Sends that the kernel took only in part, or not at all. */
+  /** Sends of which the kernel accepted only a part, or nothing. */
   shortSends: number;
-  /** Messages or batches of a socket strategy whose bytes, or their rest, went through the stream. */
+  /** Times that a socket strategy left bytes to the stream, to wait for the kernel. */
   fallbacks: number;
 }
 
 /**
  * A `Sender` on the writing half of a Node stream. The stream stays the
- * caller's: its reading half is untouched, and its events are the transport's
- * events ('drain', 'error', 'close'). Do not write to it past the transport
- * while messages are pending.
+ * caller's: it emits 'drain', 'error' and 'close', and its reading half is
+ * not affected. Do not write to it directly while messages are pending.
  *
- * A peer that closes or resets the connection destroys the stream, which emits
+ * If the peer closes or resets the connection, the stream is destroyed and emits
  * 'error' at most once.
+ *
+ * @example
+ * ```js
+ * import { createServer } from 'node:net';
+ * import { attach } from 'nbdcork/transport';
+ *
+ * const server = createServer(async (socket) => {
+ *   const transport = attach(socket);
+ *   const payload = Buffer.from('payload');
+ *   for (let count = 0; count < 3; count++) {
+ *     const at = transport.header(4);
+ *     transport.headers.setUint32(at, payload.length);
+ *     transport.append(payload);
+ *     if (!transport.endMessage()) await transport.drained();
+ *   }
+ *   transport.end();
+ * });
+ * server.listen(10809);
+ * ```
  */
 export interface Transport extends Sender {
-  /** The strategy in effect: the one asked for, or its replacement where the stream cannot do that. */
+  /** The strategy in effect: the requested one, or its replacement where the stream does not support it. */
   readonly strategy: StrategyName;
   /** The stream that the transport was attached to. */
   readonly stream: Writable;
-  /** What was sent since attaching. */
+  /** Calls and bytes since `attach`. */
   readonly counters: Readonly<TransportCounters>;
 
   /**
-   * Flush, and settle when the kernel has every byte: then the memory of the
-   * pieces may be used again. Rejects where the stream is destroyed before.
+   * Flush, and settle when the kernel has accepted every byte: then the memory of
+   * the pieces may be reused. Rejects if the stream is destroyed before.
    */
   sent(): Promise<void>;
 }

@@ -1,10 +1,10 @@
-/** A reader that stops, so that the kernel takes a message only in part. */
+/** A reader that stops, so that the kernel accepts only a part of a message. */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { attach, type Transport } from '../../lib/transport/index.js';
 import { linkKinds, type LinkKind } from './support/links.js';
 import { Material, seed } from './support/material.js';
-import { drained, fill, Receiver, Reports } from './support/receiving.js';
+import { fill, Receiver, Reports } from './support/receiving.js';
 import { writeHeader } from './support/script.js';
 import {
   assertUncorked,
@@ -69,7 +69,7 @@ async function stopAndGo(t: TestContext, kind: LinkKind, wanted: Wanted): Promis
   }
 
   receiver.read();
-  await drained(transport.stream);
+  await transport.drained();
   assert.equal(transport.queuedBytes, 0);
   material.overwrite();
 

@@ -1,4 +1,4 @@
-/** The code in docs/transport.md does what it says. */
+/** The examples in docs/transport.md, and in the comments of the public interface, work. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -7,14 +7,25 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('../../../', import.meta.url));
-const document = readFileSync(new URL('../../../docs/transport.md', import.meta.url), 'utf8');
+const document = read('docs/transport.md');
+
+function read(path: string): string {
+  return readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8');
+}
 
 function blocks(language: string): string[] {
   const pattern = new RegExp('^```' + language + '\\n(.*?)^```$', 'gms');
   return [...document.matchAll(pattern)].map((match) => match[1] ?? '');
 }
 
-/** Run a module as a user of the package would have it. What it prints. */
+/** The example in a file's documentation comment. */
+function exampleIn(path: string): string {
+  const example = /^ \* ```js\n(.*?)^ \* ```$/ms.exec(read(path))?.[1];
+  assert.ok(example !== undefined);
+  return example.replace(/^ \* ?/gm, '');
+}
+
+/** Run a module that imports this package by its name. Its standard output. */
 async function run(program: string): Promise<Buffer> {
   const child = spawn(process.execPath, ['--input-type=module', '-'], {
     cwd: root, // where 'nbdcork/transport' is this package
@@ -41,7 +52,7 @@ for (const [name, wanted, dropped] of [
   ['before', '-', '+'],
   ['after', '+', '-'],
 ] as const) {
-  test(`the server ${name} it is moved`, async () => {
+  test(`the server ${name} the migration`, async () => {
     const lines = migration.split('\n').filter((line) => !line.startsWith(dropped));
     assert.ok(lines.some((line) => line.startsWith(wanted)));
     const program = lines.map((line) => line.slice(1)).join('\n');
@@ -49,7 +60,7 @@ for (const [name, wanted, dropped] of [
   });
 }
 
-test('moving takes three lines', () => {
+test('the migration adds three lines', () => {
   assert.equal(migration.match(/^\+/gm)?.length, 3);
 });
 
@@ -91,3 +102,21 @@ test('the examples of messages, batches, memory and backpressure', async () => {
   ]);
   assert.ok((await run(program)).equals(expected));
 });
+
+for (const [path, expected] of [
+  ['lib/transport/attach.ts', 'header,payload'],
+  ['lib/transport/transport.ts', '\0\0\0\x07payload'.repeat(3)],
+] as const) {
+  test(`the example in ${path}`, async () => {
+    const program = `
+      ${exampleIn(path).replace('10809', "0, '127.0.0.1'")}
+      import { once } from 'node:events';
+      import { connect } from 'node:net';
+      await once(server, 'listening');
+      connect(server.address().port, '127.0.0.1')
+        .on('close', () => server.close())
+        .pipe(process.stdout);
+    `;
+    assert.equal((await run(program)).toString(), expected);
+  });
+}

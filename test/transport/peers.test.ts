@@ -41,10 +41,11 @@ async function vanishesUnread(t: TestContext, kind: LinkKind, wanted: Wanted): P
   fill(transport, material);
   transport.send(material.piece(100));
   const sent = assert.rejects(transport.sent());
+  const drained = transport.drained();
   transport.send(material.piece(100));
   link.cut();
   await sendUntilClosed(transport, material, reports);
-  await sent;
+  await Promise.all([sent, drained]);
   await assertGone(transport, reports);
 }
 
@@ -97,6 +98,8 @@ async function assertGone(transport: Transport, reports: Reports): Promise<void>
   assert.deepEqual(doneNow, done, 'nothing was sent');
   assert.equal(messagesNow, messages + 6);
   assert.equal(transport.queuedBytes, 0);
+  assert.ok(transport.destroyed && !transport.needsDrain);
+  await transport.drained();
   assert.ok(reports.errors.length <= 1, `${reports.errors.length} errors`);
   for (const error of reports.errors) assert.ok(goneCodes.includes(codeOf(error)), String(error));
 }

@@ -2,11 +2,11 @@ import type { Readable, Writable } from 'node:stream';
 import type { Transport } from '../../../lib/transport/index.js';
 import type { Material } from './material.js';
 
-/** Everything that a stream brings until it closes. It reads only while told to. */
+/** Collects the bytes of a stream until it closes. Reads only between `read` and `stop`. */
 export class Receiver {
   /** All bytes, once the stream is closed. */
   readonly closed: Promise<Buffer>;
-  /** Whether the sender ended properly. */
+  /** Whether the stream emitted 'end'. */
   ended = false;
   error: Error | undefined;
   private readonly chunks: Buffer[] = [];
@@ -35,14 +35,14 @@ export class Receiver {
     return this;
   }
 
-  /** Settles when `count` bytes have come. */
+  /** Settles when `count` bytes were received. */
   got(count: number): Promise<void> {
     this.read();
     if (this.count >= count) return Promise.resolve();
     return new Promise((reached) => this.marks.push({ count, reached }));
   }
 
-  /** What has come so far. */
+  /** The bytes received so far. */
   bytes(): Buffer {
     return Buffer.concat(this.chunks);
   }
@@ -56,7 +56,7 @@ export class Receiver {
   }
 }
 
-/** What a sending stream reports: its errors, and when it is gone. */
+/** The errors of a sending stream, and when it is closed. */
 export class Reports {
   readonly errors: Error[] = [];
   readonly closed: Promise<void>;
@@ -73,21 +73,12 @@ export class Reports {
   }
 }
 
-/** Send to a reader that has stopped, until the kernel takes no more and 'drain' is to be awaited. */
+/** Send to a reader that has stopped, until the kernel accepts no more and the stream needs 'drain'. */
 export function fill(transport: Transport, material: Material): void {
   while (transport.queuedBytes < transport.stream.writableHighWaterMark) {
     transport.sendv(material.pieces([16, 65_536]));
     transport.flush();
   }
-}
-
-/** Settles when a stream that asked to wait takes more, or never will. */
-export function drained(stream: Writable): Promise<void> {
-  if (!stream.writable) return Promise.resolve();
-  return new Promise((resolve) => {
-    stream.once('drain', resolve);
-    stream.once('close', resolve);
-  });
 }
 
 /** The end of the event loop's tick. */

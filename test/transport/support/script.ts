@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { headerBytesMax, type Transport } from '../../../lib/transport/index.js';
 import type { Material } from './material.js';
-import { drained, tick, type Receiver } from './receiving.js';
+import { tick, type Receiver } from './receiving.js';
 import { assertUncorked } from './strategies.js';
 
 interface Part {
@@ -182,10 +182,11 @@ class Player {
     this.note(this.transport.endMessage());
   }
 
-  /** `false` is a promise that the stream's 'drain' comes. */
-  private note(taken: boolean): void {
-    const { stream } = this.transport;
-    if (taken) assert.ok(stream.writable && !stream.writableNeedDrain);
-    else this.waiting ??= drained(stream).then(() => (this.waiting = undefined));
+  /** After `false` the stream emits 'drain'. */
+  private note(mayContinue: boolean): void {
+    assert.equal(this.transport.needsDrain, !mayContinue);
+    if (!mayContinue) {
+      this.waiting ??= this.transport.drained().then(() => (this.waiting = undefined));
+    }
   }
 }
