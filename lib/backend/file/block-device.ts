@@ -1,8 +1,8 @@
-/** What the kernel tells of a block device, by the device's numbers in sysfs. */
 import { readFile } from 'node:fs/promises';
 import { messageOf, NbdError } from '../../errors.js';
 import type { FileNative } from './readable-file.js';
 
+/** Bytes, from the addon or from sysfs. @throws NbdError `NBDCORK_OPEN_FAILED`. */
 export async function blockDeviceSize(
   fd: number,
   device: number,
@@ -12,7 +12,7 @@ export async function blockDeviceSize(
   const size = native.blockDeviceSize?.(fd);
   if (size !== undefined && size >= 0) return size;
   try {
-    // In units of 512 bytes, whatever the blocks of the device.
+    // In units of 512 bytes, whatever the block size of the device.
     return Number(await readFile(`${folderOf(device, '/sys')}/size`, 'ascii')) * 512;
   } catch (cause) {
     throw new NbdError(
@@ -24,14 +24,14 @@ export async function blockDeviceSize(
   }
 }
 
-/** False also where nobody tells: it is a hint to clients, and no disk is refused for it. */
+/** False where it is unknown too: it is a hint for clients. `device` is the number of the device. */
 export async function isRotational(device: number, sysfs = '/sys'): Promise<boolean> {
   const folder = folderOf(device, sysfs);
-  // The folder of a partition lies in that of its disk, which has the queue.
-  // `join` would follow the '..' before the link.
+  // The folder of a partition is inside that of its disk, which has the queue.
+  // `join` would resolve the '..' before the symbolic link.
   for (const queue of [`${folder}/queue`, `${folder}/../queue`]) {
-    const told = await readFile(`${queue}/rotational`, 'ascii').catch(() => undefined);
-    if (told !== undefined) return told.trim() === '1';
+    const rotational = await readFile(`${queue}/rotational`, 'ascii').catch(() => undefined);
+    if (rotational !== undefined) return rotational.trim() === '1';
   }
   return false;
 }
@@ -41,7 +41,7 @@ function folderOf(device: number, sysfs: string): string {
   return `${sysfs}/dev/block/${major}:${minor}`;
 }
 
-/** gnu_dev_major and gnu_dev_minor of the C library. */
+/** As gnu_dev_major and gnu_dev_minor of the C library. */
 function deviceNumbers(device: number): { readonly major: bigint; readonly minor: bigint } {
   const bits = BigInt(device);
   return {

@@ -1,148 +1,111 @@
-/**
- * What the file backend does on libuv's pool, on a descriptor that it owns: all
- * of a range or an error, whatever single system calls come short.
- */
-import { close, fdatasync, read, write } from 'node:fs';
+/** Operations on a file descriptor in libuv's thread pool, without short reads and writes. */
+import { close, read, write } from 'node:fs';
 import { codeOf, messageOf, NbdError } from '../../errors.js';
 import { PartialError } from '../partial-error.js';
+import { truncatedMessage } from './errors.js';
 
-/** Fills `bytes` from number `from` on; `bytes` as a whole is from `position`. */
+/** An open regular file or block device. */
+export interface OpenFile {
+  readonly fd: number;
+  /** Bytes, when it was opened. */
+  readonly size: number;
+  readonly blockDevice: boolean;
+}
+
+/** `read` and `write` of node:fs. */
+type Transfer = (
+  fd: number,
+  bytes: Uint8Array,
+  start: number,
+  length: number,
+  position: number,
+  callback: (error: Error | null, count: number) => void,
+) => void;
+
+/**
+ * Reads into `bytes`, of which index 0 is at `position` of the file, from index
+ * `start` to the end.
+ *
+ * @throws PartialError
+ */
 export function readFully(
   fd: number,
   bytes: Uint8Array,
   position: number,
-  from = 0,
+  start = 0,
 ): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let done = from;
-    const next = (): void => {
-      read(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
-        if (!error) done += count;
-        if (error || count === 0) reject(readFailed(bytes, position, done, error));
-        else if (done < bytes.length) next();
-        else resolve();
-      });
-    };
-    next();
-  });
+  return transferFully(read, fd, bytes, { position, start }, readFailed);
 }
 
+/** Writes all of `bytes` at `position`. @throws PartialError */
 export function writeFully(fd: number, bytes: Uint8Array, position: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let done = 0;
-    const next = (): void => {
-      write(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
-        if (!error) done += count;
-        if (error || count === 0) reject(ioError('write', bytes, position, done, error));
-        else if (done < bytes.length) next();
-        else resolve();
-      });
-    };
-    next();
-  });
+  return transferFully(write, fd, bytes, { position, start: 0 }, writeFailed);
 }
 
+/** Closes `fd`. @throws NbdError */
 export function closeDescriptor(fd: number): Promise<void> {
   return new Promise((resolve, reject) => {
     close(fd, (error) => {
-      if (error) reject(new NbdError(codeOf(error) ?? 'EIO', closeFailed(error), error));
+      if (error) reject(closeFailed(error));
       else resolve();
     });
   });
 }
 
-interface Caller {
-  readonly resolve: () => void;
-  readonly reject: (error: NbdError) => void;
+function transferFully(
+  transfer: Transfer,
+  fd: number,
+  bytes: Uint8Array,
+  { position, start }: { readonly position: number; readonly start: number },
+  failed: (bytes: Uint8Array, position: number, done: number, error: Error | null) => NbdError,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let done = start;
+    const next = (): void => {
+      transfer(fd, bytes, done, bytes.length - done, position + done, (error, count) => {
+        if (!error) done += count;
+        if (error || count === 0) reject(failed(bytes, position, done, error));
+        else if (done < bytes.length) next();
+        else resolve();
+      });
+    };
+    next();
+  });
 }
 
-/**
- * fdatasync for many callers at a time. One that comes while a sync runs waits
- * for the next, since the running one may have begun before the writes that the
- * caller wants covered; all who wait share that next one.
- *
- * A failed sync fails all later ones. Linux reports lost writes once and then
- * forgets them: a sync that succeeds afterwards says nothing about them.
- */
-export class DataSync {
-  private waiting: Caller[] = [];
-  private running = false;
-  private failure: NbdError | undefined;
-  private readonly fd: number;
-
-  constructor(fd: number) {
-    this.fd = fd;
-  }
-
-  sync(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.waiting.push({ resolve, reject });
-      if (!this.running) this.start();
-    });
-  }
-
-  private start(): void {
-    const callers = this.waiting;
-    this.waiting = [];
-    if (this.failure !== undefined) {
-      settle(callers, this.failure);
-      return;
-    }
-    this.running = true;
-    fdatasync(this.fd, (error) => {
-      this.running = false;
-      if (error) this.failure = syncFailed(error);
-      settle(callers, this.failure);
-      if (this.waiting.length > 0) this.start();
-    });
-  }
-}
-
-function settle(callers: readonly Caller[], failure: NbdError | undefined): void {
-  for (const { resolve, reject } of callers) {
-    if (failure === undefined) resolve();
-    else reject(failure);
-  }
-}
-
-// These messages reach clients, so they do not name the file.
-
-function readFailed(bytes: Uint8Array, position: number, done: number, error: unknown): NbdError {
-  if (error) return ioError('read', bytes, position, done, error);
-  const failedAt = position + done;
-  return new PartialError(
-    'EIO',
-    `The file ends at ${failedAt}: it has become shorter than the disk. ` +
-      'Give it its length back, or open it again.',
-    { failedAt, data: bytes.subarray(0, done) },
-  );
-}
-
-function ioError(
-  verb: 'read' | 'write',
+function readFailed(
   bytes: Uint8Array,
   position: number,
   done: number,
-  error: unknown,
+  error: Error | null,
 ): NbdError {
-  const why = error ? messageOf(error) : 'the system took no byte';
+  const failedAt = position + done;
+  const message = error
+    ? `Could not read ${bytes.length} bytes at ${position} of the disk: ${messageOf(error)}.`
+    : truncatedMessage(failedAt);
+  const progress = { failedAt, data: bytes.subarray(0, done) };
+  return new PartialError(codeOf(error) ?? 'EIO', message, progress, error ?? undefined);
+}
+
+function writeFailed(
+  bytes: Uint8Array,
+  position: number,
+  done: number,
+  error: Error | null,
+): NbdError {
+  const reason = error ? messageOf(error) : 'the system wrote nothing';
   return new PartialError(
     codeOf(error) ?? 'EIO',
-    `Could not ${verb} ${bytes.length} bytes at ${position} of the disk: ${why}.`,
-    { failedAt: position + done, ...(verb === 'read' && { data: bytes.subarray(0, done) }) },
-    error,
+    `Could not write ${bytes.length} bytes at ${position} of the disk: ${reason}.`,
+    { failedAt: position + done },
+    error ?? undefined,
   );
 }
 
-function syncFailed(error: unknown): NbdError {
+function closeFailed(error: Error): NbdError {
   return new NbdError(
     codeOf(error) ?? 'EIO',
-    `Writes may be lost: flushing the disk failed (${messageOf(error)}). ` +
-      'Every flush fails until the disk is opened again; check its contents then.',
+    `Could not close the disk: ${messageOf(error)}. Writes since the last flush may be lost.`,
     error,
   );
-}
-
-function closeFailed(error: unknown): string {
-  return `Closing the disk failed: ${messageOf(error)}. Writes that were not flushed may be lost.`;
 }

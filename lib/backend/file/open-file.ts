@@ -15,22 +15,22 @@ export interface OpenFileOptions {
   readonly readOnly?: boolean;
 }
 
-/** `rotational` is there for block devices only. */
+/** What `openFile` opens. Only block devices have `rotational`. */
 export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotational'>;
 
 /**
- * A disk in a regular file or on a block device, of the size that it has now.
- * Flushing is fdatasync; trimming and zeroing make holes where they can.
+ * Opens a regular file or a block device as a disk, with the size that it has
+ * now. Flushing is fdatasync. Trimming and zeroing punch holes where possible.
  *
  * @throws NbdError `NBDCORK_NOT_FOUND`, `NBDCORK_NO_PERMISSION`,
- *   `NBDCORK_NOT_A_DISK` (a directory, a pipe …), `NBDCORK_DISK_TOO_LARGE` or
+ *   `NBDCORK_NOT_A_DISK` (a directory, a pipe, …), `NBDCORK_DISK_TOO_LARGE` or
  *   `NBDCORK_OPEN_FAILED`.
  */
 export function openFile(path: string, options: OpenFileOptions = {}): Promise<FileBackend> {
   return openFileWith(path, options);
 }
 
-/** The same with `native`, what the addon does for files; `{}` does without it. */
+/** As `openFile`, with the given functions of the addon: `{}` for none. */
 export async function openFileWith(
   path: string,
   options: OpenFileOptions,
@@ -48,7 +48,7 @@ export async function openFileWith(
     const disk = readOnly ? new ReadableFile(file, native) : new WritableFile(file, native);
     return blockDevice ? Object.assign(disk, { rotational: await isRotational(stats.rdev) }) : disk;
   } catch (error) {
-    // Why it cannot be opened is worth more than why it cannot be closed.
+    // The first error matters more than a failure to close.
     await Promise.allSettled([closeDescriptor(fd)]);
     throw error;
   }
@@ -59,7 +59,7 @@ const statsOf = promisify(fstat);
 
 async function openDescriptor(path: string, readOnly: boolean): Promise<number> {
   try {
-    // Before it is opened, since opening a pipe would wait for a writer.
+    // Checked before it is opened: opening a pipe would wait for a writer.
     requireDisk(await stat(path), path);
     return await openAsync(path, readOnly ? constants.O_RDONLY : constants.O_RDWR);
   } catch (error) {
@@ -71,7 +71,7 @@ function requireDisk(stats: Stats, path: string): void {
   if (stats.isFile() || stats.isBlockDevice()) return;
   throw new NbdError(
     'NBDCORK_NOT_A_DISK',
-    `"${path}" is ${kindOf(stats)}. Give a regular file or a block device.`,
+    `"${path}" is ${kindOf(stats)}. Give the path of a regular file or a block device.`,
   );
 }
 
@@ -86,7 +86,7 @@ function requireSafeSize(size: number, path: string): void {
   if (Number.isSafeInteger(size)) return;
   throw new NbdError(
     'NBDCORK_DISK_TOO_LARGE',
-    `"${path}" is larger than a disk can be: ${Number.MAX_SAFE_INTEGER} bytes. Shorten it.`,
+    `"${path}" is too large: a disk has at most ${Number.MAX_SAFE_INTEGER} bytes. Truncate it.`,
   );
 }
 
@@ -96,7 +96,7 @@ function openFailed(path: string, readOnly: boolean, error: unknown): NbdError {
     case 'ENOTDIR':
       return new NbdError(
         'NBDCORK_NOT_FOUND',
-        `There is no file "${path}". Make it first, for example with: truncate -s 1G FILE`,
+        `There is no file "${path}". Create it first, for example with: truncate -s 1G FILE`,
         error,
       );
     case 'EACCES':
@@ -105,14 +105,14 @@ function openFailed(path: string, readOnly: boolean, error: unknown): NbdError {
       return new NbdError(
         'NBDCORK_NO_PERMISSION',
         readOnly
-          ? `"${path}" may not be read. Give this user the permission to.`
-          : `"${path}" may not be written. Give this user the permission to, or open it read-only.`,
+          ? `No permission to read "${path}". Grant it to this user.`
+          : `No permission to write "${path}". Grant it to this user, or open the file read-only.`,
         error,
       );
     default:
       return new NbdError(
         'NBDCORK_OPEN_FAILED',
-        `"${path}" cannot be opened: ${messageOf(error)}.`,
+        `Could not open "${path}": ${messageOf(error)}.`,
         error,
       );
   }

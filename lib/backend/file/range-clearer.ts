@@ -1,53 +1,39 @@
-/**
- * Ranges of a file that become holes or zeros without being written: fallocate
- * where the addon, the system and the file system have it.
- */
 import { constants } from 'node:os';
-import { getSystemErrorName } from 'node:util';
-import { NbdError } from '../../errors.js';
-import { SerialQueue } from '../serial-queue.js';
 import { fallocateMode, type NativeAddon } from '../../native/addon.js';
+import { SerialQueue } from '../serial-queue.js';
+import type { OpenFile } from './descriptor.js';
+import { failures, systemError } from './errors.js';
 
 const { keepSize, punchHole, zeroRange } = fallocateMode;
 
-/** What a system, a file system or a device that lacks an operation answers. */
-const unsupported: ReadonlySet<number> = new Set(
-  [
-    constants.errno.EOPNOTSUPP,
-    constants.errno.ENOSYS,
-    constants.errno.ENOTTY,
-    constants.errno.ENODEV,
-  ].map((number) => -number),
-);
+/** Results of a system, a file system or a device that lacks the operation. */
+const unsupported = failures('EOPNOTSUPP', 'ENOSYS', 'ENOTTY', 'ENODEV');
 
 /**
- * Block devices refuse ranges that are not made of their own blocks. Larger
- * blocks than this are rare, and such a device is merely written to.
+ * Block devices accept only ranges of whole blocks of their own. Larger blocks
+ * than these are rare: on such a device zeros are written.
  */
-const alignment = 4096;
+const blockBytes = 4096;
 
 /**
- * What a block device is asked to zero or to discard in one call. Where it cannot
- * do so itself the kernel writes zeros, and a thread of libuv's pool, which all
- * disks share, waits for all of them.
+ * The longest range of a block device in one call. Where the device cannot zero
+ * by itself the kernel writes the zeros, and the call occupies a thread of
+ * libuv's pool, which all disks share, until it has written them.
  */
 const deviceSliceBytes = 64 * 2 ** 20;
 
-/** Bytes from `start` to before `end`. */
+/** Bytes from `start` up to `end`. */
 export interface Range {
   readonly start: number;
   readonly end: number;
 }
 
-/** An open regular file or block device. */
-export interface OpenFile {
-  readonly fd: number;
-  readonly size: number;
-  readonly blockDevice: boolean;
-}
-
-/** Makes holes and zeros, and remembers what cannot be done here. */
-export class Space {
+/**
+ * Turns ranges of a file into holes or zeros without writing them, by
+ * fallocate, where the addon, the system and the file system can. Remembers
+ * which operations they lack.
+ */
+export class RangeClearer {
   private readonly file: OpenFile;
   private readonly fallocate: NativeAddon['fallocate'] | undefined;
   private readonly requireOpen: () => void;
@@ -55,7 +41,7 @@ export class Space {
   /** Slices of ranges of a block device. */
   private readonly slices = new SerialQueue();
 
-  /** `requireOpen` throws where the disk was closed, which cuts long work short. */
+  /** `requireOpen` throws once the disk is closed, which ends a long operation early. */
   constructor(
     file: OpenFile,
     fallocate: NativeAddon['fallocate'] | undefined,
@@ -66,21 +52,24 @@ export class Space {
     this.requireOpen = requireOpen;
   }
 
-  /** Whether punching holes may work: false once it was found not to. */
+  /** False once punching holes is known not to work. */
   get canPunch(): boolean {
     return this.fallocate !== undefined && !this.missing.has(punchHole);
   }
 
-  /** Punches out the whole blocks of a range, where that is possible. */
+  /** Punches holes into the whole blocks of a range, where that is possible. @throws NbdError */
   async trim(offset: number, length: number): Promise<void> {
     // "NBD_CMD_TRIM": the server "MAY round offset up and length down".
     const { start, end } = this.wholeBlocks(offset, length);
-    if (start < end) await this.attempt(punchHole, start, end);
+    if (start < end) await this.clear(punchHole, start, end);
   }
 
   /**
-   * Zeros a range, or the whole blocks of it on a block device, as far as there is
-   * a quick way. The range that is zero now, or undefined where nothing was done.
+   * Zeros a range, on a block device the whole blocks of it, as far as that is
+   * faster than writing. Returns the range that was zeroed, or undefined where
+   * nothing was.
+   *
+   * @throws NbdError
    */
   async zero(
     offset: number,
@@ -92,17 +81,17 @@ export class Space {
       ? this.wholeBlocks(offset, length)
       : { start: offset, end: offset + length };
     if (range.start >= range.end) return undefined;
-    const punched = noHole ? range.start : await this.attempt(punchHole, range.start, range.end);
+    const punched = noHole ? range.start : await this.clear(punchHole, range.start, range.end);
     if (punched > range.start) return { start: range.start, end: punched };
-    // The kernel writes the zeros itself where a device cannot: no gain in speed.
+    // Where a device cannot zero by itself the kernel writes the zeros: not faster.
     if (fast && blockDevice) return undefined;
-    const zeroed = await this.attempt(zeroRange, range.start, range.end);
+    const zeroed = await this.clear(zeroRange, range.start, range.end);
     return zeroed > range.start ? { start: range.start, end: zeroed } : undefined;
   }
 
-  /** The end of what was done: `start` where there is no such operation here. */
-  private async attempt(mode: number, start: number, end: number): Promise<number> {
-    // What is not possible is said at once, whatever others wait for.
+  /** Returns where the cleared range ends: `start` where the operation is missing. */
+  private async clear(mode: number, start: number, end: number): Promise<number> {
+    // Checked before the queue: the caller need not wait to learn it.
     if (this.fallocate === undefined || this.missing.has(mode)) return start;
     if (!this.file.blockDevice) return (await this.call(mode, start, end)) ? end : start;
     for (let at = start; at < end; at += deviceSliceBytes) {
@@ -116,7 +105,7 @@ export class Space {
     return end;
   }
 
-  /** True if done. */
+  /** False where the operation is missing. */
   private async call(mode: number, start: number, end: number): Promise<boolean> {
     if (this.fallocate === undefined || this.missing.has(mode)) return false;
     const { fd, blockDevice } = this.file;
@@ -129,21 +118,17 @@ export class Space {
       this.missing.add(mode);
       return false;
     }
-    // A device of blocks larger than `alignment`; another range may fit them.
+    // A device of larger blocks than `blockBytes`. Another range may consist of whole ones.
     if (blockDevice && result === -constants.errno.EINVAL) return false;
-    const code = getSystemErrorName(result);
-    throw new NbdError(
-      code,
-      `Could not clear ${end - start} bytes at ${start} of the disk: ${code}.`,
-    );
+    throw systemError(result, `clear ${end - start} bytes at ${start} of the disk`);
   }
 
   private wholeBlocks(offset: number, length: number): Range {
     const end = offset + length;
     return {
-      start: Math.ceil(offset / alignment) * alignment,
+      start: Math.ceil(offset / blockBytes) * blockBytes,
       // The end of the disk ends its last block.
-      end: end === this.file.size ? end : Math.floor(end / alignment) * alignment,
+      end: end === this.file.size ? end : Math.floor(end / blockBytes) * blockBytes,
     };
   }
 }

@@ -1,30 +1,24 @@
-/**
- * Reading a regular file or a block device. Cached data is read at once,
- * without waiting; everything that may wait for a disk is done on libuv's pool.
- * Owns: the descriptor.
- */
 import { fstat } from 'node:fs';
-import { constants } from 'node:os';
 import { promisify } from 'node:util';
 import { NbdError } from '../../errors.js';
 import type { NativeAddon } from '../../native/addon.js';
 import type { Backend, Bytes, Extent, ExtentsOptions, Slice } from '../backend.js';
-import { closeDescriptor, readFully } from './descriptor.js';
+import { closeDescriptor, readFully, type OpenFile } from './descriptor.js';
+import { failures } from './errors.js';
 import { allData, fileExtents } from './file-extents.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { SerialQueue } from '../serial-queue.js';
-import { Slab } from './slab-allocator.js';
-import type { OpenFile } from './range-clearer.js';
+import { SlabAllocator } from './slab-allocator.js';
 import { zeros } from '../zeros.js';
 
-/** The part of the addon that files use; without a member there is a fallback. */
+/** The functions of the addon that files use. Each has a fallback where it is absent. */
 export type FileNative = Partial<
   Pick<NativeAddon, 'preadNoWait' | 'fallocate' | 'findData' | 'blockDeviceSize'>
 >;
 
 /**
- * Reading cached data at once is quicker than a trip to the pool, but keeps the
- * event loop busy: 40 µs for this many bytes. From 1 MiB on the pool is as quick.
+ * Reading cached data at once is faster than a round trip to the pool, but
+ * blocks the event loop: 40 µs for this many bytes. From 1 MiB on the pool is as fast.
  */
 const cachedReadBytesMax = 2 ** 18;
 
@@ -34,26 +28,28 @@ const cachedReadBytesMax = 2 ** 18;
  */
 export const cacheBytesMax = 64 * 2 ** 20;
 
-/** For a shorter range a look whether it is a hole costs more than reading it. */
-const soughtBytesMin = 2 ** 16;
+/** For a shorter range, finding out whether it is a hole costs more than reading it. */
+const holeSearchBytesMin = 2 ** 16;
 
 const statsOf = promisify(fstat);
 
-/** What CACHE has read, which nobody looks at: one for all files. */
+/** Memory into which CACHE reads what is not used further, shared by all files. */
 const scratch = Buffer.allocUnsafeSlow(2 ** 18);
 
-/** Answers of preadNoWait that say it never works here. */
-const noCachedReads: ReadonlySet<number> = new Set(
-  [constants.errno.EOPNOTSUPP, constants.errno.ENOSYS].map((number) => -number),
-);
+/** Results of preadNoWait where the system or the file system lacks it. */
+const noCachedReads = failures('EOPNOTSUPP', 'ENOSYS');
 
 /**
- * Replies are read into this. Nobody says when a reply was sent, so its memory
- * cannot be used again. One slab serves all files.
+ * Memory of replies, shared by all files. Backends are not told when a reply
+ * has been sent, so its memory cannot be used again.
  */
-const replyMemory = new Slab(2 ** 18);
+const replyMemory = new SlabAllocator(2 ** 18);
 
-/** A file that can be read. `openFile` makes it. */
+/**
+ * A disk in a regular file or on a block device that can be read; `openFile`
+ * creates it. Cached data is read at once; whatever may wait for a device is
+ * done in libuv's thread pool.
+ */
 export class ReadableFile implements Backend {
   readonly multiConn = true;
   protected readonly fd: number;
@@ -64,17 +60,17 @@ export class ReadableFile implements Backend {
   private readsCached: boolean;
   private closing = false;
   private inProgress = 0;
-  private whenIdle: (() => void) | undefined;
+  private becameIdle: (() => void) | undefined;
   /** Reads for CACHE. */
   private readonly caching = new SerialQueue();
 
-  /** `file.fd` is this backend's from now on. */
+  /** Takes ownership of `file.fd`. */
   constructor(file: OpenFile, native: FileNative) {
     this.sizeNow = file.size;
     this.fd = file.fd;
     this.blockDevice = file.blockDevice;
     this.preadNoWait = native.preadNoWait;
-    // What a block device has no storage for, it does not tell.
+    // Block devices do not report which ranges they have allocated.
     this.findData = file.blockDevice ? undefined : native.findData;
     this.readsCached = native.preadNoWait !== undefined;
   }
@@ -83,7 +79,7 @@ export class ReadableFile implements Backend {
     return this.sizeNow;
   }
 
-  /** A regular file may grow; one that shrinks fails the reads past its end. */
+  /** A regular file may grow. One that shrinks fails the reads past its end. */
   async measure(): Promise<void> {
     if (this.blockDevice) return;
     this.requireOpen();
@@ -93,13 +89,13 @@ export class ReadableFile implements Backend {
 
   read(offset: number, length: number): MaybePromise<Bytes> {
     this.requireOpen();
-    if (length > cachedReadBytesMax) return this.track(this.readWaiting(offset, length));
-    const bytes = replyMemory.take(length);
+    if (length > cachedReadBytesMax) return this.track(this.readInPool(offset, length));
+    const bytes = replyMemory.allocate(length);
     const count = this.readCached(bytes, 0, length, offset);
     if (count === length) return bytes;
-    // A hole is not cached, and is soon known to be one.
-    if (count === 0 && length >= soughtBytesMin) {
-      return this.track(this.readWaiting(offset, length, bytes));
+    // A hole is not cached, and finding out that it is one is fast.
+    if (count === 0 && length >= holeSearchBytesMin) {
+      return this.track(this.readInPool(offset, length, bytes));
     }
     return this.track(this.readRest(bytes, offset, count));
   }
@@ -107,21 +103,21 @@ export class ReadableFile implements Backend {
   readSlice(offset: number, length: number, slice: Slice): boolean {
     this.requireOpen();
     if (length > replyMemory.pieceBytesMax || !this.readsCached) return false;
-    const start = replyMemory.place(length);
-    const { memory } = replyMemory;
-    if (this.readCached(memory, start, length, offset) < length) return false;
-    replyMemory.keep(length);
-    slice.memory = memory;
+    const start = replyMemory.reserve(length);
+    const { slab } = replyMemory;
+    if (this.readCached(slab, start, length, offset) < length) return false;
+    replyMemory.commit(length);
+    slice.memory = slab;
     slice.start = start;
     return true;
   }
 
   /**
-   * Reads the range and forgets it, which leaves it in the system's cache: this
-   * is only a hint, so not more than `cacheBytesMax` of it.
+   * Reads up to `cacheBytesMax` of the range into the system's cache. CACHE is
+   * a hint, so the rest may be left out.
    */
   cache(offset: number, length: number): Promise<void> {
-    return this.track(this.warm(offset, Math.min(length, cacheBytesMax)));
+    return this.track(this.fillCache(offset, Math.min(length, cacheBytesMax)));
   }
 
   extents(
@@ -135,46 +131,46 @@ export class ReadableFile implements Backend {
     return this.track(fileExtents(this.findData, fd, { offset, length, size, one }));
   }
 
-  /** Waits for what is in progress; long zeroing and caching are cut short. */
+  /** Waits for requests in progress. Long zeroing and caching fail early. */
   async close(): Promise<void> {
     this.requireOpen();
     this.closing = true;
     if (this.inProgress > 0) {
       await new Promise<void>((resolve) => {
-        this.whenIdle = resolve;
+        this.becameIdle = resolve;
       });
     }
     await closeDescriptor(this.fd);
   }
 
-  /** The descriptor stays open until `work` is done. */
+  /** Keeps the descriptor open until `work` has settled. */
   protected async track<T>(work: Promise<T>): Promise<T> {
     this.inProgress++;
     try {
       return await work;
     } finally {
       this.inProgress--;
-      if (this.inProgress === 0) this.whenIdle?.();
+      if (this.inProgress === 0) this.becameIdle?.();
     }
   }
 
-  /** A closed descriptor's number may already be another file's. */
+  /** After closing, the number of the descriptor may already be that of another file. */
   protected requireOpen(): void {
     if (this.closing) throw new NbdError('ESHUTDOWN', 'The disk is closed. Open it again.');
   }
 
-  /** Bytes that were cached and are in `memory` from `start` on now. */
+  /** Reads what is cached into `memory` from `start` on, and returns how many bytes that was. */
   private readCached(memory: Uint8Array, start: number, length: number, offset: number): number {
     if (this.preadNoWait === undefined || !this.readsCached) return 0;
     const count = this.preadNoWait(this.fd, memory, start, length, offset);
     if (count >= 0) return count;
     if (noCachedReads.has(count)) this.readsCached = false;
-    // Any other error is met again, and reported, on the pool.
+    // Any other error occurs again in the pool, and is reported there.
     return 0;
   }
 
-  /** On the pool: a range that is one hole is not read, and goes out as such. */
-  private async readWaiting(
+  /** Reads in the pool. A range that is one hole is not read. */
+  private async readInPool(
     offset: number,
     length: number,
     memory?: Uint8Array,
@@ -182,22 +178,22 @@ export class ReadableFile implements Backend {
     if (this.findData !== undefined) {
       const found = new Float64Array(2);
       const count = await this.findData(this.fd, offset, offset + length, found);
-      // Where it failed, reading says what is wrong.
+      // Where the search failed, the read reports the error.
       if (count > 0 && (found[0] ?? 0) >= offset + length) return zeros(length);
     }
-    return this.readRest(memory ?? replyMemory.take(length), offset, 0);
+    return this.readRest(memory ?? replyMemory.allocate(length), offset, 0);
   }
 
-  private async readRest(bytes: Uint8Array, offset: number, from: number): Promise<Uint8Array> {
-    await readFully(this.fd, bytes, offset, from);
+  private async readRest(bytes: Uint8Array, offset: number, start: number): Promise<Uint8Array> {
+    await readFully(this.fd, bytes, offset, start);
     return bytes;
   }
 
   /**
-   * A piece at a time for all requests together, since reads come first; and
-   * each request asks for its next piece behind those that the others wait for.
+   * One piece at a time for all requests, which leaves threads of the pool for
+   * reads. The requests take turns, piece by piece.
    */
-  private async warm(offset: number, length: number): Promise<void> {
+  private async fillCache(offset: number, length: number): Promise<void> {
     for (let done = 0; done < length; done += scratch.length) {
       const piece = scratch.subarray(0, Math.min(scratch.length, length - done));
       await this.caching.run(async () => {

@@ -1,39 +1,40 @@
-/**
- * Writing a regular file or a block device, all of it on libuv's pool: even a
- * write to the system's cache may wait for a disk.
- */
 import { fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
 import { codeOf, messageOf, NbdError } from '../../errors.js';
 import type { TrimOptions, WriteOptions, WriteZeroesOptions } from '../backend.js';
-import { DataSync, writeFully } from './descriptor.js';
+import { DataSync } from './data-sync.js';
+import { writeFully, type OpenFile } from './descriptor.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { type FileNative, ReadableFile } from './readable-file.js';
 import { SerialQueue } from '../serial-queue.js';
 import { checkDiskSize } from '../size.js';
-import { Space, type OpenFile } from './range-clearer.js';
+import { RangeClearer } from './range-clearer.js';
 import { zeroPageBytes, zeroPiece } from '../zeros.js';
 
 const stat = promisify(fstat);
 const truncate = promisify(ftruncate);
 
-/** A file that can be read and written. `openFile` makes it. */
+/**
+ * A disk in a regular file or on a block device that can be read and written;
+ * `openFile` creates it. All writing is done in libuv's thread pool: even a
+ * write to the system's cache may wait for a device.
+ */
 export class WritableFile extends ReadableFile {
   readonly fua = true;
-  /** Block devices have the size that they have. */
+  /** Absent for block devices, whose size is fixed. */
   readonly resize?: (size: number) => Promise<void>;
   private readonly dataSync: DataSync;
-  private readonly space: Space;
-  /** `resize` and `measure`: on the pool two at a time may run in either order. */
+  private readonly clearer: RangeClearer;
+  /** `resize` and `measure`: in the pool two at a time could run in either order. */
   private readonly resizing = new SerialQueue();
-  /** Writes that are under way. */
+  /** Writes in progress. */
   private readonly writes = new Set<Promise<void>>();
 
   constructor(file: OpenFile, native: FileNative) {
     super(file, native);
-    if (!file.blockDevice) this.resize = (size) => this.truncateInTurn(size);
+    if (!file.blockDevice) this.resize = (size) => this.queueTruncate(size);
     this.dataSync = new DataSync(file.fd);
-    this.space = new Space(file, native.fallocate, () => {
+    this.clearer = new RangeClearer(file, native.fallocate, () => {
       this.requireOpen();
     });
   }
@@ -48,11 +49,11 @@ export class WritableFile extends ReadableFile {
     return this.track(this.dataSync.sync());
   }
 
-  /** Where the system cannot punch holes, the hint is not taken. */
+  /** Does nothing where the system cannot punch holes. */
   trim(offset: number, length: number, { fua }: TrimOptions): MaybePromise<void> {
     this.requireOpen();
-    if (!fua && !this.space.canPunch) return undefined;
-    return this.track(this.thenSync(this.space.trim(offset, length), fua));
+    if (!fua && !this.clearer.canPunch) return undefined;
+    return this.track(this.thenSync(this.clearer.trim(offset, length), fua));
   }
 
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
@@ -60,23 +61,23 @@ export class WritableFile extends ReadableFile {
     return this.track(this.thenSync(this.zero(offset, length, options), options.fua));
   }
 
-  /** A file that is about to be cut would still have its old size. */
+  /** Waits for `resize`: a file that is about to be truncated still has its old size. */
   override measure(): Promise<void> {
     return this.resizing.run(() => super.measure());
   }
 
-  private truncateInTurn(size: number): Promise<void> {
+  private queueTruncate(size: number): Promise<void> {
     this.requireOpen();
     return this.track(this.resizing.run(() => this.truncate(size)));
   }
 
   private async truncate(size: number): Promise<void> {
     checkDiskSize(size);
-    // A disk that shrinks must not be read past its new end, nor one that grows before it has.
+    // Not read past its new end while it shrinks, nor past its old end while it grows.
     const sizeBefore = this.sizeNow;
     this.sizeNow = Math.min(size, sizeBefore);
     try {
-      // What was begun before would make it as long again.
+      // Writes in progress would extend the file again.
       if (size < sizeBefore) await Promise.allSettled(this.writes);
       await truncate(this.fd, size);
       this.sizeNow = size;
@@ -84,7 +85,7 @@ export class WritableFile extends ReadableFile {
       this.sizeNow = sizeBefore;
       throw new NbdError(
         codeOf(error) ?? 'EIO',
-        `The file cannot be made ${size} bytes long: ${messageOf(error)}.`,
+        `Could not resize the disk to ${size} bytes: ${messageOf(error)}.`,
         error,
       );
     }
@@ -96,31 +97,31 @@ export class WritableFile extends ReadableFile {
   }
 
   private async zero(offset: number, length: number, options: WriteZeroesOptions): Promise<void> {
-    const zeroed = await this.space.zero(offset, length, options);
+    const zeroed = await this.clearer.zero(offset, length, options);
     if (zeroed !== undefined) {
       await this.writeZeros(offset, zeroed.start);
       await this.writeZeros(zeroed.end, offset + length);
-      if (!this.blockDevice) await this.reach(offset, offset + length);
+      if (!this.blockDevice) await this.extendTo(offset, offset + length);
     } else if (options.fast) {
       // "MUST fail quickly with an error of NBD_ENOTSUP" (Command flags).
-      throw new NbdError('ENOTSUP', 'Zeroing this range is no faster than writing it. Write it.');
+      throw new NbdError('ENOTSUP', 'Zeroing is no faster than writing here. Write the zeros.');
     } else {
       await this.writeZeros(offset, offset + length);
     }
   }
 
   /**
-   * A file that became shorter under the disk is as long again after a write.
-   * Making holes leaves it short, and what was zeroed could not be read.
-   * Setting its size might cut off what another request has just written.
+   * A file that something else truncated is extended again by a write, but not
+   * by a hole: the zeroed range could not be read. ftruncate could cut off what
+   * another request has just written, so this writes the last byte of the range.
    */
-  private async reach(start: number, end: number): Promise<void> {
+  private async extendTo(start: number, end: number): Promise<void> {
     const { size } = await stat(this.fd);
     const last = this.endOf(end) - 1;
     if (last >= start && size <= last) await this.writeAt(last, zeroPiece(1));
   }
 
-  /** The disk may have shrunk since the request came, which zeros must not undo. */
+  /** The disk may have shrunk since the request arrived, which zeros must not undo. */
   private endOf(end: number): number {
     return this.blockDevice ? end : Math.min(end, this.sizeNow);
   }
@@ -140,7 +141,7 @@ export class WritableFile extends ReadableFile {
     let position = start;
     while (position < end) {
       if (position > start) this.requireOpen();
-      // A size that could not be changed after all is the old one again.
+      // A resize that fails restores the size.
       if (position >= this.endOf(end)) await this.resizing.idle();
       if (position >= this.endOf(end)) return;
       const zeros = zeroPiece(Math.min(zeroPageBytes, this.endOf(end) - position));

@@ -1,32 +1,26 @@
-/**
- * A disk in memory. Hot: a million reads a second go through `readSlice`, so
- * the usual one, inside one chunk, is a lookup, with no promise, no copy and no
- * allocation. Owns: the chunks. They leave in replies as they are, and a reply
- * keeps its chunk alive where that is dropped meanwhile.
- */
 import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../../errors.js';
 import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from '../backend.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { MemoryExtents } from './memory-extents.js';
-import { allocatePages, memoryBytesMax } from './pages.js';
+import { ChunkTable } from './chunk-table.js';
+import { memoryBytesMax } from './pages.js';
 import { SerialQueue } from '../serial-queue.js';
 import { checkDiskSize } from '../size.js';
-import { SortedNumbers } from './sorted-numbers.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from '../zeros.js';
 
 const chunkBytesDefault = 2 ** 22;
-/** Fewer chunks to tell apart, where each is committed in huge pages anyway. */
+/** Fewer chunks to look up, where each is committed in huge pages anyway. */
 const chunkBytesHuge = 2 ** 24;
 /**
- * A disk of up to this share of the machine's memory gets huge pages. A larger
- * one may be sparse, and there they would commit far more than was written.
+ * A disk of up to this share of the machine's memory uses huge pages. A larger
+ * disk may be sparse: huge pages would commit far more than was written.
  */
 const hugePagesShareMax = 1 / 16;
 const chunkBytesMin = 2 ** 12;
 const chunkBytesMax = 2 ** 26;
 
-/** The bookkeeping of so many chunks takes 200 MiB of JavaScript's heap, which must not run out. */
+/** The entries of so many chunks take 200 MiB of the JavaScript heap, which must not run out. */
 const chunksMaxDefault = 2 ** 20;
 
 /** Bytes of chunks that are zeroed in one turn of the event loop. */
@@ -35,25 +29,25 @@ const zeroedBytesMax = 2 ** 24;
 /** Options of `MemoryBackend`. */
 export interface MemoryOptions {
   /**
-   * Memory is taken in pieces of this many bytes when first written to: a
-   * power of two from 4 KiB to 64 MiB. Unless given: 4 MiB, and 16 MiB for a
-   * disk of at most a sixteenth of the machine's memory. The kernel commits
-   * a chunk page by page, so it costs what is written to it.
+   * Bytes of a chunk. The disk allocates memory in chunks, when they are first
+   * written to: a power of two from 4 KiB to 64 MiB. The default is 4 MiB, and
+   * 16 MiB for a disk of at most a sixteenth of the machine's memory. The kernel
+   * commits a chunk page by page, so it costs what is written to it.
    */
   readonly chunkBytes?: number;
   /**
-   * Chunks that the disk may have: a whole number of at least 1, and 2^20
-   * unless given. Each costs JavaScript's own heap some 200 bytes, however
-   * little is written to it, and a heap that is exhausted ends the process.
+   * The most chunks that the disk may have: an integer of at least 1. The
+   * default is 2^20. Each takes some 200 bytes of the JavaScript heap, and a heap
+   * that is exhausted ends the process.
    */
   readonly chunksMax?: number;
 }
 
 /**
- * A disk of `size` bytes in memory, all zeros. What was never written takes no
- * memory, so `size` may be anything up to 2^53 − 1. Where memory runs out, the
- * request that wanted it fails with ENOMEM; one for zeros that are to have memory
- * and are more than there can be, with ENOSPC.
+ * A disk of `size` bytes in memory, at first all zeros. What was never written
+ * takes no memory, so `size` may be up to 2^53 − 1. Where memory runs out, the
+ * request that needs it fails with ENOMEM. Zeroing without holes fails with ENOSPC
+ * where the range is larger than the memory of the machine.
  *
  * @throws NbdError `NBDCORK_BAD_SIZE` or `NBDCORK_BAD_CHUNK_SIZE`.
  */
@@ -62,15 +56,9 @@ export class MemoryBackend implements Backend {
   readonly fua = true;
   readonly consumesWrites = true;
   private readonly chunkBytes: number;
-  private readonly chunksMax: number;
-  /** Exact, since chunks are powers of two; and quicker to multiply with than to divide by. */
+  /** Exact, since chunks are powers of two. Multiplication is faster than division. */
   private readonly chunksPerByte: number;
-  private readonly chunks = new Map<number, Uint8Array>();
-  /** The keys of `chunks`. */
-  private readonly indexes = new SortedNumbers();
-  private readonly hugePages: boolean;
-  private allocated = 0;
-  private closed = false;
+  private readonly chunks: ChunkTable;
   private sizeNow: number;
   /** Slices of long WRITE_ZEROES requests. */
   private readonly provisioning = new SerialQueue();
@@ -92,23 +80,22 @@ export class MemoryBackend implements Backend {
     if (!Number.isSafeInteger(chunksMax) || chunksMax < 1) {
       throw new NbdError(
         'NBDCORK_BAD_CHUNK_SIZE',
-        `A memory disk cannot have at most ${chunksMax} chunks. Give a whole number of at least 1.`,
+        `A memory disk cannot have a limit of ${chunksMax} chunks. Give an integer of at least 1.`,
       );
     }
     this.sizeNow = size;
     this.chunkBytes = chunkBytes;
     this.chunksPerByte = 1 / chunkBytes;
-    this.chunksMax = chunksMax;
-    this.hugePages = hugePages;
+    this.chunks = new ChunkTable(chunksMax, hugePages);
   }
 
   get size(): number {
     return this.sizeNow;
   }
 
-  /** Bytes of memory that the disk's chunks take. */
+  /** Bytes of memory that the chunks of the disk take. */
   get allocatedBytes(): number {
-    return this.allocated;
+    return this.chunks.allocatedBytes;
   }
 
   read(offset: number, length: number): Bytes {
@@ -121,6 +108,7 @@ export class MemoryBackend implements Backend {
     return length <= zeroPageBytes ? zeroPiece(length) : this.readAcross(offset, length);
   }
 
+  // The usual read, inside one chunk, is a lookup: no promise, no copy, no allocation.
   readSlice(offset: number, length: number, slice: Slice): boolean {
     const { chunkBytes } = this;
     const index = Math.floor(offset * this.chunksPerByte);
@@ -146,8 +134,8 @@ export class MemoryBackend implements Backend {
       this.writeAcross(offset, data);
       return;
     }
-    const chunk = this.chunks.get(index) ?? this.makeChunk(index);
-    // Received in place, through writeTarget. Asking for a buffer is what takes time.
+    const chunk = this.chunks.get(index) ?? this.addChunk(index);
+    // Received in place, into the result of writeTarget. `buffer` is compared last: it is slow.
     if (data.byteOffset === chunk.byteOffset + at && data.buffer === chunk.buffer) return;
     chunk.set(data, at);
   }
@@ -160,9 +148,9 @@ export class MemoryBackend implements Backend {
     let chunk = this.chunks.get(index);
     if (chunk === undefined) {
       try {
-        chunk = this.makeChunk(index);
+        chunk = this.addChunk(index);
       } catch {
-        // The payload must be received all the same; write() meets the error again.
+        // The payload must be received anyway; the error occurs again in write().
         return undefined;
       }
     }
@@ -170,7 +158,7 @@ export class MemoryBackend implements Backend {
   }
 
   flush(): void {
-    // Memory has no storage behind it that could be more stable.
+    // No storage is more stable than the memory.
   }
 
   trim(offset: number, length: number): void {
@@ -178,15 +166,15 @@ export class MemoryBackend implements Backend {
   }
 
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions): MaybePromise<void> {
-    // Never slower than a write, so `fast` asks for nothing.
+    // Never slower than a write, so `fast` changes nothing.
     if (!options.noHole) this.drop(offset, length);
-    else if (length > memoryBytesMax()) throw tooMuch(length);
+    else if (length > memoryBytesMax()) throw noSpace(length);
     else if (length <= zeroedBytesMax) this.provision(offset, length);
     else return this.provisionSlices(offset, length);
     return undefined;
   }
 
-  /** @throws NbdError `NBDCORK_BAD_SIZE`, or `ENOMEM` where the last chunk cannot grow. */
+  /** @throws NbdError `NBDCORK_BAD_SIZE`, or `ENOMEM` where there is no memory for a longer last chunk. */
   resize(size: number): void {
     checkDiskSize(size);
     if (size < this.sizeNow) this.drop(size, this.sizeNow - size);
@@ -195,39 +183,29 @@ export class MemoryBackend implements Backend {
   }
 
   cache(): void {
-    // It is in memory.
+    // The disk is in memory already.
   }
 
-  /** Chunks are data and what lies between them is holes, however much of that there is. */
+  /** Chunks are data. What lies between them is holes. */
   extents(offset: number, length: number): Iterable<Extent> {
-    return new MemoryExtents(this.indexes, this.chunkBytes, { offset, length, size: this.sizeNow });
+    const { chunks, chunkBytes, sizeNow: size } = this;
+    return new MemoryExtents(chunks.numbers, chunkBytes, { offset, length, size });
   }
 
   close(): void {
-    this.closed = true;
-    this.chunks.clear();
-    this.indexes.clear();
-    this.allocated = 0;
+    this.chunks.close();
   }
 
-  /** The last chunk is only as long as the disk needs it to be. */
+  /** The last chunk ends where the disk does. */
   private lengthenLastChunk(size: number): void {
     const index = Math.floor(this.sizeNow / this.chunkBytes);
     const last = this.chunks.get(index);
-    // A payload may have arrived behind the end since the disk shrank.
+    // A payload may have been received past the end since the disk shrank.
     last?.fill(0, this.sizeNow - index * this.chunkBytes);
     const needed = Math.min(this.chunkBytes, size - index * this.chunkBytes);
-    // One that a longer disk has left is long enough.
+    // A chunk from when the disk was longer may be long enough.
     if (last === undefined || last.length >= needed) return;
-    this.dropChunk(index);
-    try {
-      this.makeChunk(index, size).set(last);
-    } catch (error) {
-      this.chunks.set(index, last);
-      this.indexes.add(index);
-      this.allocated += last.length;
-      throw error;
-    }
+    this.chunks.lengthen(index, last, needed);
   }
 
   private readAcross(offset: number, length: number): Uint8Array[] {
@@ -255,35 +233,12 @@ export class MemoryBackend implements Backend {
     }
   }
 
-  private makeChunk(index: number, size = this.sizeNow): Uint8Array {
-    if (this.closed) throw new NbdError('ESHUTDOWN', 'The memory disk is closed.');
-    if (this.chunks.size >= this.chunksMax) {
-      throw new NbdError(
-        'ENOMEM',
-        `The memory disk has all of its ${this.chunksMax} chunks of ${this.chunkBytes} bytes. ` +
-          'Trim it, or make it with larger chunks or more of them.',
-      );
-    }
-    const length = Math.min(this.chunkBytes, size - index * this.chunkBytes);
-    let chunk: Uint8Array;
-    try {
-      chunk = allocatePages(length, this.hugePages);
-    } catch (cause) {
-      if (!(cause instanceof RangeError)) throw cause;
-      throw new NbdError(
-        'ENOMEM',
-        `There is no memory for ${length} more bytes of the memory disk, which has ` +
-          `${this.allocated}. Trim it, or give the process more memory.`,
-        cause,
-      );
-    }
-    this.chunks.set(index, chunk);
-    this.indexes.add(index);
-    this.allocated += length;
-    return chunk;
+  private addChunk(index: number): Uint8Array {
+    const { chunkBytes } = this;
+    return this.chunks.add(index, Math.min(chunkBytes, this.sizeNow - index * chunkBytes));
   }
 
-  /** Zeros, giving back the memory of chunks that are covered wholly. */
+  /** Zeros the range, and frees the memory of chunks that lie inside it. */
   private drop(offset: number, length: number): void {
     const { chunkBytes } = this;
     const end = offset + length;
@@ -298,24 +253,7 @@ export class MemoryBackend implements Backend {
     if (head > 0) this.clear(firstWhole - 1, chunkBytes - (firstWhole * chunkBytes - offset), head);
     const tail = end - endWhole * chunkBytes;
     if (tail > 0) this.clear(endWhole, 0, tail);
-    this.dropChunks(firstWhole, endWhole);
-  }
-
-  /** Drops the chunks from number `first` to before number `end`. */
-  private dropChunks(first: number, end: number): void {
-    let index = this.indexes.next(first);
-    while (index !== undefined && index < end) {
-      this.dropChunk(index);
-      index = this.indexes.next(index);
-    }
-  }
-
-  private dropChunk(index: number): void {
-    const chunk = this.chunks.get(index);
-    if (chunk === undefined) return;
-    this.allocated -= chunk.length;
-    this.chunks.delete(index);
-    this.indexes.delete(index);
+    this.chunks.dropRange(firstWhole, endWhole);
   }
 
   private clear(index: number, at: number, length: number): void {
@@ -323,7 +261,7 @@ export class MemoryBackend implements Backend {
   }
 
   /**
-   * Zeros with memory behind them. "NBD_CMD_WRITE_ZEROES": with
+   * Zeros the range and allocates all of it. "NBD_CMD_WRITE_ZEROES": with
    * NBD_CMD_FLAG_NO_HOLE "the area MUST be fully provisioned".
    */
   private provision(offset: number, length: number): void {
@@ -334,12 +272,12 @@ export class MemoryBackend implements Backend {
       const at = position - index * chunkBytes;
       const count = Math.min(end - position, chunkBytes - at);
       if (this.chunks.has(index)) this.clear(index, at, count);
-      else this.makeChunk(index);
+      else this.addChunk(index);
       position += count;
     }
   }
 
-  /** A slice in each round of the event loop, for all requests together. */
+  /** One slice in each turn of the event loop, for all requests together. */
   private async provisionSlices(offset: number, length: number): Promise<void> {
     for (let done = 0; done < length; done += zeroedBytesMax) {
       await this.provisioning.run(async () => {
@@ -352,11 +290,10 @@ export class MemoryBackend implements Backend {
   }
 }
 
-/** "The area MUST be fully provisioned" is no promise to make of what can never be in memory. */
-function tooMuch(length: number): NbdError {
+function noSpace(length: number): NbdError {
   return new NbdError(
     'ENOSPC',
-    `This machine has no memory for ${length} bytes that are to be no hole. Zero less at a time.`,
+    `Cannot allocate ${length} bytes of zeros: the machine has less memory. Allow a hole.`,
   );
 }
 

@@ -1,31 +1,28 @@
 import type { Extent } from '../backend.js';
 import type { SortedNumbers } from './sorted-numbers.js';
 
-/** What extents are told of, and where the disk ends. */
-interface Range {
+interface Query {
   readonly offset: number;
   readonly length: number;
+  /** The size of the disk. */
   readonly size: number;
 }
 
-/**
- * The extents of a memory disk, one by one. Caller: memory.ts. Calls:
- * sorted-numbers.ts. Hot: written out, since V8 inlines no generator.
- */
+/** Iterates over the extents of a memory disk. Not a generator, which V8 does not inline. */
 export class MemoryExtents implements IterableIterator<Extent, undefined> {
   private position: number;
   private readonly end: number;
   private readonly size: number;
   private readonly chunkBytes: number;
-  private readonly indexes: SortedNumbers;
+  private readonly chunks: SortedNumbers;
 
-  /** `indexes` are those of the chunks there are. */
-  constructor(indexes: SortedNumbers, chunkBytes: number, { offset, length, size }: Range) {
+  /** `chunks` are the numbers of the chunks that are allocated. */
+  constructor(chunks: SortedNumbers, chunkBytes: number, { offset, length, size }: Query) {
     this.position = offset;
     this.end = offset + length;
     this.size = size;
     this.chunkBytes = chunkBytes;
-    this.indexes = indexes;
+    this.chunks = chunks;
   }
 
   [Symbol.iterator](): this {
@@ -36,7 +33,7 @@ export class MemoryExtents implements IterableIterator<Extent, undefined> {
     const { position, chunkBytes } = this;
     if (position >= this.end) return { done: true, value: undefined };
     const index = Math.floor(position / chunkBytes);
-    const next = this.indexes.next(index) ?? Infinity;
+    const next = this.chunks.next(index) ?? Infinity;
     const hole = next > index;
     this.position = Math.min((hole ? next : index + 1) * chunkBytes, this.size);
     return { done: false, value: { length: this.position - position, hole, zero: hole } };

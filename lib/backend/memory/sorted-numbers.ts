@@ -1,20 +1,20 @@
-/** Numbers of a bucket; twice as many are split into two. */
+/** A bucket of twice as many numbers is split in two. */
 const bucketSize = 512;
 
 /**
- * A set of numbers in ascending order, in which the next one from anywhere on
- * is found by halving. Buckets of bounded size follow each other, so adding to
- * a million numbers moves a few hundred of them.
+ * A set of numbers in ascending order, with a binary search for the next one
+ * from any value on. They are kept in buckets of bounded size, so adding to a
+ * million numbers moves a few hundred of them.
  */
 export class SortedNumbers {
-  /** None is empty. */
+  /** In ascending order. No bucket is empty. */
   private readonly buckets: number[][] = [];
-  /** Where `next` has found the last one. */
+  /** Where `next` found its last result. */
   private lastBucket = 0;
   private lastAt = 0;
 
   add(value: number): void {
-    // Past the last one, it goes to the end of that.
+    // A value past the last bucket is added to the end of that.
     const index = Math.min(this.bucketOf(value), this.buckets.length - 1);
     const bucket = this.buckets[index];
     if (bucket === undefined) {
@@ -42,15 +42,15 @@ export class SortedNumbers {
     this.buckets.length = 0;
   }
 
-  /** The smallest of at least `value`. */
+  /** The smallest number of at least `value`. */
   next(value: number): number | undefined {
-    return this.nextNear(value) ?? this.nextSought(value);
+    return this.nextNear(value) ?? this.searchNext(value);
   }
 
   /**
-   * The same where it is the one found last or follows it, as it does for who
-   * goes through all of them. Nothing is taken for granted: numbers may have
-   * come or gone since, but a smaller one right before it leaves no other.
+   * The result where it is the last one or follows it, as in an iteration.
+   * Numbers may have been added or deleted since, so both neighbors are
+   * compared: a number is the result where the one before it is below `value`.
    */
   private nextNear(value: number): number | undefined {
     const bucket = this.buckets[this.lastBucket];
@@ -67,7 +67,7 @@ export class SortedNumbers {
     return following;
   }
 
-  private nextSought(value: number): number | undefined {
+  private searchNext(value: number): number | undefined {
     this.lastBucket = this.bucketOf(value);
     const bucket = this.buckets[this.lastBucket];
     if (bucket === undefined) return undefined;
@@ -75,7 +75,7 @@ export class SortedNumbers {
     return bucket[this.lastAt];
   }
 
-  /** The first bucket whose last number is at least `value`; behind the last one where there is none. */
+  /** The index of the first bucket whose last number is at least `value`, or the count of buckets. */
   private bucketOf(value: number): number {
     let low = 0;
     let high = this.buckets.length;
@@ -88,7 +88,7 @@ export class SortedNumbers {
   }
 }
 
-/** The index of the first that is at least `value`. */
+/** The index of the first number of at least `value`. */
 function firstFrom(numbers: readonly number[], value: number): number {
   let low = 0;
   let high = numbers.length;
