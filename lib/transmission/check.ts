@@ -65,7 +65,7 @@ export class RequestChecker implements Bounds {
   readonly contextCount: number;
   private readonly allowed: Int32Array;
   private readonly backend: Backend;
-  /** The largest size that the client knew: inside it, ENOSPC tells that the disk has shrunk. */
+  /** The largest size that the client knew: ENOSPC for requests within it, since the disk has shrunk. */
   private sizeKnown: number;
   private readonly chunked: boolean;
 

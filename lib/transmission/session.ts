@@ -163,7 +163,7 @@ export class Session {
     if (this.flushesReads && !this.sender.flush()) this.dispatcher.congested = true;
     if (this.receiver.ended) this.end();
     else if (this.stopping) this.endIfIdle();
-    // After the end, reading goes on only to see the client's end.
+    // After the end, reading continues only to see the client's end.
     return this.ended || (this.backlog.length === 0 && !this.dispatcher.full);
   }
 

@@ -1,4 +1,4 @@
-/** Backends that need time: replies in any order, each to its request. */
+/** Backends that return promises: replies in any order, each with the cookie of its request. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { NbdError, type Backend } from '../../lib/index.js';
@@ -15,8 +15,8 @@ function waitingNames({ waiting }: SlowDisk): string[] {
 
 for (const kind of connectionKinds) {
   for (const headers of headerKinds) {
-    describe(`a backend that needs time, with ${headers} headers on ${kind}`, () => {
-      test('is answered for in the order it finishes, each reply with its cookie', async (t) => {
+    describe(`an asynchronous backend, with ${headers} headers on ${kind}`, () => {
+      test('has replies in the order it finishes, each with its cookie', async (t) => {
         const disk = new SlowDisk(t, content);
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const asked = Array.from({ length: 20 }, (_, index) => ({
@@ -36,7 +36,7 @@ for (const kind of connectionKinds) {
         }
       });
 
-      test('does not hold up what is answered at once', async (t) => {
+      test('does not delay requests that are answered at once', async (t) => {
         const slow = new SlowDisk(t, content);
         const backend: Backend = {
           size: content.length,
@@ -53,7 +53,7 @@ for (const kind of connectionKinds) {
         assert.equal((await client.reply()).cookie, late);
       });
 
-      test('gets payloads that stay as they came, whatever comes behind', async (t) => {
+      test('gets payloads that later requests do not overwrite', async (t) => {
         const disk = new SlowDisk(t, Buffer.alloc(1 << 20));
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const lengths = [1, 100, 4096, 16_384, 40_000, 100, 300_000, 7];
@@ -74,8 +74,8 @@ for (const kind of connectionKinds) {
   }
 }
 
-describe('a backend with a promise for each command', () => {
-  test('gives the same replies as one without', async (t) => {
+describe('a backend that returns a promise for each command', () => {
+  test('gets the same replies as a synchronous one', async (t) => {
     class Late extends BufferDisk {
       override async read(offset: number, length: number) {
         return Promise.resolve(super.read(offset, length));
@@ -126,7 +126,7 @@ describe('a backend with a promise for each command', () => {
     }
   });
 
-  test("need not have promises of the language's own class", async (t) => {
+  test('may return thenables of another class', async (t) => {
     const backend: Backend = {
       size: 4096,
       read: (offset, length) => {
@@ -140,7 +140,7 @@ describe('a backend with a promise for each command', () => {
     assert.deepEqual(data, content.subarray(7, 16));
   });
 
-  test('FUA is answered after the flush, not before', async (t) => {
+  test('a command with FUA is answered after the flush, not before', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(4096));
     const client = await (await startServer(t, { exports: { '': disk } })).open();
     const write = client.request({
@@ -153,13 +153,13 @@ describe('a backend with a promise for each command', () => {
     disk.finish();
     await disk.callsStarted(2);
     assert.deepEqual(waitingNames(disk), ['flush']);
-    // Answered in between, so nothing came before it.
+    // Answered in between, so the reply was not sent before the flush.
     assert.equal((await client.call({ type: 99 })).error, err.EINVAL);
     disk.finish();
     assert.equal((await client.reply()).cookie, write);
   });
 
-  test('FUA fails where the write or the flush fails', async (t) => {
+  test('a command with FUA fails if the command or the flush fails', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(4096));
     const client = await (await startServer(t, { exports: { '': disk } })).open();
     const fields = { type: cmd.write, payload: Buffer.alloc(8, 1), flags: cmdFlag.fua };

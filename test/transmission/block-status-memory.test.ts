@@ -1,4 +1,4 @@
-/** BLOCK_STATUS requests in progress count with what their replies may take. */
+/** BLOCK_STATUS requests in flight count with the size that their replies may have. */
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 import type { Extent } from '../../lib/index.js';
@@ -37,7 +37,7 @@ async function askAll(t: TestContext, flags: number): Promise<Asked> {
   return { client, waiting };
 }
 
-test('replies of many extents wait for each other', async (t) => {
+test('requests for many extents wait for each other', async (t) => {
   const { client, waiting } = await askAll(t, 0);
   for (let answered = 0; answered < requests; answered++) {
     await until(() => waiting.length >= Math.min(4, requests - answered));
@@ -47,7 +47,7 @@ test('replies of many extents wait for each other', async (t) => {
   }
 });
 
-test('replies of one extent do not', async (t) => {
+test('requests for one extent do not wait', async (t) => {
   const { client, waiting } = await askAll(t, cmdFlag.reqOne);
   await until(() => waiting.length === requests);
   for (const answer of waiting) {

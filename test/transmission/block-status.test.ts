@@ -28,7 +28,7 @@ function striped(size: number, unit: number): Backend {
   };
 }
 
-function told(extents: readonly Extent[], size = tebibyte): Backend {
+function diskWith(extents: readonly Extent[], size = tebibyte): Backend {
   return { size, read: reads, extents: () => extents };
 }
 
@@ -48,7 +48,7 @@ async function open(
   return client;
 }
 
-/** The extents that a request is answered with, of the one context there is. */
+/** The extents in the reply, of the only context. */
 async function ask(
   client: ByteClient,
   offset: number,
@@ -77,7 +77,7 @@ async function fails(
 
 for (const headers of chunked) {
   describe(`BLOCK_STATUS with ${headers} headers`, () => {
-    test('tells holes and zeros from data', async (t) => {
+    test('distinguishes holes and zeros from data', async (t) => {
       const client = await open(t, striped(100_000, 10_000), headers);
       assert.deepEqual(await ask(client, 5000, 30_000), [
         [5000, 0],
@@ -90,13 +90,13 @@ for (const headers of chunked) {
       assert.equal((await ask(client, 0, 100_000)).length, 10);
     });
 
-    test('is all data where the backend does not know', async (t) => {
+    test('reports allocated data for a backend without extents()', async (t) => {
       const client = await open(t, new BufferDisk(pattern(5000)), headers);
       assert.deepEqual(await ask(client, 1000, 1000), [[4000, 0]]);
       assert.deepEqual(await ask(client, 1000, 1000, cmdFlag.reqOne), [[1000, 0]]);
     });
 
-    test('tells one extent to who wants one, no longer than asked for', async (t) => {
+    test('returns one extent for REQ_ONE, at most as long as the range', async (t) => {
       const disk = striped(100_000, 10_000);
       const client = await open(t, disk, headers);
       for (const [offset, length, expected] of [
@@ -111,10 +111,10 @@ for (const headers of chunked) {
       }
     });
 
-    test('merges neighbours that are alike', async (t) => {
+    test('merges adjacent extents with equal flags', async (t) => {
       const hole = { length: 512, hole: true, zero: true };
       const data = { length: 512, hole: false, zero: false };
-      const client = await open(t, told([hole, hole, data, data, data, hole]), headers);
+      const client = await open(t, diskWith([hole, hole, data, data, data, hole]), headers);
       assert.deepEqual(await ask(client, 0, 4096), [
         [1024, 3],
         [1536, 0],
@@ -126,10 +126,10 @@ for (const headers of chunked) {
       assert.deepEqual(await ask(client, 0, 600), [[1024, 3]]);
     });
 
-    test('does not look past what it needs', async (t) => {
+    test('does not iterate past the requested range', async (t) => {
       let asked = 0;
       let ended = false;
-      const disk = told([]);
+      const disk = diskWith([]);
       disk.extents = function* () {
         try {
           for (; ; asked++) yield { length: 4096, hole: asked % 2 === 0, zero: true };
@@ -145,9 +145,9 @@ for (const headers of chunked) {
       assert.deepEqual([asked, ended], [1, true]);
     });
 
-    test('passes on what is asked', async (t) => {
+    test('passes range and options to the backend', async (t) => {
       const calls: unknown[] = [];
-      const disk = told([]);
+      const disk = diskWith([]);
       disk.extents = (...call) => {
         calls.push(call);
         return [{ length: 1, hole: false, zero: false }];
@@ -161,7 +161,7 @@ for (const headers of chunked) {
       ]);
     });
 
-    test('has a limit of extents, and goes on from there', async (t) => {
+    test('returns at most extentsMax extents, and the client continues from there', async (t) => {
       const client = await open(t, striped(2 ** 20, 512), headers, undefined, { extentsMax: 100 });
       const seen: [number, number][] = [];
       for (let at = 0; at < 2 ** 20;) {
@@ -182,7 +182,7 @@ for (const headers of chunked) {
       assert.ok(extents.length > 100 && extents.length * 16 <= 4096);
     });
 
-    test('sends a chunk a context, in which each has its own extents', async (t) => {
+    test('sends one chunk for each context, with its own extents', async (t) => {
       const disk = striped(100_000, 50_000);
       const contexts = ['a', 'b'].map((leaf, index) => ({
         name: `x-test:${leaf}`,
@@ -203,8 +203,8 @@ for (const headers of chunked) {
       );
     });
 
-    test('waits for backends that need time', async (t) => {
-      const disk = told([]);
+    test('waits for asynchronous backends', async (t) => {
+      const disk = diskWith([]);
       const contexts = [1, 2].map((flags) => ({
         name: `x-test:${flags}`,
         status: (_offset: number, length: number) => Promise.resolve([{ length, flags }]),
@@ -226,7 +226,7 @@ for (const headers of chunked) {
       }
     });
 
-    test('may carry FUA where that is offered', async (t) => {
+    test('may have the FUA flag if that is advertised', async (t) => {
       const client = await open(t, new BufferDisk(pattern(5000)), headers);
       assert.deepEqual(await ask(client, 0, 5000, cmdFlag.fua), [[5000, 0]]);
     });
@@ -238,7 +238,7 @@ for (const headers of chunked) {
       ['everything and more from somewhere', 2 ** 62, 2 ** 31],
     ] as const) {
       test(`of ${what} is EINVAL`, async (t) => {
-        const client = await open(t, told([], tebibyte), headers);
+        const client = await open(t, diskWith([], tebibyte), headers);
         assert.equal((await fails(client, offset, length)).error, err.EINVAL);
       });
     }
@@ -248,7 +248,7 @@ for (const headers of chunked) {
       assert.equal((await fails(client, 0, 100)).error, err.EINVAL);
     });
 
-    test('with flags of other commands is EINVAL', async (t) => {
+    test('with the flags of another command is EINVAL', async (t) => {
       const client = await open(t, striped(5000, 100), headers);
       for (const flags of [cmdFlag.df, cmdFlag.noHole, cmdFlag.fastZero, 64]) {
         const reply = await client.call({ type: cmd.blockStatus, flags, length: 100 });
@@ -256,10 +256,10 @@ for (const headers of chunked) {
       }
     });
 
-    test('keeps to the minimum block size', async (t) => {
-      // 100 bytes at the end of the disk are no block, and nobody can ask for them.
+    test('returns multiples of the minimum block size', async (t) => {
+      // The last 100 bytes of the disk are not a whole block: clients cannot request them.
       const disk = {
-        ...told([], 4096 + 100),
+        ...diskWith([], 4096 + 100),
         blockSize: { minimum: 512, preferred: 4096, maximum: 2 ** 20 },
         extents: (offset: number) => [{ length: 4196 - offset, hole: true, zero: true }],
       };
@@ -273,29 +273,29 @@ for (const headers of chunked) {
 
     const broken: Readonly<Record<string, () => unknown>> = {
       'throws an error': () => {
-        throw Object.assign(new Error('the store is away'), { code: 'EIO' });
+        throw Object.assign(new Error('the store is unavailable'), { code: 'EIO' });
       },
-      'is rejected': () => Promise.reject(new Error('the store is away')),
-      'fails half-way': function* () {
+      'is rejected': () => Promise.reject(new Error('the store is unavailable')),
+      'throws after an extent': function* () {
         yield { length: 512, flags: 0 };
-        throw new Error('the store is away');
+        throw new Error('the store is unavailable');
       },
-      'says nothing': () => [],
-      'returns nothing': () => undefined,
+      'returns no extents': () => [],
+      'returns undefined': () => undefined,
       'returns null later': () => Promise.resolve(null),
-      'tells of 0 bytes': () => [{ length: 0, flags: 0 }],
-      'tells of -1 bytes': () => [{ length: -1, flags: 0 }],
-      'tells of half a byte': () => [{ length: 0.5, flags: 0 }],
-      'tells of an endless extent': () => [{ length: Infinity, flags: 0 }],
-      'tells of a length in words': () => [{ length: '512', flags: 0 }],
-      'has flags of 33 bits': () => [{ length: 512, flags: 2 ** 32 }],
-      'has flags of 33 bits as a bigint': () => [{ length: 512, flags: 2n ** 32n }],
-      'has negative flags': () => [{ length: 512, flags: -1 }],
-      'has half a flag': () => [{ length: 512, flags: 0.5 }],
-      'has no flags': () => [{ length: 512 }],
+      'returns a length of 0': () => [{ length: 0, flags: 0 }],
+      'returns a length of -1': () => [{ length: -1, flags: 0 }],
+      'returns a length of 0.5': () => [{ length: 0.5, flags: 0 }],
+      'returns an infinite length': () => [{ length: Infinity, flags: 0 }],
+      'returns a string for a length': () => [{ length: '512', flags: 0 }],
+      'returns flags of 33 bits': () => [{ length: 512, flags: 2 ** 32 }],
+      'returns flags of 33 bits as a bigint': () => [{ length: 512, flags: 2n ** 32n }],
+      'returns negative flags': () => [{ length: 512, flags: -1 }],
+      'returns fractional flags': () => [{ length: 512, flags: 0.5 }],
+      'returns no flags': () => [{ length: 512 }],
     };
     for (const [what, status] of Object.entries(broken)) {
-      test(`fails, and nothing else does, where a context ${what}`, async (t) => {
+      test(`fails, without other effects, if a context ${what}`, async (t) => {
         const disk = withContext(() => [{ length: 1, flags: 0 }]);
         Object.assign(disk.contexts?.[0] ?? {}, { status });
         const names = ['base:allocation', 'x-test:it'];
@@ -311,15 +311,15 @@ for (const headers of chunked) {
 describe('extents of more than 32 bits', () => {
   const hole = { length: tebibyte, hole: true, zero: true };
 
-  test('are told whole with extended headers', async (t) => {
-    const client = await open(t, told([hole]), 'extended');
+  test('are sent whole with extended headers', async (t) => {
+    const client = await open(t, diskWith([hole]), 'extended');
     assert.deepEqual(await ask(client, 0, 512), [[tebibyte, 3]]);
     assert.deepEqual(await ask(client, 0, tebibyte), [[tebibyte, 3]]);
     assert.deepEqual(await ask(client, 0, 2 ** 33, cmdFlag.reqOne), [[2 ** 33, 3]]);
   });
 
-  test('are cut with structured replies', async (t) => {
-    const client = await open(t, told([hole]), 'structured');
+  test('are split with structured replies', async (t) => {
+    const client = await open(t, diskWith([hole]), 'structured');
     const cut = 2 ** 32 - 2 ** 16;
     assert.deepEqual(await ask(client, 0, 512), [[cut, 3]]);
     // "The sum of the length fields of the first N-1 extents MUST be less" than this.
@@ -330,7 +330,7 @@ describe('extents of more than 32 bits', () => {
     assert.deepEqual(await ask(client, 0, 2 ** 32 - 1, cmdFlag.reqOne), [[2 ** 32 - 1, 3]]);
   });
 
-  test('of flags too, as numbers or as bigints', async (t) => {
+  test('apply to flags too, as numbers or as bigints', async (t) => {
     const flags = [2 ** 52 + 1, 2n ** 64n - 1n, 5, 5n, 2n ** 32n + 5n];
     const disk = withContext(() => flags.map((value) => ({ length: 512, flags: value })), true);
     const client = await open(t, disk, 'extended', ['x-test:it']);
@@ -343,7 +343,7 @@ describe('extents of more than 32 bits', () => {
     ]);
   });
 
-  test('of flags are refused past 64 bits', async (t) => {
+  test('of flags are rejected beyond 64 bits', async (t) => {
     const disk = withContext(() => [{ length: 512, flags: 2n ** 64n }], true);
     const client = await open(t, disk, 'extended', ['x-test:it']);
     assert.equal((await fails(client, 0, 4096)).error, err.EIO);
@@ -360,7 +360,7 @@ describe('a filtered BLOCK_STATUS', () => {
     payload: filterData(length, ids),
   });
 
-  test('is about the contexts that it names', async (t) => {
+  test('reports the contexts that it lists', async (t) => {
     const client = await open(t, disk(), 'extended', names);
     for (const ids of [
       client.contextIds,
@@ -376,14 +376,14 @@ describe('a filtered BLOCK_STATUS', () => {
     assert.equal(client.lastStatus.length, 2, 'the next one is about all again');
   });
 
-  test('may want one extent', async (t) => {
+  test('may have REQ_ONE', async (t) => {
     const client = await open(t, disk(), 'extended', names);
     const fields = filtered(0, 5000, client.contextIds.slice(0, 1));
     await client.call({ ...fields, flags: cmdFlag.payloadLen | cmdFlag.reqOne });
     assert.deepEqual(client.lastStatus[0]?.extents, [[5000n, 0n]]);
   });
 
-  test('may come in pieces', async (t) => {
+  test('may arrive in parts', async (t) => {
     const client = await open(
       t,
       Object.assign(disk(), { consumesWrites: true }),
@@ -417,7 +417,7 @@ describe('a filtered BLOCK_STATUS', () => {
     'a mebibyte of ids': ([id = 0]) => filterData(512, new Array<number>(2 ** 18).fill(id)),
   };
   for (const [what, payload] of Object.entries(wrong)) {
-    test(`with ${what} is EINVAL, and the connection goes on`, async (t) => {
+    test(`with ${what} is EINVAL, and the connection stays usable`, async (t) => {
       const client = await open(t, disk(), 'extended', names);
       const fields = { ...filtered(0, 0, []), payload: payload(client.contextIds) };
       assert.equal((await client.call(fields)).error, err.EINVAL);
@@ -433,13 +433,13 @@ describe('a filtered BLOCK_STATUS', () => {
     assert.equal((await client.call(filtered(0, 512, client.contextIds))).error, 0);
   });
 
-  test('without contexts is EINVAL, and its payload no request', async (t) => {
+  test('without contexts is EINVAL, and its payload is consumed', async (t) => {
     const client = await open(t, disk(), 'extended', []);
     assert.equal((await client.call(filtered(0, 512, [1]))).error, err.EINVAL);
     assert.equal((await client.call({ type: cmd.read, length: 512 })).error, 0);
   });
 
-  test('is not called by structured headers', async (t) => {
+  test('is not available with structured headers', async (t) => {
     const client = await open(t, disk(), 'structured', names);
     const request = { type: cmd.blockStatus, flags: cmdFlag.payloadLen, length: 512 };
     assert.equal((await client.call(request)).error, err.EINVAL);

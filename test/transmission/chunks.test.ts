@@ -1,4 +1,4 @@
-/** "Structured reply types": data and holes in chunks, and reads that fail half-way. */
+/** "Structured reply types": data and holes in chunks, and reads that fail after a part. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryBackend, PartialError, zeros, type Backend, type Bytes } from '../../lib/index.js';
@@ -18,7 +18,7 @@ function answering(read: (offset: number, length: number) => Bytes): Backend {
 
 describe('holes', () => {
   for (const headers of chunked) {
-    test(`are told of memory that was never written, with ${headers} headers`, async (t) => {
+    test(`are sent for memory that was never written, with ${headers} headers`, async (t) => {
       const disk = new MemoryBackend(2 ** 20, { chunkBytes: 4096 });
       disk.write(8192, pattern(4096));
       const { open } = await startServer(t, { exports: { '': disk } });
@@ -38,7 +38,7 @@ describe('holes', () => {
       assert.ok(empty.data.equals(Buffer.alloc(4096)));
     });
 
-    test(`are data where the client set DF, with ${headers} headers`, async (t) => {
+    test(`are data if the client set DF, with ${headers} headers`, async (t) => {
       const disk = new MemoryBackend(2 ** 20, { chunkBytes: 4096 });
       disk.write(8192, pattern(4096));
       const { open } = await startServer(t, { exports: { '': disk } });
@@ -59,7 +59,7 @@ describe('holes', () => {
     assert.deepEqual(client.lastChunks, [{ type: hole, length: 2 ** 25 }]);
   });
 
-  test('a few zeros are data, and pieces without bytes are no chunks', async (t) => {
+  test('a few zeros are data, and empty pieces are no chunks', async (t) => {
     const pieces = [
       ...[Buffer.alloc(0), ...zeros(100), pattern(400)],
       ...[Buffer.alloc(0), ...zeros(3000), Buffer.alloc(0)],
@@ -76,7 +76,7 @@ describe('holes', () => {
     );
   });
 
-  test('are sent as zeros to clients of simple replies', async (t) => {
+  test('are sent as zeros in simple replies', async (t) => {
     const { open } = await startServer(t, {
       exports: { '': answering((_, length) => zeros(length)) },
     });
@@ -86,7 +86,7 @@ describe('holes', () => {
   });
 });
 
-describe('a read that fails half-way', () => {
+describe('a read that fails after a part', () => {
   const failing = (got: (offset: number) => Bytes | undefined, doneBytes = 1000): Backend =>
     answering((offset) => {
       const bytes = got(offset);
@@ -99,7 +99,7 @@ describe('a read that fails half-way', () => {
 
   for (const headers of chunked) {
     for (const flags of [0, cmdFlag.df]) {
-      test(`sends what it read, then where it failed: ${headers}, flags ${flags}`, async (t) => {
+      test(`returns the data before the failure, then its offset: ${headers}, flags ${flags}`, async (t) => {
         const backend = failing(() => [pattern(600), pattern(400, 9)]);
         const { open } = await startServer(t, { exports: { '': backend } });
         const client = await open(headers);
@@ -115,7 +115,7 @@ describe('a read that fails half-way', () => {
     }
   }
 
-  test('tells where it failed without data of the wrong length', async (t) => {
+  test('returns only the offset if the data has the wrong length', async (t) => {
     const { open } = await startServer(t, { exports: { '': failing(() => pattern(999)) } });
     const client = await open('structured');
     const reply = await client.call(request);
@@ -126,7 +126,7 @@ describe('a read that fails half-way', () => {
     assert.equal(reply.error, err.EIO);
   });
 
-  test('is a plain error where it failed outside of the request', async (t) => {
+  test('is an error without offset if failedAt is outside of the request', async (t) => {
     for (const doneBytes of [-1, 8192, Number.NaN]) {
       const { open } = await startServer(t, {
         exports: { '': failing(() => undefined, doneBytes) },
@@ -140,7 +140,7 @@ describe('a read that fails half-way', () => {
     }
   });
 
-  test('is an error to clients of simple replies', async (t) => {
+  test('is a simple error with simple replies', async (t) => {
     const { open } = await startServer(t, { exports: { '': failing(() => pattern(1000)) } });
     const client = await open('simple');
     assert.equal((await client.call(request)).error, err.EIO);

@@ -1,4 +1,4 @@
-/** "Request types": what each command does, with every kind of headers and connection. */
+/** "Request types": each command, with every kind of headers and connection. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { NbdError, type Backend } from '../../lib/index.js';
@@ -16,7 +16,7 @@ for (const kind of connectionKinds) {
     const payloadLen = headers === 'extended' ? cmdFlag.payloadLen : 0;
 
     describe(`with ${headers} headers on ${kind}`, () => {
-      test('READ gives the bytes of its range', async (t) => {
+      test('READ returns the bytes of its range', async (t) => {
         const disk = newDisk();
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const [offset, length] of [
@@ -33,7 +33,7 @@ for (const kind of connectionKinds) {
         }
       });
 
-      test('WRITE changes its range and no other', async (t) => {
+      test('WRITE changes its range and nothing else', async (t) => {
         const disk = newDisk();
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const expected = Buffer.from(content);
@@ -83,7 +83,7 @@ for (const kind of connectionKinds) {
         assert.deepEqual(data, expected);
       });
 
-      test('FUA goes to a backend that knows it', async (t) => {
+      test('FUA is passed to a backend that supports it', async (t) => {
         const disk = Object.assign(newDisk(), { fua: true });
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const range = { offset: 0, length: 512 };
@@ -101,7 +101,7 @@ for (const kind of connectionKinds) {
         ]);
       });
 
-      test('FUA is a flush after the command for a backend that does not know it', async (t) => {
+      test('FUA is a flush after the command for a backend that does not support it', async (t) => {
         const disk = newDisk();
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const range = { offset: 0, length: 512 };
@@ -116,7 +116,7 @@ for (const kind of connectionKinds) {
         assert.equal(disk.calls.length, 6);
       });
 
-      test('FUA on what writes nothing is accepted', async (t) => {
+      test('FUA on commands that write nothing is accepted', async (t) => {
         const disk = newDisk();
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const fields of [
@@ -129,7 +129,7 @@ for (const kind of connectionKinds) {
         assert.deepEqual(disk.calls, ['read 0 512', 'flush', 'cache 0 512']);
       });
 
-      test('requests of no bytes succeed without the backend', async (t) => {
+      test('requests of length 0 succeed without calling the backend', async (t) => {
         const disk = newDisk();
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const offset of [0, 100, size]) {
@@ -144,7 +144,7 @@ for (const kind of connectionKinds) {
         assert.deepEqual(data, content.subarray(1, 3));
       });
 
-      test('cookies come back as they went, whatever they are', async (t) => {
+      test('cookies are returned unchanged', async (t) => {
         const client = await (
           await startServer(t, { exports: { '': newDisk() } }, kind)
         ).open(headers);
@@ -155,7 +155,7 @@ for (const kind of connectionKinds) {
         }
       });
 
-      test("many requests in one packet are all answered, in the backend's order", async (t) => {
+      test('many requests in one packet are all answered, in order', async (t) => {
         const client = await (
           await startServer(t, { exports: { '': newDisk() } }, kind)
         ).open(headers);
@@ -175,7 +175,7 @@ for (const kind of connectionKinds) {
 // "With extended headers, the flag MUST be set for NBD_CMD_WRITE", but QEMU 10.0 leaves it off.
 describe('WRITE without PAYLOAD_LEN', () => {
   for (const length of [1, 4096, 100_000]) {
-    test(`has its payload all the same, of ${length} bytes`, async (t) => {
+    test(`still has its payload, of ${length} bytes`, async (t) => {
       const disk = newDisk();
       const client = await (await startServer(t, { exports: { '': disk } })).open('extended');
       const payload = pattern(length, 5);
@@ -192,7 +192,7 @@ describe('WRITE without PAYLOAD_LEN', () => {
     });
   }
 
-  test('closes the connection where it is longer than any payload', async (t) => {
+  test('closes the connection if it exceeds the longest payload', async (t) => {
     const disk = newDisk();
     const client = await (await startServer(t, { exports: { '': disk } })).open('extended');
     client.request({ type: cmd.write, length: 2n ** 40n, flags: 0 });

@@ -1,4 +1,4 @@
-/** Whatever a context says, its descriptors say the same, as short as it can be said and as long as it may be. */
+/** Descriptors cover what the extents of a context do, with as few descriptors as possible. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
@@ -19,11 +19,11 @@ const blocks = fc.oneof(
 );
 const pieces = fc.array(fc.record({ blocks, flags: fc.nat(2) }), { minLength: 1, maxLength: 40 });
 
-/** What of `told` lies before `end`, with neighbours that are alike as one. */
-function merged(told: readonly Piece[], end: number): Piece[] {
+/** The part of `all` before `end`, with equal neighbours merged. */
+function merged(all: readonly Piece[], end: number): Piece[] {
   const runs: Piece[] = [];
   let position = 0;
-  for (const { length, flags } of told) {
+  for (const { length, flags } of all) {
     const bytes = Math.min(length, end - position);
     const last = runs.at(-1);
     if (bytes <= 0) break;
@@ -49,17 +49,17 @@ test('descriptors follow from extents', () => {
         extentsMax: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.constant(1000)),
       }),
       (drafts, { alignment, asked, more, one, extended, extentsMax }) => {
-        const told = drafts.map(({ blocks: count, flags }) => ({
+        const returned = drafts.map(({ blocks: count, flags }) => ({
           length: count * alignment,
           flags,
         }));
         // Structured requests have 32 bits of length.
         const length = Math.min(asked * alignment, extended ? Infinity : 2 ** 32 - 512);
         const available = length + more * alignment;
-        const rules = { extended, wide: false, one, length, available, alignment, extentsMax };
-        const payload = Buffer.from(encodeDescriptors(77, told, rules));
+        const options = { extended, wide: false, one, length, available, alignment, extentsMax };
+        const payload = Buffer.from(encodeDescriptors(77, returned, options));
         const flags = one ? cmdFlag.reqOne : 0;
-        // Checks what the specification says of the sums and of the one extent.
+        // Checks the specification's rules for the sums and for REQ_ONE.
         const { id, extents } = parseStatus(extended ? 6 : 5, payload, {
           type: cmd.blockStatus,
           length,
@@ -75,16 +75,16 @@ test('descriptors follow from extents', () => {
 
         const end = one ? length : available;
         const covered = total(got);
-        // The same is said of every byte.
-        assert.deepEqual(merged(got, end), merged(told, covered));
-        // Nothing is left out that had to be told.
-        const known = total(merged(told.slice(0, extentsMax), end));
+        // Every byte has the same flags.
+        assert.deepEqual(merged(got, end), merged(returned, covered));
+        // No required extent is missing.
+        const known = total(merged(returned.slice(0, extentsMax), end));
         if (one) {
-          assert.equal(covered, merged(told.slice(0, extentsMax), end)[0]?.length);
+          assert.equal(covered, merged(returned.slice(0, extentsMax), end)[0]?.length);
         } else if (got.length < extentsMax) {
           assert.ok(covered >= Math.min(length, known));
         }
-        // Only what is too long for 32 bits is told in two pieces.
+        // Only extents that are too long for 32 bits are split.
         const cut = 2 ** 32 - 2 ** 16;
         for (const [index, piece] of got.entries()) {
           if (got[index + 1]?.flags !== piece.flags) continue;

@@ -1,4 +1,4 @@
-/** "Terminating the transmission phase", and clients that end it otherwise. */
+/** "Terminating the transmission phase", and clients that disconnect in other ways. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { duplexPair } from '../transport/support/duplex.js';
@@ -29,7 +29,7 @@ for (const kind of connectionKinds) {
       });
     }
 
-    test('is obeyed when all that was asked before is answered', async (t) => {
+    test('closes the connection after all previous requests are answered', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
@@ -46,7 +46,7 @@ for (const kind of connectionKinds) {
       assert.equal((await client.closed).length, 0);
     });
 
-    test('waits for what waits because of the limits', async (t) => {
+    test('waits for requests that wait because of the limits', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const limits = { requestsInFlightMax: 1 };
       const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
@@ -61,7 +61,7 @@ for (const kind of connectionKinds) {
       assert.equal((await client.closed).length, 0);
     });
 
-    test('ends what the server listens to: requests behind it do nothing', async (t) => {
+    test('ends the transmission: requests after it are ignored', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const client = await (await startServer(t, { exports: { '': disk } }, kind)).open();
       client.request({ type: cmd.read, length: 10 });
@@ -76,7 +76,7 @@ for (const kind of connectionKinds) {
       assert.equal(disk.started, 1);
     });
 
-    test('lets all replies out that a client has yet to read', async (t) => {
+    test('sends all replies that the client has not read yet', async (t) => {
       const client = await (await startServer(t, { exports: { '': newDisk() } }, kind)).open();
       client.stream.pause();
       for (let index = 0; index < 100; index++) {
@@ -114,7 +114,7 @@ for (const kind of connectionKinds) {
       }
     }
 
-    test('behind good ones closes the connection when these are answered', async (t) => {
+    test('after valid requests closes the connection when these are answered', async (t) => {
       const client = await (await startServer(t, { exports: { '': newDisk() } }, kind)).open();
       const good = client.expectReply({ type: cmd.read, offset: 3, length: 33 });
       client.send(requestBytes('simple', good), Buffer.alloc(28));
@@ -125,8 +125,8 @@ for (const kind of connectionKinds) {
 }
 
 for (const kind of ['Unix', 'TCP'] as const) {
-  describe(`a client that ends its half, on ${kind}`, () => {
-    test('gets every reply, then the end', async (t) => {
+  describe(`a client that half-closes the connection, on ${kind}`, () => {
+    test('gets every reply, then the end of the stream', async (t) => {
       const { server, open } = await startServer(t, { exports: { '': newDisk() } }, kind);
       const client = await open('structured');
       for (let index = 0; index < 50; index++) {
@@ -141,7 +141,7 @@ for (const kind of ['Unix', 'TCP'] as const) {
       await until(() => server.connectionCount === 0);
     });
 
-    test('gets replies that take their time', async (t) => {
+    test('gets replies of an asynchronous backend', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const limits = { requestsInFlightMax: 2 };
       const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
@@ -158,7 +158,7 @@ for (const kind of ['Unix', 'TCP'] as const) {
       assert.equal((await client.closed).length, 0);
     });
 
-    test('right behind the handshake is answered as well', async (t) => {
+    test('directly after the handshake is answered too', async (t) => {
       const client = await (await startServer(t, { exports: { '': newDisk() } }, kind)).open();
       client.request({ type: cmd.read, offset: 5, length: 5 });
       client.stream.end();
@@ -166,7 +166,7 @@ for (const kind of ['Unix', 'TCP'] as const) {
       assert.equal((await client.closed).length, 0);
     });
 
-    test('in the middle of a header or a payload is forgotten', async (t) => {
+    test('in the middle of a header or a payload is disconnected', async (t) => {
       const disk = newDisk();
       const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const write = requestBytes('simple', { type: cmd.write, payload: pattern(40_000) });
@@ -181,8 +181,8 @@ for (const kind of ['Unix', 'TCP'] as const) {
     });
   });
 
-  describe(`a client that vanishes, on ${kind}`, () => {
-    test('leaves its requests to be finished, and their answers to nobody', async (t) => {
+  describe(`a client that closes the connection, on ${kind}`, () => {
+    test('has its requests finished and their results discarded', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const serving = await startServer(t, { exports: { '': disk } }, kind);
       const client = await serving.open();
@@ -206,7 +206,7 @@ for (const kind of ['Unix', 'TCP'] as const) {
   });
 }
 
-describe('a client that has said everything before it is heard', () => {
+describe('a client that sends everything before the server reads', () => {
   for (const headers of headerKinds) {
     test(`is answered, with ${headers} headers`, async (t) => {
       const { server } = await startServer(t, { exports: { '': newDisk() } }, 'duplex');
@@ -234,7 +234,7 @@ describe('a client that has said everything before it is heard', () => {
   }
 });
 
-describe('a write of which only a part has come', () => {
+describe('a write whose payload arrives in part only', () => {
   test('is not written, whatever the flags', async (t) => {
     const disk = newDisk();
     const { server, open } = await startServer(t, { exports: { '': disk } });

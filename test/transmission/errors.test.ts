@@ -1,4 +1,4 @@
-/** "Error values": which number a wrong request gets, and that the connection goes on. */
+/** "Error values": the number for each invalid request; the connection stays usable. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Backend, ExportOptions, Limits } from '../../lib/index.js';
@@ -79,7 +79,7 @@ const cases: Record<string, Case> = {
     request: { type: cmd.write, offset: size + 1, payload: data },
     error: 'ENOSPC',
   },
-  'WRITE at the last offset there is': {
+  'WRITE at offset 2^64 - 1': {
     request: { type: cmd.write, offset: 2n ** 64n - 1n, payload: data },
     error: 'ENOSPC',
   },
@@ -92,11 +92,11 @@ const cases: Record<string, Case> = {
     request: { type: cmd.read, offset: size - 9, length: 10 },
     error: 'EINVAL',
   },
-  'READ of no bytes past the end': {
+  'READ of length 0 past the end': {
     request: { type: cmd.read, offset: size + 1, length: 0 },
     error: 'EINVAL',
   },
-  'READ at the last offset there is': {
+  'READ at offset 2^64 - 1': {
     request: { type: cmd.read, offset: 2n ** 64n - 1n, length: 1 },
     error: 'EINVAL',
   },
@@ -144,7 +144,7 @@ const cases: Record<string, Case> = {
     request: { type: cmd.read, ...range, flags: cmdFlag.reqOne },
     error: 'EINVAL',
   },
-  'DF where chunks are not agreed on': {
+  'DF without structured replies': {
     request: { type: cmd.read, ...range, flags: cmdFlag.df },
     error: 'EINVAL',
     headers: ['simple'],
@@ -155,7 +155,7 @@ const cases: Record<string, Case> = {
     error: 'EINVAL',
     export: bare,
   },
-  'PAYLOAD_LEN on WRITE where extended headers are not agreed on': {
+  'PAYLOAD_LEN on WRITE without extended headers': {
     request: { type: cmd.write, payload: data, flags: cmdFlag.payloadLen },
     error: 'EINVAL',
     headers: compact,
@@ -241,7 +241,7 @@ const cases: Record<string, Case> = {
 for (const [what, { request, error, export: exported, headers }] of Object.entries(cases)) {
   describe(what, () => {
     for (const kind of headers ?? headerKinds) {
-      test(`is ${error} with ${kind} headers, and the connection goes on`, async (t) => {
+      test(`is ${error} with ${kind} headers, and the connection stays usable`, async (t) => {
         const disk = new BufferDisk(Buffer.from(content));
         const exports = { '': exported?.(disk) ?? disk };
         const client = await (await startServer(t, { exports, limits })).open(kind);
@@ -269,9 +269,9 @@ for (const [what, { request, error, export: exported, headers }] of Object.entri
   });
 }
 
-describe('a wrong WRITE of no bytes', () => {
+describe('an invalid WRITE of length 0', () => {
   for (const headers of headerKinds) {
-    test(`is answered though nothing comes behind it, with ${headers} headers`, async (t) => {
+    test(`is answered although no byte follows, with ${headers} headers`, async (t) => {
       const backend = new BufferDisk(Buffer.from(content));
       const client = await (
         await startServer(t, { exports: { '': readOnly(backend) } })
@@ -305,7 +305,7 @@ describe('payloads that are too long', () => {
     });
   }
 
-  test('may have requestBytesMax where that is more', async (t) => {
+  test('may have up to requestBytesMax bytes if that is more', async (t) => {
     const disk = new BufferDisk(Buffer.alloc(34 * 2 ** 20));
     const options = { exports: { '': disk }, limits: { requestBytesMax: 33 * 2 ** 20 } };
     const client = await (await startServer(t, options)).open();

@@ -1,4 +1,4 @@
-/** Backends that fail, in every way that code can fail. */
+/** Backends that throw, reject, or return invalid results. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { NbdError, PartialError, zeros, type Backend } from '../../lib/index.js';
@@ -30,9 +30,9 @@ const failures: Record<string, [unknown, number]> = {
   'an error with the code of a success': [coded('ok'), err.EIO],
   'an error with a number for a code': [Object.assign(new Error('28'), { code: 28 }), err.EIO],
   'an error without a code': [new TypeError('undefined is not a function'), err.EIO],
-  'an error whose words are too long': [new Error('é'.repeat(100_000)), err.EIO],
-  'an error with NUL in its words': [new Error('\0no\0'), err.EIO],
-  'an error without words': [new Error(''), err.EIO],
+  'an error whose message is too long': [new Error('é'.repeat(100_000)), err.EIO],
+  'an error with NUL in its message': [new Error('\0no\0'), err.EIO],
+  'an error without a message': [new Error(''), err.EIO],
   'a string': ['no', err.EIO],
   'an object with a code': [{ code: 'ENOMEM' }, err.ENOMEM],
   'an object without a prototype': [Object.create(null), err.EIO],
@@ -65,7 +65,7 @@ describe('a backend that fails', () => {
       // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- it is what is tested
       ['rejects with', () => Promise.reject(reason)],
     ] as const) {
-      test(`and ${how} ${what}: the client gets ${number}, and goes on`, async (t) => {
+      test(`and ${how} ${what}: the client gets ${number}, and can continue`, async (t) => {
         for (const headers of headerKinds) {
           const logged: object[] = [];
           const quiet = () => undefined;
@@ -96,7 +96,7 @@ describe('a backend that fails', () => {
     }
   }
 
-  test('says why to clients whose headers have room for it', async (t) => {
+  test('sends its message to clients whose headers have room for it', async (t) => {
     const backend = failing(() => raise(coded('ENOSPC')));
     for (const headers of ['structured', 'extended'] as const) {
       const client = await (await startServer(t, { exports: { '': backend } })).open(headers);
@@ -106,7 +106,7 @@ describe('a backend that fails', () => {
   });
 });
 
-test('a backend whose writeTarget throws is told of, and writes all the same', async (t) => {
+test('a backend whose writeTarget() throws is logged, and its write() is called', async (t) => {
   for (const headers of headerKinds) {
     const disk = new BufferDisk(Buffer.alloc(500_000));
     const backend = Object.assign(disk, { writeTarget: () => raise(coded('ENOMEM')) });
@@ -127,7 +127,7 @@ test('a backend whose writeTarget throws is told of, and writes all the same', a
   }
 });
 
-describe('a read of another length', () => {
+describe('a read that returns the wrong length', () => {
   const wrong: Record<string, unknown> = {
     'too short': content.subarray(0, 99),
     'too long': content.subarray(0, 101),
@@ -152,7 +152,7 @@ describe('a read of another length', () => {
       ['at once', () => answer as Buffer],
       ['later', () => Promise.resolve(answer as Buffer)],
     ] as const) {
-      test(`${what}, ${when}, is EIO, and the connection goes on`, async (t) => {
+      test(`${what}, ${when}, is EIO, and the connection stays usable`, async (t) => {
         for (const headers of headerKinds) {
           const backend = {
             size: content.length,
@@ -168,7 +168,7 @@ describe('a read of another length', () => {
     }
   }
 
-  test('says what came: too few bytes, or none at all', async (t) => {
+  test('has a message: too few bytes, or not bytes', async (t) => {
     const rest = content.subarray(0, 1024);
     let answer: unknown;
     const backend: Backend = { size: content.length, read: () => rest };
@@ -191,13 +191,13 @@ describe('a read of another length', () => {
 
   for (const [what, data, words] of [
     [
-      'no bytes',
+      'a wrong type',
       [zeros(512), content.subarray(0, 512)],
       /is not a Uint8Array or an array of them, but 1024/,
     ],
     ['too few', content.subarray(0, 512), /is 512 bytes, but 1024/],
   ] as const) {
-    test(`before a failure, of ${what}, is told in the log`, async (t) => {
+    test(`before a failure, with ${what}, is logged`, async (t) => {
       const progress = { failedAt: 1024 };
       Object.assign(progress, { data });
       const read = (): never => raise(new PartialError('EIO', 'It is scratched.', progress));
@@ -214,7 +214,7 @@ describe('a read of another length', () => {
     });
   }
 
-  test('by readSlice is EIO as well, and no byte of it is sent', async (t) => {
+  test('from readSlice() is EIO too, and none of it is sent', async (t) => {
     for (const [memory, start] of [
       [content.subarray(0, 100), 1],
       [content.subarray(0, 100), -1],
@@ -242,10 +242,10 @@ describe('a read of another length', () => {
 });
 
 /** A connection is the most that it can break: never another, never the process. */
-describe('a backend that breaks its promises', () => {
+describe('a backend that violates its contract', () => {
   const ordinary = { size: content.length, read: () => content.subarray(0, 10) };
 
-  test('and answers twice is heard once', async (t) => {
+  test('by settling twice has one reply', async (t) => {
     const backend: Backend = {
       size: content.length,
       read: () => {
@@ -268,7 +268,7 @@ describe('a backend that breaks its promises', () => {
   });
 
   for (const when of ['at once', 'later'] as const) {
-    test(`whose pieces cannot be looked at, ${when}, loses the connection alone`, async (t) => {
+    test(`by pieces that cannot be iterated, ${when}, loses this connection only`, async (t) => {
       const pieces = [content.subarray(0, 10)];
       Object.defineProperty(pieces, Symbol.iterator, { get: () => raise(new Error('no')) });
       const backend: Backend = {
@@ -284,7 +284,7 @@ describe('a backend that breaks its promises', () => {
     });
   }
 
-  test('and no longer tells its size loses the connection alone', async (t) => {
+  test('by a size that throws loses this connection only', async (t) => {
     let lost = false;
     const backend: Backend = {
       get size() {

@@ -1,4 +1,4 @@
-/** What a connection may have in progress, and that a client which does not read is not served. */
+/** Limits of requests and bytes in flight, and backpressure from clients that do not read. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Backend } from '../../lib/index.js';
@@ -52,7 +52,7 @@ for (const kind of connectionKinds) {
       assert.equal(disk.bytesPeak, 120_000);
     });
 
-    test('a client is not read on while its requests wait', async (t) => {
+    test('a client is not read while its requests wait', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const limits = { requestsInFlightMax: 2 };
       const serving = await startServer(t, { exports: { '': disk }, limits }, kind);
@@ -74,7 +74,7 @@ for (const kind of connectionKinds) {
       assert.ok(disk.bytes.subarray(0, 100_000).equals(pattern(100_000, count - 1)));
     });
 
-    test('requests that wait are not overwritten by what other clients send', async (t) => {
+    test('waiting requests are not overwritten by those of other clients', async (t) => {
       const disk = new SlowDisk(t, content);
       const options = {
         exports: { '': disk, other: new BufferDisk(Buffer.from(content)) },
@@ -96,7 +96,7 @@ for (const kind of connectionKinds) {
       }
     });
 
-    test('what is wrong among many that wait is answered in its turn', async (t) => {
+    test('invalid requests among waiting ones are answered in order', async (t) => {
       const disk = new SlowDisk(t, content);
       const limits = { requestsInFlightMax: 1 };
       const client = await (await startServer(t, { exports: { '': disk }, limits }, kind)).open();
@@ -118,10 +118,10 @@ for (const kind of connectionKinds) {
     const count = 1500;
 
     for (const [what, late] of [
-      ['answers at once', false],
-      ['needs time', true],
+      ['is synchronous', false],
+      ['is asynchronous', true],
     ] as const) {
-      test(`gets no more than fits the sockets of a backend that ${what}`, async (t) => {
+      test(`has no more replies read than fit the sockets, by a backend that ${what}`, async (t) => {
         let calls = 0;
         const read = (offset: number): Buffer => {
           calls++;
@@ -158,9 +158,9 @@ for (const kind of connectionKinds) {
   });
 }
 
-describe('a client that reads nothing of a Duplex', () => {
+describe('a client on a Duplex that does not read', () => {
   for (const headers of headerKinds) {
-    test(`does not make errors pile up, with ${headers} headers`, async (t) => {
+    test(`does not accumulate error replies, with ${headers} headers`, async (t) => {
       const { server } = await startServer(
         t,
         { exports: { '': new BufferDisk(content) } },

@@ -1,4 +1,4 @@
-/** Whose memory the bytes of reads and writes lie in. */
+/** The memory of payloads: who owns it, and when it is copied. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryBackend } from '../../lib/backend/memory/memory-backend.js';
@@ -46,7 +46,7 @@ for (const kind of connectionKinds) {
         },
       };
       for (const [what, backend] of Object.entries(backends)) {
-        test(`${what} gives the bytes`, async (t) => {
+        test(`${what} returns the bytes`, async (t) => {
           const client = await (
             await startServer(t, { exports: { '': backend } }, kind)
           ).open(headers);
@@ -69,7 +69,7 @@ for (const kind of connectionKinds) {
         });
       }
 
-      test('a thousand pieces and more are one reply', async (t) => {
+      test('more than a thousand pieces are one reply', async (t) => {
         const backend: Backend = {
           size,
           read: (offset, length) =>
@@ -82,7 +82,7 @@ for (const kind of connectionKinds) {
         assert.ok(data.equals(content.subarray(9, 3009)));
       });
 
-      test('memory that was never written is zeros, and what was is what it was', async (t) => {
+      test('memory that was never written reads as zeros', async (t) => {
         const disk = new MemoryBackend(2 ** 40, { chunkBytes: 65_536 });
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         const offset = 2 ** 39 + 1000;
@@ -97,7 +97,7 @@ for (const kind of connectionKinds) {
   }
 }
 
-/** A disk that gives its own memory for payloads, and checks that it gets them there. */
+/** Provides its own memory for payloads, and notes whether they were received there. */
 class TargetDisk extends BufferDisk {
   readonly targets: Uint8Array[] = [];
 
@@ -109,7 +109,7 @@ class TargetDisk extends BufferDisk {
 
   override write(offset: number, data: Uint8Array, options: { fua: boolean }): void {
     const target = this.targets.pop();
-    // Data that came whole with its request need not lie there.
+    // A payload that arrived together with its request may lie elsewhere.
     this.calls.push(data === target ? 'in place' : 'elsewhere');
     void super.write(offset, data, options);
   }
@@ -117,8 +117,8 @@ class TargetDisk extends BufferDisk {
 
 for (const kind of connectionKinds) {
   for (const headers of headerKinds) {
-    describe(`payloads that come in parts, with ${headers} headers on ${kind}`, () => {
-      test('are received into the memory that the backend gives', async (t) => {
+    describe(`payloads that arrive in parts, with ${headers} headers on ${kind}`, () => {
+      test('are received into the memory from writeTarget()', async (t) => {
         const disk = new TargetDisk(Buffer.alloc(size));
         const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
         for (const length of [2, 100, 16_384, 300_000, size - 10]) {
@@ -142,14 +142,14 @@ for (const kind of connectionKinds) {
       });
 
       const targets: Record<string, () => Uint8Array | undefined> = {
-        'gives nothing': () => undefined,
-        'gives memory of another length': () => new Uint8Array(100),
+        'returns undefined': () => undefined,
+        'returns memory of another length': () => new Uint8Array(100),
         throws: () => {
           throw new Error('no memory here');
         },
       };
       for (const [what, writeTarget] of Object.entries(targets)) {
-        test(`go through write() where the backend ${what}`, async (t) => {
+        test(`are passed to write() if writeTarget() ${what}`, async (t) => {
           const disk = Object.assign(new BufferDisk(Buffer.alloc(size)), { writeTarget });
           const client = await (
             await startServer(t, { exports: { '': disk } }, kind)
@@ -163,7 +163,7 @@ for (const kind of connectionKinds) {
   }
 }
 
-describe('a payload that comes whole with its request', () => {
+describe('a payload that arrives together with its request', () => {
   for (const consumesWrites of [true, false]) {
     const what = consumesWrites ? 'a view of more' : 'its own memory';
     test(`is ${what} for a backend with consumesWrites ${consumesWrites}`, async (t) => {
@@ -182,8 +182,8 @@ describe('a payload that comes whole with its request', () => {
   }
 });
 
-describe('a backend that keeps what it is given', () => {
-  test('keeps it, though a client of a Duplex uses its own memory again', async (t) => {
+describe('a backend that keeps its payloads', () => {
+  test('has them unchanged when the client of a Duplex reuses its memory', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(size));
     const { server } = await startServer(t, { exports: { '': disk } }, 'duplex');
     const [near, far] = duplexPair();
@@ -211,7 +211,7 @@ describe('a backend that keeps what it is given', () => {
   });
 });
 
-describe('the other end of a Duplex that answers within a write', () => {
+describe('the other end of a Duplex that responds within a write', () => {
   for (const transmit of ['auto', 'plain'] as const) {
     for (const headers of headerKinds) {
       test(`is served in order by ${transmit}, with ${headers} headers`, async (t) => {

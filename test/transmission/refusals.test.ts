@@ -1,4 +1,4 @@
-/** What a refused request is told: what was wrong, and what to do. The numbers are in errors.test.ts. */
+/** The messages of refused requests. Their error numbers are in errors.test.ts. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { MemoryBackend, type Backend, type ExportOptions } from '../../lib/index.js';
@@ -39,7 +39,7 @@ const cases: Record<string, Case> = {
     request: { type: cmd.write, offset: size, payload },
     text: 'ENOSPC: NBD_CMD_WRITE of 512 bytes at 200192: the range exceeds the disk size of 200192 bytes.',
   },
-  'an offset of 2^53 + 1, which no number of JavaScript is': {
+  'an offset of 2^53 + 1, which a JavaScript number cannot hold': {
     request: { type: cmd.read, offset: 2n ** 53n + 1n, length: 10 },
     text: 'EINVAL: NBD_CMD_READ of 10 bytes at 2^53 or more: the range exceeds the disk size of 200192 bytes.',
   },
@@ -48,7 +48,7 @@ const cases: Record<string, Case> = {
     headers: 'extended',
     text: 'EINVAL: NBD_CMD_TRIM of 2^53 or more bytes at 0: the range exceeds the disk size of 200192 bytes.',
   },
-  'a flag that no command has': {
+  'an unknown flag': {
     request: { type: cmd.read, length: 10, flags: 0x8000 | cmdFlag.fua },
     text: 'EINVAL: NBD_CMD_READ of 10 bytes at 0: flag 0x8000 was not offered for this command.',
   },
@@ -74,12 +74,12 @@ const cases: Record<string, Case> = {
     request: { type: cmd.write, payload: pattern(65_537) },
     text: 'EINVAL: NBD_CMD_WRITE of 65537 bytes at 0: the length exceeds the maximum payload of 65536 bytes: send smaller requests.',
   },
-  'a command that was not offered': {
+  'a command that was not advertised': {
     request: { type: cmd.flush },
     export: plain,
     text: 'EINVAL: NBD_CMD_FLUSH of 0 bytes at 0: the command was not offered for this export.',
   },
-  'a command that there is not': {
+  'an unknown command': {
     request: { type: 99, offset: 512, length: 1 },
     text: 'EINVAL: NBD_CMD 99 of 1 bytes at 512: the command was not offered for this export.',
   },
@@ -140,7 +140,7 @@ for (const [what, one] of Object.entries(cases)) {
   describe(what, () => {
     const kinds = one.headers === undefined ? (['structured', 'extended'] as const) : [one.headers];
     for (const headers of kinds) {
-      test(`is told why, with ${headers} headers`, async (t) => {
+      test(`has a message, with ${headers} headers`, async (t) => {
         const exports = { '': one.export?.() ?? new MemoryBackend(size) };
         const { connect } = await startServer(t, { exports, limits });
         const client = await connect();
@@ -151,7 +151,7 @@ for (const [what, one] of Object.entries(cases)) {
   });
 }
 
-test('RESIZE to less under another client is told to wait', async (t) => {
+test('RESIZE to a smaller size with other clients has a message', async (t) => {
   const { open } = await startServer(t, { exports: { '': resizable() } });
   const [client] = [await open('structured'), await open()];
   const { message } = await client.call({ type: resize, offset: 512 });
@@ -161,7 +161,7 @@ test('RESIZE to less under another client is told to wait', async (t) => {
   );
 });
 
-test('a request to a server that stops is told so', async (t) => {
+test('a request to a server that is shutting down has a message', async (t) => {
   const disk = new SlowDisk(t, pattern(size));
   const { server, open } = await startServer(t, { exports: { '': disk } });
   const client = await open('structured');
@@ -180,7 +180,7 @@ test('a request to a server that stops is told so', async (t) => {
   await closing;
 });
 
-test('what was wrong is told though the server stops before the payload has come', async (t) => {
+test('the message is kept if the server shuts down before the payload has arrived', async (t) => {
   const disk = new SlowDisk(t, pattern(size));
   const { server, open } = await startServer(t, { exports: { '': disk } });
   const client = await open('structured');

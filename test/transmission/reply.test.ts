@@ -1,4 +1,4 @@
-/** The reply planner: whatever pieces a backend gives, the chunks are legal and say the same. */
+/** Replies to reads: for any pieces from the backend, the chunks are valid and have the same content. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -24,8 +24,8 @@ const hole = 2;
 /** Fewer zeros than that are not worth the headers around them. */
 const holeBytesMin = 512;
 
-/** A writer of replies, and a client who reads them. */
-function planner(headers: Headers): { writer: ReplyWriter; client: ByteClient } {
+/** A writer of replies, and a client that reads them. */
+function connectedWriter(headers: Headers): { writer: ReplyWriter; client: ByteClient } {
   const [near, far] = duplexPair();
   const client = new ByteClient(near);
   client.headers = headers;
@@ -87,7 +87,7 @@ const offsets = fc.oneof(fc.nat(2 ** 31), fc.integer({ min: 2 ** 32 - 9, max: 2 
 const kinds = fc.constantFrom(...headerKinds);
 
 describe('the reply to a read', () => {
-  test('says what the pieces say, in as few chunks as there can be', async () => {
+  test('has the content of the pieces in as few chunks as possible', async () => {
     const property = async (
       headers: Headers,
       all: Piece[],
@@ -97,7 +97,7 @@ describe('the reply to a read', () => {
     ): Promise<void> => {
       const length = total(all);
       fc.pre(length > 0);
-      const { writer, client } = planner(headers);
+      const { writer, client } = connectedWriter(headers);
       const flags = df && headers !== 'simple' ? cmdFlag.df : 0;
       const fields = client.expectReply({ type: cmd.read, flags, offset, length });
       const expected = Buffer.concat(bytesOf(all));
@@ -117,7 +117,7 @@ describe('the reply to a read', () => {
     );
   });
 
-  test('that failed half-way has what came before, and says where it failed', async () => {
+  test('that failed after a part has the data before the failure and its offset', async () => {
     const property = async (
       headers: Headers,
       all: Piece[],
@@ -126,7 +126,7 @@ describe('the reply to a read', () => {
       error: number,
       df: boolean,
     ): Promise<void> => {
-      const { writer, client } = planner(headers);
+      const { writer, client } = connectedWriter(headers);
       const done = total(all);
       const flags = df && headers !== 'simple' ? cmdFlag.df : 0;
       const fields = client.expectReply({ type: cmd.read, flags, offset, length: done + 1 });
@@ -143,7 +143,7 @@ describe('the reply to a read', () => {
       const chunks = [...runsOf(all, !df), { type: 0x8002, length }];
       assert.deepEqual(client.lastChunks, chunks);
     };
-    // Whoever writes replies is given texts that may be told.
+    // Callers shorten texts as the protocol requires.
     const texts = fc.string({ unit: 'binary', maxLength: 300 }).map(shortened);
     const errors = fc.integer({ min: 1, max: 200 });
     await fc.assert(
@@ -154,14 +154,14 @@ describe('the reply to a read', () => {
 });
 
 describe('replies without data', () => {
-  test('that succeed, or fail with a text, follow each other', async () => {
+  test('are sent in order, with and without an error message', async () => {
     const outcomes = fc.array(
       fc.record({ error: fc.constantFrom(0, 1, 5, 108), text: fc.string({ maxLength: 50 }) }),
       { minLength: 1, maxLength: 20 },
     );
     await fc.assert(
       fc.asyncProperty(kinds, outcomes, async (headers, all) => {
-        const { writer, client } = planner(headers);
+        const { writer, client } = connectedWriter(headers);
         const asked = all.map(() => client.expectReply({ type: cmd.trim, offset: 7, length: 9 }));
         for (const [index, { error, text }] of all.entries()) {
           const request = requestOf(headers, asked[index] ?? { type: cmd.trim });

@@ -17,7 +17,7 @@ const resizable = (backend: Backend) => ({ exports: { '': { backend, resizable: 
 
 describe('NBD_CMD_RESIZE', () => {
   for (const headers of headerKinds) {
-    test(`makes a disk longer and shorter, with ${headers} headers`, async (t) => {
+    test(`grows and shrinks a disk, with ${headers} headers`, async (t) => {
       const disk = new MemoryBackend(mebibyte);
       const { open } = await startServer(t, resizable(disk));
       const client = await open(headers);
@@ -44,7 +44,7 @@ describe('NBD_CMD_RESIZE', () => {
     });
   }
 
-  test('is refused where the export does not allow it', async (t) => {
+  test('is refused if the export does not allow it', async (t) => {
     const exports = {
       plain: new MemoryBackend(mebibyte),
       fixed: new BufferDisk(pattern(8192)),
@@ -65,13 +65,13 @@ describe('NBD_CMD_RESIZE', () => {
     }
   });
 
-  test('is advertised where it is allowed', async (t) => {
+  test('is advertised if it is allowed', async (t) => {
     const { connect } = await startServer(t, resizable(new MemoryBackend(mebibyte)));
     const { flags } = await (await connect()).open();
     assert.equal(flags & sendResize, sendResize);
   });
 
-  test('refuses sizes that no disk can have, and lengths', async (t) => {
+  test('is refused for invalid sizes, and with a length', async (t) => {
     const backend = Object.assign(new MemoryBackend(mebibyte), {
       blockSize: { minimum: 512, preferred: 4096, maximum: 65_536 },
     });
@@ -84,7 +84,7 @@ describe('NBD_CMD_RESIZE', () => {
     assert.equal(backend.size, mebibyte);
   });
 
-  test('does not shrink a disk under another client', async (t) => {
+  test('does not shrink a disk that another client uses', async (t) => {
     const disk = new MemoryBackend(mebibyte);
     const { open, server } = await startServer(t, resizable(disk));
     const [one, other] = [await open(), await open()];
@@ -98,7 +98,7 @@ describe('NBD_CMD_RESIZE', () => {
     assert.equal((await one.call({ type: resize, offset: 4096 })).error, 0);
   });
 
-  test('a write that arrives while the disk shrinks does not come back', async (t) => {
+  test('a write that arrives while the disk shrinks leaves no data behind', async (t) => {
     const disk = new MemoryBackend(mebibyte);
     const { open } = await startServer(t, resizable(disk));
     const client = await open();
@@ -122,7 +122,7 @@ describe('NBD_CMD_RESIZE', () => {
     assert.ok((await client.call(read)).data.equals(Buffer.alloc(65_536)));
   });
 
-  test('lengthens and shortens a file', async (t) => {
+  test('grows and shrinks a file', async (t) => {
     const path = join(await temporaryFolder(t), 'disk');
     await writeFile(path, pattern(8192));
     const { open } = await startServer(t, resizable(await openFile(path)));
@@ -135,7 +135,7 @@ describe('NBD_CMD_RESIZE', () => {
     assert.ok(reply.data.equals(pattern(8192).subarray(0, 4096)));
   });
 
-  test('that fails leaves the disk as it was, and says why', async (t) => {
+  test('that fails leaves the disk unchanged and has a message', async (t) => {
     const failing: Backend = {
       size: 4096,
       read: (_, length) => new Uint8Array(length),
@@ -151,8 +151,8 @@ describe('NBD_CMD_RESIZE', () => {
   });
 });
 
-describe('a file that grows by itself', () => {
-  test('has its new size for clients that ask, and fails reads that it cannot answer', async (t) => {
+describe('a file that another process extends', () => {
+  test('has its new size for new clients, and fails reads past its end', async (t) => {
     const path = join(await temporaryFolder(t), 'disk');
     await writeFile(path, pattern(4096));
     const { open, connect } = await startServer(t, { exports: { '': await openFile(path) } });

@@ -1,4 +1,4 @@
-/** However a client's bytes are cut into packets, the answers are the same, byte by byte. */
+/** Replies do not depend on how the requests are split into packets. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
@@ -30,7 +30,7 @@ const shortSequence = [
   { type: cmd.flush },
 ];
 
-describe('requests cut in two', () => {
+describe('requests split in two', () => {
   const size = 500;
 
   for (const place of ['duplex', 'Unix'] as const) {
@@ -56,7 +56,7 @@ describe('requests cut in two', () => {
   }
 });
 
-describe('random requests in random pieces', () => {
+describe('random requests in random parts', () => {
   for (const [what, newDisk] of Object.entries(diskKinds)) {
     for (const place of ['duplex', 'Unix'] as const) {
       test(`to ${what}, on ${place}`, async (t) => {
@@ -78,7 +78,7 @@ describe('random requests in random pieces', () => {
     }
   }
 
-  test('get the same answers of every kind of disk, in their headers and in their bytes', async (t) => {
+  test('get the same replies from every kind of disk', async (t) => {
     const [first, ...others] = Object.values(diskKinds);
     assert.ok(first !== undefined);
     await fc.assert(
@@ -106,7 +106,7 @@ describe('random requests in random pieces', () => {
 
 describe('every strategy of the transport', () => {
   for (const place of ['Unix', 'TCP', 'duplex'] as const) {
-    test(`gives the same answers on ${place}`, async (t) => {
+    test(`sends the same replies on ${place}`, async (t) => {
       const requests = Array.from({ length: 300 }, (_, index) => ({
         type: index % 7 === 0 ? cmd.write : cmd.read,
         offset: index * 200 + (index % 7 === 0 ? 100_000 : 0),

@@ -1,4 +1,4 @@
-/** Random requests, good and bad, and what a server answers to them however they are cut. */
+/** Random requests, valid and invalid, and the replies to them for any split into packets. */
 import type { TestContext } from 'node:test';
 import fc from 'fast-check';
 import { MemoryBackend } from '../../../lib/backend/memory/memory-backend.js';
@@ -15,11 +15,11 @@ import {
 import { filterData } from '../../support/status.js';
 
 export const diskBytes = 200_000;
-/** Reads are before it, changes behind: what is read while it is written to is not defined. */
+/** Reads before it, writes after it: reading a range during a write is undefined. */
 const boundary = 100_000;
 const payloads = pattern(diskBytes, 77);
 
-/** Disks with the same content, that read and take payloads in every way there is. */
+/** Disks with the same content that read and receive payloads in every way. */
 export const diskKinds: Readonly<Record<string, () => Backend>> = {
   'a backend that keeps what it is given': () => new BufferDisk(pattern(diskBytes)),
   'a backend that consumes at once': () =>
@@ -35,17 +35,17 @@ function filled(disk: MemoryBackend): MemoryBackend {
 
 /** A request of a sequence. */
 export interface Step extends RequestFields {
-  /** Of a BLOCK_STATUS: filtered by these contexts, where headers have room for it. */
+  /** Of a BLOCK_STATUS: filter by these contexts, with extended headers. */
   readonly filterIds?: readonly number[];
 }
 
-/** The last two read everything that the others have left behind, and disconnect. */
+/** The last two read all that the others have written, and disconnect. */
 export function sequenceBytes(
   headers: Headers,
   requests: readonly Step[],
   length = diskBytes,
 ): Buffer {
-  // Some disks know of holes, which DF hides.
+  // Some disks report holes, which DF hides.
   const flags = headers === 'simple' ? 0 : cmdFlag.df;
   const last = [{ type: cmd.read, flags, length }, { type: cmd.disc }];
   return Buffer.concat(
@@ -62,12 +62,12 @@ function fieldsOf({ filterIds, ...fields }: Step, headers: Headers): RequestFiel
   return { type, flags: flags | cmdFlag.payloadLen, offset, payload };
 }
 
-/** What there is to select, for clients whose headers allow it. */
+/** The contexts to select, for clients whose headers allow it. */
 function contextsOf(headers: Headers): string[] {
   return headers === 'simple' ? [] : ['base:allocation'];
 }
 
-/** Everything that a server says to `pieces`, each of which is a packet of its own. */
+/** All bytes that a server replies to `pieces`, each of which is sent as a packet. */
 export async function answers(
   serving: TestServer,
   headers: Headers,
@@ -82,7 +82,7 @@ export async function answers(
   return client.closed;
 }
 
-/** The same of a new server, for what leaves a backend changed. */
+/** The same with a new server, for requests that modify the backend. */
 export async function answersOf(
   t: TestContext,
   kind: ConnectionKind,
@@ -96,7 +96,7 @@ export async function answersOf(
   return bytes;
 }
 
-/** `bytes` in pieces that end at the given places, in whatever order these are. */
+/** `bytes` split at the given positions, in any order. */
 export function cut(bytes: Buffer, positions: readonly number[]): Buffer[] {
   const ends = [...new Set(positions.map((position) => position % bytes.length))].sort(
     (a, b) => a - b,
@@ -143,7 +143,7 @@ const notChanging = fc.record({
   flags,
 });
 
-/** With the one context that there is, with none, with it twice, with another one. */
+/** The only context, none, the same twice, an unknown one. */
 const filters = fc.constantFrom([1], [1], [], [1, 1], [2]);
 const status = fc
   .record({

@@ -1,4 +1,4 @@
-/** A client has its turn, then others have theirs, however much work its requests are. */
+/** A client cannot occupy the event loop, however expensive its requests are. */
 import assert from 'node:assert/strict';
 import { duplexPair } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
@@ -39,7 +39,7 @@ class SlowDisk implements Backend {
   }
 
   write(): void {
-    // Is of no interest here.
+    // Not used by these tests.
   }
 
   flush(): void {
@@ -90,8 +90,8 @@ async function openClient({ connect }: TestServer, kind: Where, name: string): P
 
 type Where = ConnectionKind | 'TLS';
 
-/** The slow disk, and an ordinary one beside it, with a client of each. */
-async function scene(t: TestContext, kind: Where, callMs: number) {
+/** A server with the slow disk and an ordinary one, and a client of each. */
+async function startScene(t: TestContext, kind: Where, callMs: number) {
   const disk = new SlowDisk(t, callMs);
   const options: ServerOptions = {
     exports: { '': disk, ordinary: new BufferDisk(Buffer.from(content)) },
@@ -100,8 +100,8 @@ async function scene(t: TestContext, kind: Where, callMs: number) {
   };
   const serving = await startServer(t, options, kind === 'TLS' ? 'TCP' : kind);
   const ordinary = await openClient(serving, kind, 'ordinary');
-  const hostile = await openClient(serving, kind, '');
-  return { disk, hostile, ordinary, server: serving.server };
+  const greedy = await openClient(serving, kind, '');
+  return { disk, greedy, ordinary, server: serving.server };
 }
 
 /** Many requests that arrive together. */
@@ -112,57 +112,57 @@ function flood(client: ByteClient, fields: RequestFields): bigint[] {
 }
 
 for (const kind of [...connectionKinds, 'TLS'] as const) {
-  describe(`a client whose requests are much work, on ${kind}`, () => {
+  describe(`a client with expensive requests, on ${kind}`, () => {
     for (const [name, fields] of Object.entries(commands)) {
-      test(`${name} lets others have their turn, and all of it is answered in order`, async (t) => {
-        const { disk, hostile, ordinary } = await scene(t, kind, timeSliceMs / 2);
-        const cookies = flood(hostile, fields);
+      test(`${name} lets other clients proceed, and all are answered in order`, async (t) => {
+        const { disk, greedy, ordinary } = await startScene(t, kind, timeSliceMs / 2);
+        const cookies = flood(greedy, fields);
         await until(() => disk.calls > 0);
         const { data } = await ordinary.call({ type: cmd.read, offset: 5, length: 100 });
         assert.deepEqual(data, content.subarray(5, 105));
         assert.ok(disk.calls < count, 'the ordinary client had to wait for all of it');
         for (const cookie of cookies) {
-          const reply = await hostile.reply();
+          const reply = await greedy.reply();
           assert.equal(reply.cookie, cookie);
           assert.equal(reply.error, 0);
         }
         assert.equal(disk.calls, count);
         // And it may go on.
-        assert.equal((await hostile.call({ type: cmd.read, length: 10 })).error, 0);
+        assert.equal((await greedy.call({ type: cmd.read, length: 10 })).error, 0);
       });
     }
 
-    test('is answered all of it when it has ended its half', async (t) => {
-      const { disk, hostile } = await scene(t, kind, timeSliceMs);
-      const cookies = flood(hostile, { type: cmd.trim, length: 10 });
+    test('gets all replies after it has half-closed the connection', async (t) => {
+      const { disk, greedy } = await startScene(t, kind, timeSliceMs);
+      const cookies = flood(greedy, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
-      hostile.stream.end();
-      for (const cookie of cookies) assert.equal((await hostile.reply()).cookie, cookie);
-      assert.equal((await hostile.closed).length, 0);
+      greedy.stream.end();
+      for (const cookie of cookies) assert.equal((await greedy.reply()).cookie, cookie);
+      assert.equal((await greedy.closed).length, 0);
       assert.equal(disk.calls, count);
     });
 
-    test('is refused the rest when the server stops', async (t) => {
-      const { disk, hostile, server } = await scene(t, kind, timeSliceMs);
-      const cookies = flood(hostile, { type: cmd.trim, length: 10 });
+    test('has the rest refused when the server stops', async (t) => {
+      const { disk, greedy, server } = await startScene(t, kind, timeSliceMs);
+      const cookies = flood(greedy, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
       const closing = server.close();
       const done = disk.calls;
       for (const [index, cookie] of cookies.entries()) {
-        const reply = await hostile.reply();
+        const reply = await greedy.reply();
         assert.equal(reply.cookie, cookie);
         assert.equal(reply.error, index < done ? 0 : err.ESHUTDOWN);
       }
-      assert.equal((await hostile.closed).length, 0);
+      assert.equal((await greedy.closed).length, 0);
       await closing;
       assert.ok(done < count);
     });
 
-    test('has no further turn when it is gone', async (t) => {
-      const { disk, hostile, server } = await scene(t, kind, timeSliceMs);
-      flood(hostile, { type: cmd.trim, length: 10 });
+    test('has no further time slice after it has disconnected', async (t) => {
+      const { disk, greedy, server } = await startScene(t, kind, timeSliceMs);
+      flood(greedy, { type: cmd.trim, length: 10 });
       await until(() => disk.calls > 0);
-      hostile.stream.destroy();
+      greedy.stream.destroy();
       await until(() => server.connectionCount === 1);
       const { calls } = disk;
       assert.ok(calls < count);
@@ -172,34 +172,34 @@ for (const kind of [...connectionKinds, 'TLS'] as const) {
   });
 }
 
-describe('a client whose requests are little work', () => {
-  test('has them answered in one turn', async (t) => {
-    const { disk, hostile } = await scene(t, 'Unix', timeSliceMs / count / 2);
-    const cookies = flood(hostile, { type: cmd.flush });
+describe('a client with cheap requests', () => {
+  test('has them answered in one time slice', async (t) => {
+    const { disk, greedy } = await startScene(t, 'Unix', timeSliceMs / count / 2);
+    const cookies = flood(greedy, { type: cmd.flush });
     await until(() => disk.calls > 0);
     assert.equal(disk.calls, count);
-    for (const cookie of cookies) assert.equal((await hostile.reply()).cookie, cookie);
+    for (const cookie of cookies) assert.equal((await greedy.reply()).cookie, cookie);
   });
 
-  test('has a new turn in every round of the event loop', async (t) => {
-    const { disk, hostile } = await scene(t, 'Unix', timeSliceMs / 20);
+  test('has a new time slice in every turn of the event loop', async (t) => {
+    const { disk, greedy } = await startScene(t, 'Unix', timeSliceMs / 20);
     // Together they are more than a turn.
     const before = 25;
     for (let rounds = 0; rounds < before; rounds++) {
-      assert.equal((await hostile.call({ type: cmd.flush })).error, 0);
+      assert.equal((await greedy.call({ type: cmd.flush })).error, 0);
     }
-    const requests = Array.from({ length: 10 }, () => hostile.expectReply({ type: cmd.flush }));
-    hostile.send(...requests.map((request) => requestBytes('simple', request)));
+    const requests = Array.from({ length: 10 }, () => greedy.expectReply({ type: cmd.flush }));
+    greedy.send(...requests.map((request) => requestBytes('simple', request)));
     await until(() => disk.calls > before);
     assert.equal(disk.calls, before + requests.length);
   });
 });
 
 for (const [how, options] of Object.entries({
-  'and nothing ever waits': { highWaterMark: 2 ** 30 },
-  'and drains at once': {},
+  'without backpressure': { highWaterMark: 2 ** 30 },
+  'with immediate drain': {},
 })) {
-  test(`a client that takes replies as fast as they come, ${how}, has only so many bytes in a turn`, async (t) => {
+  test(`a client that reads as fast as replies are sent, ${how}, gets at most timeSliceBytesMax in a slice`, async (t) => {
     const data = pattern(2 ** 20);
     let reads = 0;
     const disk: Backend = { size: data.length, read: () => (reads++, data) };

@@ -1,4 +1,4 @@
-/** Contexts that answer NBD_CMD_BLOCK_STATUS with what no type would let them. */
+/** Metadata contexts that return values of the wrong type. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Backend, MetaContext } from '../../lib/index.js';
@@ -16,14 +16,14 @@ function diskOf(context: MetaContext): Backend {
   };
 }
 
-describe('a context that answers with what is no extents is named to the client', () => {
+describe('the error for a context that returns no valid extents names the context', () => {
   for (const [what, answer] of Object.entries({
     nothing: undefined,
     null: null,
     'a number': 5,
-    'a text': 'extents',
+    'a string': 'extents',
     'an object': {},
-    'an extent alone': { length: 512, flags: 0 },
+    'a single extent': { length: 512, flags: 0 },
   })) {
     for (const [when, status] of [
       ['at once', () => answer],
@@ -71,13 +71,13 @@ describe('a context that answers with what is no extents is named to the client'
   }
 });
 
-describe('extents of base:allocation that are told one by one are ended', () => {
+describe('a generator of base:allocation extents is ended', () => {
   for (const [when, second, flags, error] of [
-    ['when all was told', { length: 7680, hole: true, zero: true }, 0, 0],
-    ['when one was asked for', { length: 512, hole: true, zero: true }, cmdFlag.reqOne, 0],
-    ['when enough was told', { length: 4096, hole: true, zero: true }, 0, 0],
-    ['when one is missing', undefined, 0, err.EIO],
-    ['when one is wrong', { length: -1, hole: true, zero: true }, 0, err.EIO],
+    ['when the disk is covered', { length: 7680, hole: true, zero: true }, 0, 0],
+    ['after one extent with REQ_ONE', { length: 512, hole: true, zero: true }, cmdFlag.reqOne, 0],
+    ['when the range is covered', { length: 4096, hole: true, zero: true }, 0, 0],
+    ['when an extent is missing', undefined, 0, err.EIO],
+    ['when an extent is invalid', { length: -1, hole: true, zero: true }, 0, err.EIO],
   ] as const) {
     test(when, async (t) => {
       let ended = 0;
