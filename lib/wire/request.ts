@@ -1,25 +1,25 @@
 /**
- * The header of a request. Caller: transmission/receive.ts. Owns: its fields,
- * which `read` overwrites; a request that outlives the call is a `copy`.
- * Hot: no BigInt, no allocation. Spec: "Request message".
+ * The header of a request, both ways. Hot: no BigInt, no allocation.
+ * Spec: "Request message", "Compact request message", "Extended request message".
  */
 import { magic } from './constants.js';
-import { readUint64, twoTo32 } from './uint64.js';
+import { readUint64, twoTo32, writeUint64 } from './uint64.js';
 
 export const requestHeaderBytes = 28;
 export const extendedRequestHeaderBytes = 32;
 
+/** Reading overwrites the fields: keep a `copy` of a request that must outlive the next one. */
 export class Request {
   flags = 0;
   type = 0;
-  /** The cookie is opaque: two halves that go back as they came. */
+  /** The cookie is opaque: the reply repeats its two halves. */
   cookieHigh = 0;
   cookieLow = 0;
   /** Bytes. Exact up to 2^53 − 1; past that only known to be larger. */
   offset = 0;
   /** Bytes of payload or effect; likewise. */
   length = 0;
-  /** The halves of `offset`, which an extended reply repeats. */
+  /** The halves of `offset` as they were read: an extended reply repeats them. */
   offsetHigh = 0;
   offsetLow = 0;
 
@@ -36,6 +36,18 @@ export class Request {
     this.readCommon(view, at);
     this.length = readUint64(view, at + 24);
     return true;
+  }
+
+  /** Writes `offset`, not its halves, and a `length` below 2^32. */
+  write(view: DataView, at: number): void {
+    this.writeCommon(view, at, magic.request);
+    view.setUint32(at + 24, this.length);
+  }
+
+  /** Writes `offset`, not its halves. */
+  writeExtended(view: DataView, at: number): void {
+    this.writeCommon(view, at, magic.extendedRequest);
+    writeUint64(view, at + 24, this.length);
   }
 
   copy(): Request {
@@ -60,5 +72,13 @@ export class Request {
     this.offsetHigh = view.getInt32(at + 16);
     this.offsetLow = view.getInt32(at + 20);
     this.offset = (this.offsetHigh >>> 0) * twoTo32 + (this.offsetLow >>> 0);
+  }
+  private writeCommon(view: DataView, at: number, magicNumber: number): void {
+    view.setUint32(at, magicNumber);
+    view.setUint16(at + 4, this.flags);
+    view.setUint16(at + 6, this.type);
+    view.setInt32(at + 8, this.cookieHigh);
+    view.setInt32(at + 12, this.cookieLow);
+    writeUint64(view, at + 16, this.offset);
   }
 }

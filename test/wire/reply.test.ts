@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import {
   extendedReplyBytes,
+  ReplyHeader,
   simpleReplyBytes,
   structuredReplyBytes,
   writeExtendedReply,
@@ -36,7 +37,7 @@ function requestOf(cookie: bigint, offset = 0n): Request {
   return request;
 }
 
-describe('the headers of replies', () => {
+describe('writing the header of a reply', () => {
   test('simple', () => {
     fc.assert(
       fc.property(uint64, uint32, (cookie, error) => {
@@ -70,5 +71,75 @@ describe('the headers of replies', () => {
         assert.deepEqual(bytes, Buffer.concat([...ids, u64(offset), u64(length)]));
       }),
     );
+  });
+});
+
+describe('reading the header of a reply', () => {
+  /** Used again for every header, as a client does: what an earlier one had must be gone. */
+  const header = new ReplyHeader();
+
+  function read(at: number, fields: readonly Buffer[]): Record<string, number | bigint> {
+    const bytes = Buffer.concat([Buffer.alloc(at, 0xff), ...fields]);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    assert.equal(ReplyHeader.byteLength(view, at), bytes.length - at);
+    assert.equal(header.read(view, at), true);
+    const { cookieHigh, cookieLow, ...others } = header;
+    const cookie = BigInt.asUintN(64, (BigInt(cookieHigh) << 32n) | BigInt(cookieLow >>> 0));
+    return { cookie, ...others };
+  }
+
+  const exact = fc.bigInt({ min: 0n, max: 2n ** 53n - 1n });
+  const anywhere = fc.nat(9);
+
+  test('simple', () => {
+    fc.assert(
+      fc.property(anywhere, uint64, uint32, (at, cookie, error) => {
+        assert.deepEqual(read(at, [u32(0x67446698), u32(error), u64(cookie)]), {
+          cookie,
+          error,
+          flags: 0,
+          type: 0,
+          offset: 0,
+          length: 0,
+        });
+      }),
+    );
+  });
+
+  test('structured', () => {
+    fc.assert(
+      fc.property(anywhere, uint64, uint16, uint16, uint32, (at, cookie, flags, type, length) => {
+        const fields = [u32(0x668e33ef), u16(flags), u16(type), u64(cookie), u32(length)];
+        const expected = { cookie, error: 0, flags, type, offset: 0, length };
+        assert.deepEqual(read(at, fields), expected);
+      }),
+    );
+  });
+
+  test('extended', () => {
+    fc.assert(
+      fc.property(uint64, exact, exact, uint16, uint16, (cookie, offset, length, flags, type) => {
+        const ids = [u32(0x6e8a278c), u16(flags), u16(type), u64(cookie)];
+        assert.deepEqual(read(3, [...ids, u64(offset), u64(length)]), {
+          cookie,
+          error: 0,
+          flags,
+          type,
+          offset: Number(offset),
+          length: Number(length),
+        });
+      }),
+    );
+  });
+
+  test('of an unknown kind is refused', () => {
+    for (const magic of [0x67446698, 0x668e33ef, 0x6e8a278c]) {
+      for (let bit = 0; bit < 32; bit++) {
+        const bytes = Buffer.concat([u32((magic ^ (1 << bit)) >>> 0), Buffer.alloc(28)]);
+        const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+        assert.equal(ReplyHeader.byteLength(view, 0), 0);
+        assert.equal(header.read(view, 0), false);
+      }
+    }
   });
 });

@@ -77,6 +77,39 @@ describe('the header of a request', () => {
     }
   });
 
+  for (const headers of ['simple', 'extended'] as const) {
+    test(`${headers}: every field is written, and nothing around them`, () => {
+      const lengths = headers === 'extended' ? exact : fc.bigInt({ min: 0n, max: 2n ** 32n - 1n });
+      fc.assert(
+        fc.property(
+          uint16,
+          uint16,
+          uint64,
+          exact,
+          lengths,
+          fc.nat(9),
+          (flags, type, cookie, offset, length, at) => {
+            const expected = Buffer.concat([
+              Buffer.alloc(at, 0xff),
+              requestBytes(headers, { flags, type, cookie, offset, length }),
+              Buffer.alloc(3, 0xff),
+            ]);
+            const request = new Request();
+            request.flags = flags;
+            request.type = type;
+            request.cookieHigh = Number(BigInt.asIntN(32, cookie >> 32n));
+            request.cookieLow = Number(BigInt.asIntN(32, cookie));
+            request.offset = Number(offset);
+            request.length = Number(length);
+            const bytes = Buffer.alloc(expected.length, 0xff);
+            request[headers === 'extended' ? 'writeExtended' : 'write'](viewOf(bytes), at);
+            assert.deepEqual(bytes, expected);
+          },
+        ),
+      );
+    });
+  }
+
   test('with any other magic is refused', () => {
     const compact = requestBytes('simple', { type: 0 });
     const extended = requestBytes('extended', { type: 0 });
