@@ -22,7 +22,8 @@ export { zeros } from './backend/zeros.js';
 export { NbdError } from './errors.js';
 export { defaultLimits, type Limits } from './limits.js';
 export type { Client, ClientTls, TlsMode } from './handshake/client.js';
-export { allowByRules, parseAccessRule, type AccessRule, type Allow } from './server/access.js';
+export type { Allow } from './server/access.js';
+export { allowByRules, parseAccessRule, type AccessRule } from './server/access-rules.js';
 export type {
   ExportFinder,
   ExportOptions,

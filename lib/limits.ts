@@ -51,13 +51,6 @@ export const defaultLimits: Limits = {
   shutdownTimeoutMs: 10_000,
 };
 
-/**
- * What the kernel may hold for a client on a Unix socket: twice its usual size,
- * so that the replies to 64 requests of 4 KiB leave in one call. It is memory
- * that a client costs only while it does not read.
- */
-export const unixSendBufferBytes = 256 * 2 ** 10;
-
 const limitsMax: Readonly<Record<string, number>> = {
   // Lengths have 32 bits in the protocol, and those of replies count their fields too.
   requestBytesMax: 2 ** 31,
@@ -90,18 +83,3 @@ export function checkedLimits(given: Partial<Limits>): Limits {
   }
   return limits;
 }
-
-/** Microseconds that a server may stay awake for nothing, unless told otherwise, and at most. */
-export const busyPollMicrosecondsDefault = 100;
-export const busyPollMicrosecondsMax = 1000;
-
-/** Time for a client to take the end of TLS, where it is cut. */
-export const goodbyeTimeoutMs = 1000;
-
-/** Connections that the kernel keeps for a server while it is busy. */
-export const listenBacklog = 1024;
-
-/**
-
-/** Failed requests of a connection that the log tells of, before it keeps silent about the rest. */
-export const failuresToldMax = 10;

@@ -1,13 +1,9 @@
 /** The options of `serve` for access rules. */
 import { Option, type Command } from 'commander';
-import {
-  allowByRules,
-  checkRuleExports,
-  checkTlsRules,
-  parseAccessRule,
-  type AccessRule,
-  type Allow,
-} from '../server/access.js';
+import { NbdError } from '../errors.js';
+import { quoted } from '../quoted.js';
+import type { Allow } from '../server/access.js';
+import { allowByRules, parseAccessRule, type AccessRule } from '../server/access-rules.js';
 import type { Logger } from '../server/options.js';
 import type { TlsOptions } from '../server/tls/options.js';
 import { peerCredentialsAvailable } from '../sockets/peer.js';
@@ -58,4 +54,48 @@ export function allowFrom(
     );
   }
   return allowByRules(rules);
+}
+
+/**
+ * A rule with a mistyped name would reject no clients. Requests for the empty name
+ * are checked as requests for the default export.
+ * @throws NbdError `NBDCORK_BAD_RULE` for a rule about an unknown export.
+ */
+export function checkRuleExports(rules: readonly AccessRule[], names: readonly string[]): void {
+  for (const { exportName, text } of rules) {
+    if (exportName === undefined || names.includes(exportName)) continue;
+    const known = names.map((name) => quoted(name)).join(', ');
+    throw badRule(text, `Unknown export ${quoted(exportName)}: the exports are ${known}.`);
+  }
+}
+
+/**
+ * @throws NbdError `NBDCORK_BAD_RULE` for a rule about certificates or keys that no
+ *   client can match, or that clients can bypass by not authenticating.
+ */
+export function checkTlsRules(rules: readonly AccessRule[], tls: TlsOptions | undefined): void {
+  const { mode = 'on', certificate, verifyPeer = false, preSharedKeys } = tls ?? {};
+  const provable = {
+    certificate: certificate !== undefined && verifyPeer,
+    psk: preSharedKeys !== undefined,
+  };
+  const optional = mode !== 'require' || (certificate !== undefined && !verifyPeer);
+  for (const { kind, text, allows } of rules) {
+    if (kind !== 'certificate' && kind !== 'psk') continue;
+    if (mode === 'off' || !provable[kind]) {
+      const needed = kind === 'psk' ? '--tls-psk' : '--tls-certificates and --tls-verify-peer';
+      throw badRule(text, `No client can match it: add ${needed}, without --tls=off.`);
+    }
+    if (!allows && optional) {
+      throw badRule(
+        text,
+        'Clients can bypass this rule by not authenticating: add --tls=require, and ' +
+          '--tls-verify-peer with certificates; or use --allow rules instead.',
+      );
+    }
+  }
+}
+
+function badRule(text: string, reason: string): NbdError {
+  return new NbdError('NBDCORK_BAD_RULE', `Invalid access rule '${text}'. ${reason}`);
 }

@@ -2,7 +2,10 @@ import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
 import { codeOf } from '../errors.js';
-import { busyPollMicrosecondsDefault, busyPollMicrosecondsMax } from '../limits.js';
+import {
+  busyPollMicrosecondsDefault,
+  busyPollMicrosecondsMax,
+} from '../server/busy-poll/busy-poll.js';
 import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';

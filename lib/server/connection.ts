@@ -10,7 +10,7 @@ import { ByteQueue } from '../handshake/byte-queue.js';
 import type { Client, SecureConnection } from '../handshake/client.js';
 import { Conversation } from '../handshake/conversation.js';
 import { negotiate } from '../handshake/negotiate.js';
-import { goodbyeTimeoutMs, unixSendBufferBytes, type Limits } from '../limits.js';
+import type { Limits } from '../limits.js';
 import type { Agreement } from '../transmission/agreement.js';
 import { Session, type FlushPoint, type SessionEvents } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
@@ -23,11 +23,22 @@ import { ConnectionExports } from './exports/connection-exports.js';
 import { FailureLog } from './failure-log.js';
 import { Input } from './input.js';
 import type { Logger } from './options.js';
+import { peerName } from './peer.js';
 import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from '../sockets/streams.js';
 import type { TlsAcceptor } from './tls/acceptor.js';
 
-/** What a connection needs of its server. */
+/** Time for a client to close TLS after its connection has failed. */
+const tlsCloseTimeoutMs = 1000;
+
+/**
+ * What the kernel may queue for a client on a Unix socket: twice the default, so
+ * that the replies to 64 requests of 4 KiB leave in one call. A client uses this
+ * memory only while it does not read.
+ */
+const unixSendBufferBytes = 256 * 2 ** 10;
+
+/** The parts of the server that all its connections share. */
 export interface ConnectionContext {
   readonly catalog: Catalog;
   readonly limits: Limits;
@@ -38,14 +49,14 @@ export interface ConnectionContext {
 }
 
 export class Connection implements Watched {
-  /** Settles when the connection is gone. */
+  /** Settles when the streams are closed. */
   readonly closed: Promise<void>;
   /** Settles when backends, too, have answered its requests. */
   readonly answered: Promise<void>;
-  /** Settles when nobody works for it any more: what was opened for it alone is closed. */
-  readonly settled: Promise<void>;
-  /** Settles when nothing of the user's is asked for it any more, either. */
-  readonly placeFree: Promise<void>;
+  /** Settles when the backend that was opened for it alone, if any, is closed too. */
+  readonly backendClosed: Promise<void>;
+  /** Settles when no function of the user is running for it either: it no longer counts. */
+  readonly slotReleased: Promise<void>;
   // These three are others once TLS is in use.
   transport: Transport;
   private readable: Readable;
@@ -103,13 +114,13 @@ export class Connection implements Watched {
     });
     this.closed = this.follow(streams.readsInto);
     this.answered = this.closed.then(() => this.release());
-    this.settled = this.answered.then(() => this.exports.close());
-    this.placeFree = this.settled.then(() => this.exports.answered());
+    this.backendClosed = this.answered.then(() => this.exports.close());
+    this.slotReleased = this.backendClosed.then(() => this.exports.answered());
     this.handshakeTimer = setTimeout(() => {
       this.cut(
         new NbdError(
           'NBDCORK_HANDSHAKE_TIMEOUT',
-          `The client chose no export within ${context.limits.handshakeTimeoutMs} ms.`,
+          `The client did not choose an export within ${context.limits.handshakeTimeoutMs} ms.`,
         ),
       );
     }, context.limits.handshakeTimeoutMs);
@@ -117,7 +128,7 @@ export class Connection implements Watched {
   }
 
   /** True before the client has chosen an export. */
-  get isHandshaking(): boolean {
+  get isNegotiating(): boolean {
     return this.session === undefined;
   }
 
@@ -126,7 +137,7 @@ export class Connection implements Watched {
    * reads. The kernel takes more only when much of what it has is read, and OpenSSL
    * a whole batch at a time.
    */
-  get takenBytes(): number | undefined {
+  get readByPeerBytes(): number | undefined {
     const waiting = pendingBytes(this.writable);
     if (waiting === 0) return undefined;
     return this.transport.counters.bytes - waiting - unreadByPeer(this.beneath);
@@ -137,7 +148,7 @@ export class Connection implements Watched {
     this.cut(
       new NbdError(
         'NBDCORK_CLIENT_STALLED',
-        `The client has taken nothing for ${sendTimeoutMs} ms of the replies that wait for it.`,
+        `The client has not read its replies for ${sendTimeoutMs} ms.`,
       ),
     );
   }
@@ -210,7 +221,7 @@ export class Connection implements Watched {
     if (!this.handshakeBytes.empty) {
       throw new NbdError(
         'NBDCORK_TLS_INJECTION',
-        'Something came behind NBD_OPT_STARTTLS in the clear: the client is broken, or attacked.',
+        'Plaintext received after NBD_OPT_STARTTLS: the client is faulty, or under attack.',
       );
     }
     // What comes from now on is for OpenSSL, which refuses what is not encrypted.
@@ -274,7 +285,7 @@ export class Connection implements Watched {
     else if (this.session !== undefined) this.session.end();
     else {
       this.handshakeBytes.close(
-        new NbdError('NBDCORK_CLIENT_LEFT', 'The client left during the handshake.'),
+        new NbdError('NBDCORK_CLIENT_LEFT', 'The client disconnected during the negotiation.'),
       );
     }
   }
@@ -317,7 +328,7 @@ export class Connection implements Watched {
     this.input.pause();
     const timer = setTimeout(() => {
       this.destroy();
-    }, goodbyeTimeoutMs);
+    }, tlsCloseTimeoutMs);
     writable.once('finish', () => {
       this.destroy();
     });
@@ -343,11 +354,6 @@ export class Connection implements Watched {
 
 function defer(callback: () => void): void {
   setImmediate(callback);
-}
-
-/** For the log. */
-export function peerName({ kind, address, port }: Client): string {
-  return address === undefined ? kind : `${address} port ${port ?? 0}`;
 }
 
 /** Two pipes become one stream for TLS. */

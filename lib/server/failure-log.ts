@@ -1,48 +1,50 @@
 /**
- * What the log tells of the failed requests of a connection. A client may have
- * any number of requests fail, and must not fill the log's disk with them.
+ * Logs the failed requests of a connection. A client can make any number of
+ * requests fail, and must not fill the disk of the log with them.
  */
 import { codeOf } from '../errors.js';
-import { failuresToldMax } from '../limits.js';
 import type { FailedRequest } from '../transmission/dispatch.js';
 import { Command } from '../wire/constants.js';
 import { commandName } from '../wire/names.js';
 
-type Tell = (level: 'debug' | 'warn', error: unknown, what: string) => void;
+/** Failed requests of a connection that are logged as warnings. */
+export const warningsMax = 10;
+
+type LogError = (level: 'debug' | 'warn', error: unknown, what: string) => void;
 
 export class FailureLog {
-  private readonly tell: Tell;
-  private told = 0;
-  private readonly warnings = new Set<string>();
+  private readonly log: LogError;
+  private warnings = 0;
+  private readonly warnedAbout = new Set<string>();
 
-  constructor(tell: Tell) {
-    this.tell = tell;
+  constructor(log: LogError) {
+    this.log = log;
   }
 
   requestFailed(error: unknown, request: FailedRequest): void {
-    const isExpected = isUnsupportedZeroing(error, request) || this.told >= failuresToldMax;
-    const level = isExpected ? 'debug' : 'warn';
-    this.tell(level, error, `${commandName(request.type)} failed`);
+    const expected = isUnsupportedZeroing(error, request);
+    const level = expected || this.warnings >= warningsMax ? 'debug' : 'warn';
+    this.log(level, error, `${commandName(request.type)} failed`);
     if (level === 'debug') return;
-    this.told++;
-    if (this.told < failuresToldMax) return;
-    this.tell(
+    this.warnings++;
+    if (this.warnings < warningsMax) return;
+    this.log(
       'warn',
-      `${failuresToldMax} requests have failed`,
-      'what else fails on this connection is told at debug level only',
+      `${warningsMax} requests have failed`,
+      'further failures on this connection are logged at debug level',
     );
   }
 
-  /** It fails no request and is likely to recur with each: logged as a warning once. */
+  /** A fault that fails no request, and probably recurs: one warning for each kind. */
   backendWarning(error: unknown, what: string): void {
-    this.tell(this.warnings.has(what) ? 'debug' : 'warn', error, what);
-    this.warnings.add(what);
+    this.log(this.warnedAbout.has(what) ? 'debug' : 'warn', error, what);
+    this.warnedAbout.add(what);
   }
 }
 
 /**
- * "MUST fail quickly with an error of NBD_ENOTSUP" (NBD_CMD_FLAG_FAST_ZERO):
- * clients ask like that whether zeroing is fast. Nothing is wrong then.
+ * "MUST fail quickly with an error of NBD_ENOTSUP" (NBD_CMD_FLAG_FAST_ZERO): this is
+ * how clients find out whether zeroing is fast.
  */
 function isUnsupportedZeroing(error: unknown, { type }: FailedRequest): boolean {
   const code = codeOf(error);

@@ -43,13 +43,13 @@ export class Input {
   /** A read, or a record of TLS, brought `count` bytes. False stops reading. */
   received(count: number): boolean {
     const { busyPoll, session } = this;
-    busyPoll.arrived();
+    busyPoll.readStarted();
     let more: boolean;
     if (session === undefined) more = this.handshakeBytes.push(receiveBuffer.subarray(0, count));
     else if (this.direct) more = session.payloadReceived(count);
     else more = session.receive(receiveBuffer, receiveView, 0, count);
     this.paused = !more;
-    busyPoll.idle();
+    busyPoll.readEnded();
     return more;
   }
 

@@ -2,17 +2,19 @@ import { fstatSync } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
 import { connect, type Server } from 'node:net';
 import { codeOf, messageOf, NbdError } from '../errors.js';
-import { listenBacklog } from '../limits.js';
 import { defaultPort } from '../wire/constants.js';
 import type { Address } from '../wire/uri.js';
 import type { ListenOptions } from './options.js';
 
-/** What `sockaddr_un` has room for, less a final NUL. */
+/** Capacity of `sockaddr_un`, less the final NUL. */
 const pathBytesMax = process.platform === 'linux' ? 107 : 103;
 
+/** Connections that the kernel queues while the server is busy. */
+const listenBacklog = 1024;
+
 /**
- * Start to listen. A Unix socket's file that nobody listens on is replaced.
- * @throws NbdError `NBDCORK_LISTEN` with the cause and what to do.
+ * Starts listening. Replaces the file of a Unix socket on which no server listens.
+ * @throws NbdError `NBDCORK_LISTEN` with the cause.
  */
 export async function listen(server: Server, where: ListenOptions): Promise<Address> {
   if ('path' in where) {
@@ -40,11 +42,11 @@ export async function listen(server: Server, where: ListenOptions): Promise<Addr
   return addressOf(server, where);
 }
 
-/** Node would cut a path that is too long, and listen elsewhere. */
+/** Node.js would truncate a longer path, and listen there. */
 function checkLength(where: { readonly path: string }): void {
   if (Buffer.byteLength(where.path) <= pathBytesMax) return;
   const cause = new Error(
-    `A Unix socket's path has at most ${pathBytesMax} bytes: choose another.`,
+    `The path of a Unix socket has at most ${pathBytesMax} bytes: choose a shorter one.`,
   );
   throw cannotListen(where, cause);
 }
@@ -53,11 +55,11 @@ async function addressOf(server: Server, where: ListenOptions): Promise<Address>
   const address = server.address();
   if (typeof address === 'string') return { path: address };
   if (address !== null) return { host: address.address, port: address.port };
-  // Node knows the path of a Unix socket only where it bound it itself.
+  // Node.js knows the path of a Unix socket only if it has bound it.
   const path = 'fd' in where ? await boundPath(where.fd) : undefined;
   if (path !== undefined) return { path };
   server.close();
-  throw new NbdError('NBDCORK_LISTEN', 'The listening socket has no address: bind it first.');
+  throw new NbdError('NBDCORK_LISTEN', 'The inherited socket has no address: bind it first.');
 }
 
 /** proc(5), "/proc/net/unix": the last two columns are the inode and the path; '@' is a NUL. */
@@ -70,7 +72,7 @@ async function boundPath(fd: number): Promise<string | undefined> {
 
 async function removeStaleSocket(path: string): Promise<void> {
   if (path.startsWith('\0')) return;
-  // Where nothing can be found out about the file, listening itself says why not.
+  // If the file cannot be examined, listening reports the reason.
   const stats = await stat(path).catch(() => undefined);
   if (stats?.isSocket() !== true) return;
   const alive = await new Promise<boolean>((resolve) => {
@@ -104,23 +106,23 @@ function cannotListen(where: ListenOptions, cause: unknown): NbdError {
 function adviceOn(cause: unknown, kind: 'path' | 'descriptor' | 'tcp'): string {
   const code = codeOf(cause);
   if (kind === 'descriptor' && (code === 'EINVAL' || code === 'ENOTSOCK')) {
-    return 'It must be a stream socket that is bound and not connected: see who passes it.';
+    return 'It must be a bound stream socket that is not connected.';
   }
   switch (code) {
     case 'EADDRINUSE':
       return kind === 'path'
-        ? 'Another server listens there, or the file is no socket: choose another place.'
-        : 'Another server listens there: stop it or choose another place.';
+        ? 'Another server is listening there, or the file is not a socket: choose another path.'
+        : 'Another server is listening there: stop it or choose another address or port.';
     case 'EACCES':
-      // libuv says so of a folder that does not exist, too.
+      // libuv reports a missing folder as EACCES too.
       return kind === 'path'
-        ? 'The folder does not exist, or may not be written: choose another place.'
-        : "Ports below 1024 are root's on most systems: choose another one.";
+        ? 'The folder does not exist or is not writable: choose another path.'
+        : 'Ports below 1024 need root on most systems: choose another port.';
     case 'EADDRNOTAVAIL':
-      return 'No interface of this machine has that address: choose one that "ip address" shows.';
+      return 'No network interface has that address: choose one that "ip address" lists.';
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
-      return 'There is no host of that name: give an address of this machine.';
+      return 'Unknown host: use an address of this machine.';
     default:
       return messageOf(cause);
   }

@@ -1,23 +1,22 @@
 /**
- * Cuts clients that do not read their replies. One timer looks at all
- * connections now and then, so that nothing has to be done for a request.
+ * Detects clients that do not read their replies. One timer checks all
+ * connections, so that a request costs nothing.
  */
 
-/** What is watched: a connection. */
+/** A connection. */
 export interface Watched {
-  /** Bytes that the client has taken by now; undefined where none wait for it. */
-  readonly takenBytes: number | undefined;
-  /** Called once, when nothing was taken for the whole time. */
+  /** Bytes that the client has read so far; undefined if it has read all of them. */
+  readonly readByPeerBytes: number | undefined;
+  /** Called once, when the client has read nothing for the whole timeout. */
   stalled(): void;
 }
 
 interface Observation {
-  takenBytes: number | undefined;
+  readByPeerBytes: number | undefined;
   since: number;
 }
 
-/** How often in the time that a client has. */
-const looksPerTimeout = 4;
+const checksPerTimeout = 4;
 
 export class StallWatch {
   private readonly observations = new Map<Watched, Observation>();
@@ -31,10 +30,10 @@ export class StallWatch {
   }
 
   add(connection: Watched): void {
-    this.observations.set(connection, { takenBytes: undefined, since: 0 });
+    this.observations.set(connection, { readByPeerBytes: undefined, since: 0 });
     this.timer ??= setInterval(() => {
-      this.look(this.now());
-    }, this.timeoutMs / looksPerTimeout).unref();
+      this.check(this.now());
+    }, this.timeoutMs / checksPerTimeout).unref();
   }
 
   delete(connection: Watched): void {
@@ -44,11 +43,11 @@ export class StallWatch {
     this.timer = undefined;
   }
 
-  private look(now: number): void {
+  private check(now: number): void {
     for (const [connection, observation] of this.observations) {
-      const { takenBytes } = connection;
-      if (takenBytes === undefined || takenBytes !== observation.takenBytes) {
-        observation.takenBytes = takenBytes;
+      const { readByPeerBytes } = connection;
+      if (readByPeerBytes === undefined || readByPeerBytes !== observation.readByPeerBytes) {
+        observation.readByPeerBytes = readByPeerBytes;
         observation.since = now;
       } else if (now - observation.since >= this.timeoutMs) {
         connection.stalled();

@@ -50,8 +50,8 @@ describe('TCP', () => {
 });
 
 for (const [args, advice] of [
-  [['--host', '192.0.2.1'], /No interface of this machine/],
-  [['--host', 'nowhere.invalid'], /no host of that name/],
+  [['--host', '192.0.2.1'], /No network interface/],
+  [['--host', 'nowhere.invalid'], /Unknown host/],
 ] as const) {
   test(`${args.join(' ')} ends with 1 and says what to do`, async (t) => {
     const { status, stderr } = await runProgram(t, ['serve', ...args, '--port', '0', 'memory:1M']);
@@ -85,7 +85,7 @@ describe('Unix sockets', () => {
     const { uri } = await serve(t, ['--unix', path, 'memory:1M']);
     const { status, stderr } = await runProgram(t, ['serve', '--unix', path, 'memory:2M']);
     assert.equal(status, 1);
-    assert.match(stderr, /Another server listens there.*\(NBDCORK_LISTEN\)/);
+    assert.match(stderr, /Another server is listening.*\(NBDCORK_LISTEN\)/);
     assert.equal((await openExport(t, uri)).size, 2 ** 20);
   });
 

@@ -1,8 +1,8 @@
-/** What the log tells of failed requests. */
+/** How failed requests are logged. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Backend } from '../../lib/index.js';
-import { failuresToldMax } from '../../lib/limits.js';
+import { warningsMax } from '../../lib/server/failure-log.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
 import { startServer } from '../support/server.js';
 import { Log } from '../support/log.js';
@@ -18,8 +18,8 @@ const disk: Backend = {
   writeZeroes: (_offset, _length, { fast }) => fail(fast ? 'ENOTSUP' : 'ENOSPC'),
 };
 
-describe('of failed requests the log', () => {
-  test('tells who asked for what, and why it failed', async (t) => {
+describe('the log of failed requests', () => {
+  test('has the peer, the command and the reason', async (t) => {
     const logger = new Log();
     const client = await (await startServer(t, { exports: { '': disk }, logger })).open();
     await client.call({ type: cmd.read, length: 512 });
@@ -31,7 +31,7 @@ describe('of failed requests the log', () => {
     });
   });
 
-  test('tells only at debug level that zeroing is not fast', async (t) => {
+  test('has at debug level that zeroing is not fast', async (t) => {
     const logger = new Log();
     const client = await (await startServer(t, { exports: { '': disk }, logger })).open();
     const zeroes = { type: cmd.writeZeroes, length: 512 };
@@ -44,18 +44,18 @@ describe('of failed requests the log', () => {
     assert.equal(logger.shown.length, 2);
   });
 
-  test('has a limit for each connection, and says so once', async (t) => {
+  test('has a limit for each connection, and one warning about it', async (t) => {
     const logger = new Log();
     const { open } = await startServer(t, { exports: { '': disk }, logger });
     const client = await open();
-    for (let count = 0; count < failuresToldMax + 5; count++) {
+    for (let count = 0; count < warningsMax + 5; count++) {
       await client.call({ type: cmd.read, length: 512 });
     }
     const messages = logger.shown.map(({ message }) => message);
-    assert.equal(messages.length, failuresToldMax + 1);
-    assert.match(messages.at(-1) ?? '', /is told at debug level only: 10 requests have failed/);
+    assert.equal(messages.length, warningsMax + 1);
+    assert.match(messages.at(-1) ?? '', /logged at debug level: 10 requests have failed/);
     assert.equal(logger.entries.filter(({ level }) => level === 'debug').length, 1 + 5);
     await (await open()).call({ type: cmd.read, length: 512 });
-    assert.equal(logger.shown.length, failuresToldMax + 2);
+    assert.equal(logger.shown.length, warningsMax + 2);
   });
 });

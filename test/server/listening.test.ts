@@ -233,7 +233,10 @@ describe('connectionsMax', () => {
     }
     await until(() => slow.server.connectionCount === 0);
     assert.equal((await (await slow.connect()).closed).length, 0);
-    assert.match(logger.shown.at(-1)?.message ?? '', /there are 3 already, 3 of them left/);
+    assert.match(
+      logger.shown.at(-1)?.message ?? '',
+      /limit of 3 connections reached, 3 of them closed/,
+    );
     disk.finish();
     const later = await slow.open();
     assert.equal((await (await slow.connect()).closed).length, 0);

@@ -1,4 +1,4 @@
-/** Who is cut for not reading, by a clock that the test turns. */
+/** Which clients are disconnected for not reading, on a clock that the test advances. */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -11,11 +11,11 @@ import { connectionKinds, startServer, until } from '../support/server.js';
 const mebibyte = 2 ** 20;
 
 class Reader implements Watched {
-  takenBytes: number | undefined;
-  cuts = 0;
+  readByPeerBytes: number | undefined;
+  stalls = 0;
 
   stalled(): void {
-    this.cuts++;
+    this.stalls++;
   }
 }
 
@@ -35,44 +35,45 @@ function watching(t: TestContext): { watch: StallWatch; pass: (ms: number) => vo
 }
 
 describe('a client', () => {
-  test('that reads nothing of what waits is cut once, after the timeout', (t) => {
+  test('that reads none of its replies stalls once, after the timeout', (t) => {
     const { watch, pass } = watching(t);
     const reader = new Reader();
     watch.add(reader);
-    reader.takenBytes = 100;
+    reader.readByPeerBytes = 100;
     pass(1000);
-    assert.equal(reader.cuts, 0);
+    assert.equal(reader.stalls, 0);
     pass(500);
-    assert.equal(reader.cuts, 1);
+    assert.equal(reader.stalls, 1);
     pass(5000);
-    assert.equal(reader.cuts, 1);
+    assert.equal(reader.stalls, 1);
   });
 
-  test('that reads a little now and then is not', (t) => {
+  test('that reads a little now and then does not stall', (t) => {
     const { watch, pass } = watching(t);
     const reader = new Reader();
     watch.add(reader);
-    for (reader.takenBytes = 1; reader.takenBytes < 20; reader.takenBytes++) pass(700);
-    assert.equal(reader.cuts, 0);
+    for (reader.readByPeerBytes = 1; reader.readByPeerBytes < 20; reader.readByPeerBytes++)
+      pass(700);
+    assert.equal(reader.stalls, 0);
   });
 
-  test('for which nothing waits is not', (t) => {
+  test('without waiting replies does not stall', (t) => {
     const { watch, pass } = watching(t);
     const readers = [new Reader(), new Reader()];
     for (const reader of readers) watch.add(reader);
     pass(10_000);
     const [gone, stays] = readers;
     assert.ok(gone !== undefined && stays !== undefined);
-    gone.takenBytes = stays.takenBytes = 0;
+    gone.readByPeerBytes = stays.readByPeerBytes = 0;
     pass(800);
     watch.delete(gone);
     pass(800);
-    assert.deepEqual([gone.cuts, stays.cuts], [0, 1]);
+    assert.deepEqual([gone.stalls, stays.stalls], [0, 1]);
   });
 });
 
 for (const kind of connectionKinds) {
-  test(`sendTimeoutMs cuts a client that stops to read, on ${kind}`, async (t) => {
+  test(`sendTimeoutMs disconnects a client that stops reading, on ${kind}`, async (t) => {
     const limits = { sendTimeoutMs: 100 };
     const { server, open } = await startServer(
       t,
@@ -80,7 +81,7 @@ for (const kind of connectionKinds) {
       kind,
     );
     const other = await open();
-    await askingForMuch(open);
+    await requestMuch(open);
     await until(() => server.connectionCount === 1);
     const reply = await other.call({ type: cmd.read, length: mebibyte });
     assert.ok(reply.data.equals(pattern(mebibyte)));
@@ -88,24 +89,24 @@ for (const kind of connectionKinds) {
 }
 
 for (const kind of connectionKinds) {
-  test(`who reads a reply now and then is not cut, on ${kind}`, async (t) => {
+  test(`a client that reads a reply now and then stays connected, on ${kind}`, async (t) => {
     const sendTimeoutMs = 400;
     const { server, open } = await startServer(
       t,
       { exports: { '': new BufferDisk(pattern(mebibyte)) }, limits: { sendTimeoutMs } },
       kind,
     );
-    const { stream } = await askingForMuch(open);
+    const { stream } = await requestMuch(open);
     for (let round = 0; round < 12; round++) {
       await take(stream, mebibyte);
-      // The time that passes is what this is about.
+      // The test is about the time that passes.
       await setTimeout(sendTimeoutMs / 4);
     }
     assert.equal(server.connectionCount, 1);
   });
 }
 
-async function askingForMuch(open: () => Promise<ByteClient>): Promise<ByteClient> {
+async function requestMuch(open: () => Promise<ByteClient>): Promise<ByteClient> {
   const client = await open();
   client.stream.pause();
   for (let count = 0; count < 64; count++) client.request({ type: cmd.read, length: mebibyte });

@@ -1,37 +1,49 @@
 /**
- * Waiting for the next request awake. Where client and server take turns on
- * two processors, each falls asleep in every round, and on many machines,
- * virtual ones above all, waking up takes longer than the request. Callers:
- * input.ts, around what each read brought. Calls: setImmediate, so that the
- * event loop looks for input without sleeping, and keep-awake.ts, so that the
- * client's processor does not sleep either. Owns: the decision.
+ * Busy polling for the next request. Where client and server alternate on two
+ * processors, each goes to sleep in every round trip, and on many machines, mostly
+ * virtual ones, waking up takes longer than the request. While polling, setImmediate
+ * keeps the event loop looking for input without sleeping, and `CpuLatency` keeps
+ * the client's processor from sleeping too.
  *
- * It polls only where that is known to help: the last times that it slept, the
- * next read came later than one on a processor that is awake would have, and
- * sooner than the time it may poll. Every now and then it sleeps to look again.
- * A server that has nothing to do sleeps.
+ * It polls only where that is known to help: in the last rounds that slept, the next
+ * read came later than one from a processor that is awake, and sooner than the
+ * longest time to poll. Now and then it sleeps to measure again. An idle server
+ * sleeps.
  */
-import { KeepAwake } from './cpu-latency.js';
+import { NbdError } from '../../errors.js';
+import { CpuLatency } from './cpu-latency.js';
 
-/** A read that comes sooner after the last one found its processor awake. */
-const wakingMsMin = 0.025;
-/** A pause, not a round: says nothing of the time that waking up takes. */
+export const busyPollMicrosecondsDefault = 100;
+export const busyPollMicrosecondsMax = 1000;
+
+/** A read that follows sooner found its processor awake. */
+const wakeUpMsMin = 0.025;
+/** A longer wait is a pause of the client, and no measure of waking up. */
 const pauseMs = 1;
-/** How much a new observation counts. */
+/** Weight of a new measurement in the moving average. */
 const weight = 1 / 4;
-/** While it sleeps, one round in so many is timed: looking at the clock costs something too. */
-const roundsASample = 8;
-/** While it polls, one round in so many sleeps, to look whether polling still helps. */
-const roundsAProbe = 64;
+/** While sleeping, one round in so many is timed, since reading the clock has a cost. */
+const roundsPerSample = 8;
+/** While polling, one round in so many sleeps, to measure whether polling still helps. */
+const roundsPerProbe = 64;
+
+/** @throws NbdError `NBDCORK_BAD_LIMIT`. */
+export function checkedBusyPoll(microseconds = busyPollMicrosecondsDefault): number {
+  if (microseconds >= 0 && microseconds <= busyPollMicrosecondsMax) return microseconds;
+  throw new NbdError(
+    'NBDCORK_BAD_LIMIT',
+    `Invalid busyPollMicroseconds ${microseconds}: it must be a number from 0 to ${busyPollMicrosecondsMax}.`,
+  );
+}
 
 export class BusyPoll {
   private readonly pollMs: number;
   private readonly now: () => number;
   private readonly schedule: (callback: () => void) => unknown;
-  private readonly keepAwake: KeepAwake;
-  /** Of the rounds that slept: from the end of one read's work to the next, on average; 0 before the first. */
+  private readonly cpuLatency: CpuLatency;
+  /** In rounds that slept: average time from the end of one read's work to the next read; 0 if unknown. */
   private sleptMs = 0;
-  /** When the last read's work ended, where that was timed; else 0. */
+  /** End of the last read's work, if that round is timed; else 0. */
   private idleSince = 0;
   private pollUntil = 0;
   private polling = false;
@@ -41,7 +53,7 @@ export class BusyPoll {
     else this.polling = false;
   };
 
-  /** `pollMs` is the longest that it stays awake for nothing; 0 is never. */
+  /** `pollMs` is the longest time to poll for a read; 0 disables polling. */
   constructor(
     pollMs: number,
     now: () => number = () => performance.now(),
@@ -51,13 +63,13 @@ export class BusyPoll {
     this.pollMs = pollMs;
     this.now = now;
     this.schedule = schedule;
-    this.keepAwake = new KeepAwake(() => {
+    this.cpuLatency = new CpuLatency(() => {
       this.sleptMs = 0;
     }, latencyDevice);
   }
 
-  /** A read has brought something. */
-  arrived(): void {
+  /** Call at the beginning of each read. */
+  readStarted(): void {
     if (this.idleSince === 0 || this.polling) return;
     const waitedMs = this.now() - this.idleSince;
     this.idleSince = 0;
@@ -66,17 +78,17 @@ export class BusyPoll {
       this.sleptMs === 0 ? waitedMs : this.sleptMs + (waitedMs - this.sleptMs) * weight;
   }
 
-  /** What a read brought is dealt with. */
-  idle(): void {
+  /** Call when the read has been handled. */
+  readEnded(): void {
     if (this.pollMs === 0) return;
     const round = ++this.rounds;
-    this.keepAwake.round();
-    const helps = this.sleptMs >= wakingMsMin && this.sleptMs <= this.pollMs;
-    if (!helps && round % roundsASample !== 0) return;
+    this.cpuLatency.countRound();
+    const helps = this.sleptMs >= wakeUpMsMin && this.sleptMs <= this.pollMs;
+    if (!helps && round % roundsPerSample !== 0) return;
     const now = this.now();
     this.idleSince = now;
-    if (helps) this.keepAwake.begin();
-    if (!helps || round % roundsAProbe === 0) {
+    if (helps) this.cpuLatency.hold();
+    if (!helps || round % roundsPerProbe === 0) {
       this.pollUntil = 0;
       return;
     }

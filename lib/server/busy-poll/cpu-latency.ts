@@ -1,36 +1,35 @@
 /**
- * Has the kernel keep processors out of sleep while a client asks and waits in
- * turn with its server. Busy polling keeps only the server's processor awake:
- * the client's falls asleep as well, and in a virtual machine waking it up can
- * take longer than everything else together. Caller: busy-poll.ts. Calls: the
- * kernel's "PM Quality of Service", as long as /dev/cpu_dma_latency is held
- * open with a 0. That is root's, unless told otherwise: for others there is
- * polling alone. Owns: the descriptor.
+ * Keeps all processors out of deep sleep while a client and its server alternate.
+ * Busy polling keeps only the server's processor awake: the client's goes to sleep
+ * as well, and in a virtual machine waking it up can take longer than everything
+ * else together.
  *
- * It is about all processors, so it is held only as long as it is made use of,
- * and let go now and then, to look whether waking up is still slow.
+ * It uses the kernel's "PM Quality of Service": 0 written to /dev/cpu_dma_latency
+ * has effect while the file is open. Usually only root may open it; otherwise
+ * nothing is done. Since it affects the whole machine, it is held only while it is
+ * used, and released now and then, to measure whether waking up is still slow.
  */
 import { closeSync, openSync, writeSync } from 'node:fs';
 
 const checkMs = 20;
-/** With fewer in `checkMs` there are pauses to sleep in. */
+/** With fewer rounds in `checkMs` there are pauses to sleep in. */
 const roundsMin = 20;
-/** Held for a second at the most. */
+/** It is held for a second at most. */
 const checksMax = 50;
-const noLatency = new Int32Array([0]);
+const zeroLatency = new Int32Array([0]);
 
-export class KeepAwake {
+export class CpuLatency {
   private readonly path: string;
-  private readonly ended: () => void;
-  private refused = false;
+  private readonly onRelease: () => void;
+  private unavailable = false;
   private descriptor: number | undefined;
   private timer: NodeJS.Timeout | undefined;
   private rounds = 0;
   private checks = 0;
 
-  /** `ended` is called where processors may sleep again. */
-  constructor(ended: () => void, path = '/dev/cpu_dma_latency') {
-    this.ended = ended;
+  /** `onRelease` is called when processors may sleep again. */
+  constructor(onRelease: () => void, path = '/dev/cpu_dma_latency') {
+    this.onRelease = onRelease;
     this.path = path;
   }
 
@@ -38,19 +37,19 @@ export class KeepAwake {
     return this.descriptor !== undefined;
   }
 
-  /** A request came and was dealt with. */
-  round(): void {
+  /** Call once a round trip: it is released when there are few. */
+  countRound(): void {
     this.rounds++;
   }
 
-  begin(): void {
-    if (this.refused || this.held) return;
+  hold(): void {
+    if (this.unavailable || this.held) return;
     try {
       this.descriptor = openSync(this.path, 'r+');
-      writeSync(this.descriptor, noLatency);
+      writeSync(this.descriptor, zeroLatency);
     } catch {
-      // Not root, another system, or a container: it is no fault, and will not change.
-      this.refused = true;
+      // Not root, another system, or a container: that will not change.
+      this.unavailable = true;
       this.release();
       return;
     }
@@ -67,7 +66,7 @@ export class KeepAwake {
     this.rounds = 0;
     if (rounds >= roundsMin && ++this.checks < checksMax) return;
     this.release();
-    this.ended();
+    this.onRelease();
   }
 
   private release(): void {

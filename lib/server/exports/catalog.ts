@@ -2,7 +2,7 @@ import type { ExportDescription } from '../../backend/export.js';
 import { messageOf, NbdError } from '../../errors.js';
 import type { Client } from '../../handshake/client.js';
 import { quoted } from '../../quoted.js';
-import type { Allow } from '../access.js';
+import type { AccessControl } from '../access.js';
 import { Backends } from './backends.js';
 import {
   checkBackend,
@@ -14,7 +14,7 @@ import {
 import type { ExportFinder, ExportOptions, Exports, Logger } from '../options.js';
 
 export interface CatalogOptions {
-  readonly allow: Allow;
+  readonly access: AccessControl;
   /** The name of the export that clients get who ask for none. */
   readonly defaultExport: string | undefined;
   readonly openExportsMax: number;
@@ -85,7 +85,7 @@ export class Catalog {
     mayStartTls: boolean,
   ): Promise<(ExportDescription & ExportOptions) | undefined> {
     const name = this.nameOf(asked);
-    if (!(await this.isAllowed(client, name))) {
+    if (!(await this.options.access.allows(client, name))) {
       // Without TLS it does not exist for this client, which is told to start TLS as
       // of what does not exist at all: so names stay hidden.
       if (mayStartTls) return undefined;
@@ -103,19 +103,6 @@ export class Catalog {
   /** Who asks for no export gets the default one, where there is none without a name. */
   private nameOf(asked: string): string {
     return asked === '' && !this.fixed.has('') ? (this.options.defaultExport ?? '') : asked;
-  }
-
-  /** A rule that fails lets nobody in. */
-  private async isAllowed(client: Client, name: string): Promise<boolean> {
-    try {
-      return await this.options.allow(client, name);
-    } catch (error) {
-      this.options.logger.error(
-        { export: name, err: error },
-        `an access rule failed: ${messageOf(error)}`,
-      );
-      return false;
-    }
   }
 
   /** @throws NbdError `NBDCORK_LIST_UNAVAILABLE`. */
@@ -139,7 +126,8 @@ export class Catalog {
         : ((await this.finder.list?.(client)) ?? []);
     const listed: ExportDescription[] = [];
     for (const entry of entries) {
-      if (this.isListable(entry) && (await this.isAllowed(client, entry.name))) listed.push(entry);
+      if (this.isListable(entry) && (await this.options.access.allows(client, entry.name)))
+        listed.push(entry);
     }
     return listed;
   }

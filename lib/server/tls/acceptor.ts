@@ -1,8 +1,7 @@
 /**
  * The TLS handshake of a connection, after NBD_OPT_STARTTLS was acknowledged.
- * Caller: connection.ts. Calls: Node's TLSSocket, which takes over the
- * handle of a socket, so that OpenSSL works between libuv and us.
- * Owns: the context with certificates and keys.
+ * Node's TLSSocket takes over the handle of the socket. Owns the context with
+ * certificates and keys.
  */
 import { randomBytes } from 'node:crypto';
 import type { Duplex } from 'node:stream';
@@ -14,18 +13,18 @@ import { secureContext } from './context.js';
 import { reasonOf, verifyReason } from './failure.js';
 import type { TlsOptions } from './options.js';
 
-/** A stand-in for the key of an identity that is not known. */
+/** Length of the random key that stands in for that of an unknown identity. */
 const unknownKeyBytes = 32;
 
-/** What a TLS handshake brought. */
+/** The result of a TLS handshake. */
 export interface SecuredStream {
   readonly socket: TLSSocket;
-  /** True where reads go into the memory of `ReadInto`, false where they come as 'data'. */
+  /** True if reads go into the memory of `ReadInto`, false if they are 'data' events. */
   readonly readsInto: boolean;
   readonly tls: ClientTls;
 }
 
-/** What is known of a client's pre-shared key while hands are shaken. */
+/** The PSK identity that a client offers during the handshake. */
 interface Offered {
   identity?: string;
   unknownIdentity?: string;
@@ -37,7 +36,7 @@ export class TlsAcceptor {
   private readonly verifyPeer: boolean;
   private readonly preSharedKeys: ReadonlyMap<string, Uint8Array> | undefined;
 
-  /** @throws NbdError `NBDCORK_BAD_TLS` for options that make no sense. */
+  /** @throws NbdError `NBDCORK_BAD_TLS` for invalid options. */
   constructor(options: TlsOptions | undefined) {
     const mode = options?.mode ?? (options === undefined ? 'off' : 'on');
     checkMode(mode, options?.verifyPeer);
@@ -48,18 +47,18 @@ export class TlsAcceptor {
   }
 
   /**
-   * Shake hands on a connection of which nothing is read any more.
-   * @throws NbdError `NBDCORK_TLS_FAILED` with the reason, `NBDCORK_CLIENT_LEFT`
-   *   where the connection was closed from this side.
+   * Performs the handshake on a stream that has no other reader.
+   * @throws NbdError `NBDCORK_TLS_FAILED` with the reason; `NBDCORK_CLIENT_LEFT`
+   *   if the connection was closed by this side.
    */
   accept(stream: Duplex, onread: ReadInto): Promise<SecuredStream> {
     const { context } = this;
-    if (context === undefined) throw new NbdError('NBDCORK_BAD_TLS', 'TLS is not set up.');
+    if (context === undefined) throw new NbdError('NBDCORK_BAD_TLS', 'TLS is off.');
     return new Promise((resolve, reject) => {
       const offered: Offered = {};
       const fail = (reason: string, cause?: unknown): void => {
         socket.destroy();
-        reject(new NbdError('NBDCORK_TLS_FAILED', `The TLS handshake failed: ${reason}.`, cause));
+        reject(new NbdError('NBDCORK_TLS_FAILED', `TLS handshake failed: ${reason}.`, cause));
       };
       const socket = new TLSSocket(stream, {
         isServer: true,
@@ -67,12 +66,12 @@ export class TlsAcceptor {
         requestCert: this.verifyPeer,
         ...this.preSharedKeyOptions(offered),
       });
-      // Also for what comes behind the failure, such as a reset.
+      // Stays for errors after a failure, such as a reset.
       socket.on('error', (error) => {
         fail(reasonOf(error, offered.unknownIdentity), error);
       });
       socket.once('end', () => {
-        fail('the client hung up');
+        fail('the client disconnected');
       });
       socket.once('close', () => {
         reject(new NbdError('NBDCORK_CLIENT_LEFT', 'The connection was closed.'));
@@ -84,7 +83,7 @@ export class TlsAcceptor {
           return;
         }
         socket.removeAllListeners('end');
-        // At once: what came behind the client's last message is delivered next.
+        // Before returning: data after the client's last message is delivered next.
         const readsInto = enableReadInto(socket, onread);
         resolve({ socket, readsInto, tls: this.describe(socket, offered.identity) });
       });
@@ -102,8 +101,8 @@ export class TlsAcceptor {
           return key;
         }
         offered.unknownIdentity = identity;
-        // TLS 1.2 would tell strangers which identities there are, so a wrong
-        // one fails like a wrong key. TLS 1.3 may go on with another one, or
+        // In TLS 1.2 an unknown identity fails like a wrong key, so that clients
+        // cannot probe identities. TLS 1.3 can continue with another identity, or
         // with a certificate.
         return socket.getProtocol() === 'TLSv1.3' ? null : randomBytes(unknownKeyBytes);
       },
@@ -113,8 +112,8 @@ export class TlsAcceptor {
   private describe(socket: TLSSocket, identity: string | undefined): ClientTls {
     const protocol = socket.getProtocol() ?? '';
     const cipher = socket.getCipher();
-    // An identity was offered, but proven only where its key was used: TLS 1.3
-    // says so as if a session had been resumed, which is not done here.
+    // An offered identity is proven only if its key was used. TLS 1.3 reports that
+    // as a resumed session; real resumption is disabled.
     const usesKey = protocol === 'TLSv1.3' ? socket.isSessionReused() : cipher.name.includes('PSK');
     const certificate = this.verifyPeer ? socket.getPeerX509Certificate() : undefined;
     return {
@@ -128,24 +127,24 @@ export class TlsAcceptor {
   }
 }
 
-/** A mode that is mistyped, or off in spite of what is asked for, would let clients in without TLS. */
+/** An invalid mode, or one that contradicts other options, could let clients in without TLS. */
 function checkMode(mode: string, verifyPeer: unknown): void {
   const modes: readonly string[] = tlsModes;
   if (!modes.includes(mode)) {
     throw new NbdError(
       'NBDCORK_BAD_TLS',
-      `There is no TLS mode '${mode}'. Choose ${modes.join(', ')}.`,
+      `Unknown TLS mode '${mode}': choose ${modes.join(', ')}.`,
     );
   }
   if (verifyPeer !== undefined && typeof verifyPeer !== 'boolean') {
-    throw new NbdError('NBDCORK_BAD_TLS', 'verifyPeer must be true or false.');
+    throw new NbdError('NBDCORK_BAD_TLS', 'verifyPeer must be a boolean.');
   }
   if (mode === 'off' && verifyPeer === true) {
-    throw new NbdError('NBDCORK_BAD_TLS', 'verifyPeer needs TLS, which the mode turns off.');
+    throw new NbdError('NBDCORK_BAD_TLS', "verifyPeer cannot be used with the mode 'off'.");
   }
 }
 
-/** As RFC 4514 writes it, from Node's lines, which are escaped as it asks for. */
+/** In the form of RFC 4514, from the lines of Node.js, which are escaped accordingly. */
 function distinguishedName(subject: string): string {
   return subject.split('\n').reverse().join(',').replaceAll(' + ', '+');
 }

@@ -1,4 +1,4 @@
-/** From `TlsOptions` to OpenSSL's context, which all connections share. */
+/** OpenSSL's context from `TlsOptions`; all connections share it. */
 import { constants } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import { messageOf, NbdError } from '../../errors.js';
@@ -6,9 +6,8 @@ import { checkPreSharedKey } from './psk-file.js';
 import type { TlsOptions } from './options.js';
 
 /**
- * What hides the traffic even from those who learn a key later, and is
- * authenticated encryption, by speed. A pre-shared key works in TLS 1.3 only
- * with a suite of SHA-256, so these stand first.
+ * Suites with forward secrecy and authenticated encryption, fastest first. In
+ * TLS 1.3 a pre-shared key works only with a SHA-256 suite, so these come first.
  */
 const suites = [
   'TLS_AES_128_GCM_SHA256',
@@ -21,7 +20,7 @@ const suites = [
   'ECDHE-ECDSA-CHACHA20-POLY1305',
   'ECDHE-RSA-CHACHA20-POLY1305',
 ];
-/** The last three are for clients that can do no better than the key itself. */
+/** The last three, without forward secrecy, are for clients that support no others. */
 const preSharedKeySuites = [
   'ECDHE-PSK-CHACHA20-POLY1305',
   'DHE-PSK-AES128-GCM-SHA256',
@@ -33,23 +32,23 @@ const preSharedKeySuites = [
 ];
 
 /**
- * Sessions are not resumed: a connection lives long, and a certificate that
- * was revoked in the meantime, or a ticket taken for a pre-shared key, are not
- * worth the milliseconds. Renegotiation lets a client make a server compute.
+ * No session resumption: connections are long, and it would let in revoked
+ * certificates, and make a ticket look like a pre-shared key. No renegotiation:
+ * it would let a client cause load.
  */
 const secureOptions =
   constants.SSL_OP_NO_TICKET |
   constants.SSL_OP_NO_RENEGOTIATION |
   constants.SSL_OP_CIPHER_SERVER_PREFERENCE;
 
-/** @throws NbdError `NBDCORK_BAD_TLS` for options that make no sense, or cannot be read. */
+/** @throws NbdError `NBDCORK_BAD_TLS` for invalid options, certificates and keys. */
 export function secureContext(options: TlsOptions): SecureContext {
   check(options);
   const { certificate, key, authority, revocationLists, preSharedKeys } = options;
   const ciphers = preSharedKeys === undefined ? suites : [...suites, ...preSharedKeySuites];
   try {
     return createSecureContext({
-      // Without an authority none is trusted, in place of everybody that Node trusts.
+      // Without an authority trust none, rather than those that Node.js trusts.
       ca: authority ?? [],
       ...(certificate !== undefined && { cert: certificate }),
       ...(key !== undefined && { key }),
@@ -57,35 +56,35 @@ export function secureContext(options: TlsOptions): SecureContext {
       ciphers: ciphers.join(':'),
       minVersion: 'TLSv1.2',
       dhparam: 'auto',
-      // OpenSSL wants one where clients are verified, to take a pre-shared key by TLS 1.3.
+      // OpenSSL needs one to accept a pre-shared key in TLS 1.3 while verifying clients.
       sessionIdContext: 'nbdcork',
       secureOptions,
     });
   } catch (cause) {
-    throw badTls(`the certificates cannot be used: ${messageOf(cause)}`, cause);
+    throw badTls(`invalid certificate or key: ${messageOf(cause)}`, cause);
   }
 }
 
 function check(options: TlsOptions): void {
   const { certificate, key, authority, revocationLists, preSharedKeys, verifyPeer } = options;
   if ((certificate === undefined) !== (key === undefined)) {
-    throw badTls('a certificate and its private key belong together');
+    throw badTls('a certificate needs its private key, and a key its certificate');
   }
   if (certificate === undefined && preSharedKeys === undefined) {
-    throw badTls('it needs a certificate with its key, or pre-shared keys');
+    throw badTls('it needs a certificate and its key, or pre-shared keys');
   }
   if (verifyPeer === true && certificate !== undefined && authority === undefined) {
-    throw badTls('verifying clients needs the certificate of their authority');
+    throw badTls('verifying clients needs an authority');
   }
   if (revocationLists !== undefined && authority === undefined) {
-    throw badTls('a revocation list needs the certificate of its authority');
+    throw badTls('a revocation list needs its authority');
   }
-  if (preSharedKeys?.size === 0) throw badTls('there is no pre-shared key');
+  if (preSharedKeys?.size === 0) throw badTls('preSharedKeys is empty');
   preSharedKeys?.forEach((bytes, identity) => {
     checkPreSharedKey(identity, bytes);
   });
 }
 
-function badTls(why: string, cause?: unknown): NbdError {
-  return new NbdError('NBDCORK_BAD_TLS', `TLS cannot be set up: ${why}.`, cause);
+function badTls(reason: string, cause?: unknown): NbdError {
+  return new NbdError('NBDCORK_BAD_TLS', `Invalid TLS options: ${reason}.`, cause);
 }

@@ -4,10 +4,10 @@ import { codeOf, messageOf, NbdError } from '../../errors.js';
 import type { TlsOptions } from './options.js';
 
 /**
- * The X.509 part of `TlsOptions` from a folder as nbdkit, libnbd and QEMU have
- * it: `server-cert.pem` and `server-key.pem`, and where they are there
- * `ca-cert.pem` and `ca-crl.pem`.
- * @throws NbdError `NBDCORK_BAD_TLS` where a file is missing or cannot be read.
+ * Reads the certificates of `TlsOptions` from a folder, with the file names that
+ * nbdkit, libnbd and QEMU use: `server-cert.pem` and `server-key.pem`, and
+ * optionally `ca-cert.pem` and `ca-crl.pem`.
+ * @throws NbdError `NBDCORK_BAD_TLS` if a file is missing or cannot be read.
  */
 export async function readTlsFolder(
   path: string,
@@ -18,8 +18,8 @@ export async function readTlsFolder(
   const [certificate, key, authority, revocationLists] = await Promise.all([
     read(path, 'server-cert.pem'),
     read(path, 'server-key.pem'),
-    readIfThere(path, 'ca-cert.pem'),
-    readIfThere(path, 'ca-crl.pem'),
+    readOptional(path, 'ca-cert.pem'),
+    readOptional(path, 'ca-crl.pem'),
   ]);
   return {
     certificate,
@@ -30,15 +30,12 @@ export async function readTlsFolder(
 }
 
 async function read(folder: string, name: string): Promise<Buffer> {
-  const bytes = await readIfThere(folder, name);
+  const bytes = await readOptional(folder, name);
   if (bytes !== undefined) return bytes;
-  throw new NbdError(
-    'NBDCORK_BAD_TLS',
-    `There is no ${name} in ${folder}: TLS needs it beside the other certificates.`,
-  );
+  throw new NbdError('NBDCORK_BAD_TLS', `Missing file ${name} in ${folder}: TLS needs it.`);
 }
 
-async function readIfThere(folder: string, name: string): Promise<Buffer | undefined> {
+async function readOptional(folder: string, name: string): Promise<Buffer | undefined> {
   try {
     return await readFile(join(folder, name));
   } catch (cause) {

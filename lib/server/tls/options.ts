@@ -1,24 +1,23 @@
 import type { TlsMode } from '../../handshake/client.js';
 
-/** Certificates and keys are PEM; any of them may hold several, one behind the other. */
+/** Certificates, keys and lists are PEM; each may be several, concatenated. */
 export interface TlsOptions {
   /**
-   * `off`: no TLS. `on`, the default: clients may use it, and must for an
-   * export that has `tls: 'require'`. `require`: they must in any case, which
-   * is the only mode that a forger between client and server cannot talk them
-   * out of.
+   * `off`: no TLS. `on`, the default: clients may use TLS, and must for an export
+   * with `tls: 'require'`. `require`: clients must use TLS; only this mode is safe
+   * from an attacker who strips TLS from the negotiation.
    */
   readonly mode?: TlsMode;
-  /** The server's certificate, followed by those between it and the authority's. */
+  /** The server's certificate, followed by intermediate certificates. */
   readonly certificate?: string | Buffer;
   /** The private key of `certificate`. */
   readonly key?: string | Buffer;
-  /** Who signs the certificates of clients. */
+  /** Certificates of the authorities that sign client certificates. */
   readonly authority?: string | Buffer;
-  /** What `authority` has revoked. With it, a certificate of an authority that has no list is refused. */
+  /** Revocation lists of `authority`. If present, every authority needs one. */
   readonly revocationLists?: string | Buffer;
-  /** Refuse clients without a certificate that `authority` has signed, or a pre-shared key. */
+  /** Reject clients without a certificate signed by `authority` or a pre-shared key. */
   readonly verifyPeer?: boolean;
-  /** Keys of 1 to 64 bytes by the identity that clients give. Enough without a certificate. */
+  /** Keys of 1 to 64 bytes, by client identity. They work without a certificate. */
   readonly preSharedKeys?: ReadonlyMap<string, Uint8Array>;
 }

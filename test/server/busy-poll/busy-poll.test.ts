@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import { BusyPoll } from '../../../lib/server/busy-poll/busy-poll.js';
 import { temporaryFolder } from '../../support/folder.js';
 
-/** A clock and an event loop that move when told to. */
+/** A clock and an event loop that advance on demand. */
 class Loop {
   nowMs = 5;
   scheduled: (() => void)[] = [];
@@ -20,7 +20,7 @@ class Loop {
     );
   }
 
-  /** Whether the loop would look for input without sleeping. */
+  /** Whether the loop would poll for input without sleeping. */
   get awake(): boolean {
     return this.scheduled.length > 0;
   }
@@ -30,25 +30,25 @@ class Loop {
     for (const callback of this.scheduled.splice(0)) callback();
   }
 
-  /** A read that comes `waitMs` after the last one was dealt with. */
+  /** A read `waitMs` after the last one was handled. */
   read(waitMs: number): void {
     this.nowMs += waitMs;
-    this.poll.arrived();
+    this.poll.readStarted();
     this.nowMs += 0.005;
-    this.poll.idle();
+    this.poll.readEnded();
   }
 }
 
 describe('busy polling', () => {
-  test('begins where waking up takes its time', () => {
+  test('begins when waking up is slow', () => {
     const loop = new Loop(0.1);
     loop.read(5);
-    assert.ok(!loop.awake, 'nothing is known yet');
+    assert.ok(!loop.awake, 'nothing is measured yet');
     for (let count = 0; count < 120; count++) loop.read(0.06);
     assert.ok(loop.awake);
   });
 
-  test('has the kernel keep all processors awake, where it may, and looks again afterwards', async (context) => {
+  test('keeps all processors awake, and measures again afterwards', async (context) => {
     const path = join(await temporaryFolder(context), 'cpu_dma_latency');
     writeFileSync(path, '');
     context.mock.timers.enable({ apis: ['setInterval'] });
@@ -59,10 +59,10 @@ describe('busy polling', () => {
     context.mock.timers.tick(20);
     loop.turn(1);
     loop.read(5);
-    assert.ok(!loop.awake, 'nothing is known any more');
+    assert.ok(!loop.awake, 'measurements are discarded');
   });
 
-  test('ends when nothing comes', () => {
+  test('ends without further reads', () => {
     const loop = new Loop(0.1);
     for (let count = 0; count < 120; count++) loop.read(0.06);
     loop.turn(0.05);
@@ -71,7 +71,7 @@ describe('busy polling', () => {
     assert.ok(!loop.awake);
   });
 
-  test('schedules once, however many reads there are', () => {
+  test('schedules one callback for any number of reads', () => {
     const loop = new Loop(0.1);
     for (let count = 0; count < 200; count++) loop.read(0.06);
     assert.equal(loop.scheduled.length, 1);
@@ -79,7 +79,7 @@ describe('busy polling', () => {
 
   for (const [what, waitMs] of [
     ['a processor that is awake', 0.01],
-    ['a client that takes its time', 0.3],
+    ['a slow client', 0.3],
     ['pauses', 50],
   ] as const) {
     test(`does not begin for ${what}`, () => {
@@ -91,7 +91,7 @@ describe('busy polling', () => {
     });
   }
 
-  test('sleeps now and then to look again, and stops where it does not help any more', () => {
+  test('sleeps now and then to measure, and stops when it no longer helps', () => {
     const loop = new Loop(0.1);
     for (let count = 0; count < 120; count++) loop.read(0.06);
     let slept = 0;
@@ -104,7 +104,7 @@ describe('busy polling', () => {
     assert.ok(!loop.awake);
   });
 
-  test('0 is never', () => {
+  test('is disabled by 0', () => {
     const loop = new Loop(0);
     for (let count = 0; count < 1000; count++) loop.read(0.06);
     assert.ok(!loop.awake);

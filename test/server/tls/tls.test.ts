@@ -115,8 +115,8 @@ for (const version of versions) {
       const strange = await issueCertificate(stranger, 'backup');
       await isRefused(t, certificates, only, /the client has no certificate/);
       await isRefused(t, certificates, { ...only, ...old }, /has expired/);
-      await isRefused(t, certificates, { ...only, ...young }, /not valid yet/);
-      await isRefused(t, certificates, { ...only, ...forServers }, /not for clients/);
+      await isRefused(t, certificates, { ...only, ...young }, /not yet valid/);
+      await isRefused(t, certificates, { ...only, ...forServers }, /not valid for clients/);
       await isRefused(t, certificates, { ...only, ...strange }, /unknown authority/);
     });
   });
