@@ -86,7 +86,8 @@ class Call {
 
   bool Uint8Array(size_t index, Bytes* out) { return ToBytes(env_, arguments_[index], out); }
 
-  bool Float64Array(size_t index, Numbers* out) {
+  // A Float64Array of at least `min` numbers.
+  bool Float64Array(size_t index, size_t min, Numbers* out) {
     napi_typedarray_type type;
     void* data;
     const napi_status status = napi_get_typedarray_info(env_, arguments_[index], &type,
@@ -94,6 +95,7 @@ class Call {
     if (status != napi_ok || type != napi_float64_array) {
       return ThrowType(env_, "expected a Float64Array");
     }
+    if (out->length < min) return ThrowRange(env_, "the Float64Array is too short");
     out->data = static_cast<double*>(data);
     return true;
   }

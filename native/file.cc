@@ -7,6 +7,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <utility>
+
 #include "call.h"
 
 #ifndef RWF_NOWAIT
@@ -28,39 +30,41 @@ int64_t ReadCached(int fd, const iovec* vector, int64_t position) {
   return ResultOf(count);
 }
 
-// Plain N-API, since Napi aborts the process if the promise cannot be resolved,
-// as in a worker thread that is being terminated.
-void Resolve(napi_env env, napi_deferred deferred, int64_t number) {
-  napi_value result;
-  if (napi_create_int64(env, number, &result) != napi_ok) return;
-  napi_resolve_deferred(env, deferred, result);
-}
-
-// Punching a hole may take milliseconds, so it runs in libuv's thread pool.
-class FallocateWorker : public Napi::AsyncWorker {
+// Runs `work` in libuv's thread pool. Its result, a number, resolves the promise.
+template <typename Work>
+class Worker : public Napi::AsyncWorker {
  public:
-  FallocateWorker(napi_env env, napi_deferred deferred, int fd, int mode, off_t offset,
-                  off_t length)
-      : Napi::AsyncWorker(env, "nbdcork.fallocate"),
-        deferred_(deferred),
-        fd_(fd),
-        mode_(mode),
-        offset_(offset),
-        length_(length) {}
+  Worker(napi_env env, const char* name, napi_deferred deferred, Work work)
+      : Napi::AsyncWorker(env, name), deferred_(deferred), work_(std::move(work)) {}
 
  protected:
-  void Execute() override { result_ = ResultOf(::fallocate(fd_, mode_, offset_, length_)); }
+  void Execute() override { result_ = work_(); }
 
-  void OnOK() override { Resolve(Env(), deferred_, result_); }
+  // Plain N-API, since Napi aborts the process if the promise cannot be resolved,
+  // as in a worker thread that is being terminated.
+  void OnOK() override {
+    napi_value result;
+    if (napi_create_int64(Env(), result_, &result) != napi_ok) return;
+    napi_resolve_deferred(Env(), deferred_, result);
+  }
 
  private:
   napi_deferred deferred_;
-  int fd_;
-  int mode_;
-  off_t offset_;
-  off_t length_;
+  Work work_;
   int64_t result_ = 0;
 };
+
+// Returns the promise.
+template <typename Work>
+napi_value RunInPool(napi_env env, const char* name, Work work) {
+  napi_deferred deferred;
+  napi_value promise;
+  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;
+  // The worker deletes itself when its work is done.
+  auto* worker = new Worker<Work>(env, name, deferred, std::move(work));
+  worker->Queue();
+  return promise;
+}
 
 // Fills `found` with pairs: where a range of data between `offset` and `end` begins
 // and where it ends. An empty range marks the end of the file. Returns the count of
@@ -84,35 +88,6 @@ int64_t FindRanges(int fd, int64_t offset, int64_t end, const Numbers& found) {
   }
   return static_cast<int64_t>(count);
 }
-
-// On tmpfs, finding the end of a long range of data takes milliseconds.
-class FindDataWorker : public Napi::AsyncWorker {
- public:
-  FindDataWorker(napi_env env, napi_deferred deferred, napi_value array, const Numbers& found,
-                 int fd, int64_t offset, int64_t end)
-      : Napi::AsyncWorker(env, "nbdcork.findData"),
-        deferred_(deferred),
-        array_(Napi::Persistent(Napi::Object(env, array))),
-        found_(found),
-        fd_(fd),
-        offset_(offset),
-        end_(end) {}
-
- protected:
-  void Execute() override { result_ = FindRanges(fd_, offset_, end_, found_); }
-
-  void OnOK() override { Resolve(Env(), deferred_, result_); }
-
- private:
-  napi_deferred deferred_;
-  // Keeps the borrowed memory alive.
-  Napi::ObjectReference array_;
-  Numbers found_;
-  int fd_;
-  int64_t offset_;
-  int64_t end_;
-  int64_t result_ = 0;
-};
 
 }  // namespace
 
@@ -141,13 +116,10 @@ napi_value Fallocate(napi_env env, napi_callback_info info) {
       !call.Unsigned(3, kSafeIntegerMax, "expected a length", &length)) {
     return nullptr;
   }
-  napi_deferred deferred;
-  napi_value promise;
-  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;
-  // The worker deletes itself when its work is done.
-  auto* worker = new FallocateWorker(env, deferred, fd, static_cast<int>(mode), offset, length);
-  worker->Queue();
-  return promise;
+  // Punching a hole may take milliseconds.
+  return RunInPool(env, "nbdcork.fallocate", [fd, mode, offset, length] {
+    return ResultOf(::fallocate(fd, static_cast<int>(mode), offset, length));
+  });
 }
 
 napi_value FindData(napi_env env, napi_callback_info info) {
@@ -158,16 +130,15 @@ napi_value FindData(napi_env env, napi_callback_info info) {
   if (!call.Descriptor(0, &fd) ||
       !call.Unsigned(1, kSafeIntegerMax, "expected an offset", &offset) ||
       !call.Unsigned(2, kSafeIntegerMax, "expected an end", &end) ||
-      !call.Float64Array(3, &found)) {
+      !call.Float64Array(3, 0, &found)) {
     return nullptr;
   }
-  napi_deferred deferred;
-  napi_value promise;
-  if (napi_create_promise(env, &deferred, &promise) != napi_ok) return nullptr;
-  // The worker deletes itself when its work is done.
-  auto* worker = new FindDataWorker(env, deferred, call.argument(3), found, fd, offset, end);
-  worker->Queue();
-  return promise;
+  // The reference keeps the borrowed memory alive.
+  auto array = Napi::Persistent(Napi::Object(env, call.argument(3)));
+  // On tmpfs, finding the end of a long range of data takes milliseconds.
+  return RunInPool(env, "nbdcork.findData", [array = std::move(array), found, fd, offset, end] {
+    return FindRanges(fd, offset, end, found);
+  });
 }
 
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info) {

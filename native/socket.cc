@@ -187,7 +187,7 @@ napi_value Sendmsg(napi_env env, napi_callback_info info) {
   }
   Numbers pieces;
   if (!BuffersOf(env, call.argument(1), buffer_count, buffers.data()) ||
-      !call.Float64Array(2, &pieces)) {
+      !call.Float64Array(2, 0, &pieces)) {
     return nullptr;
   }
   if (first + count > static_cast<int64_t>(pieces.length / kNumbersPerPiece)) {
@@ -210,11 +210,7 @@ napi_value TcpInfo(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   int fd;
   Numbers counters;
-  if (!call.Descriptor(0, &fd) || !call.Float64Array(1, &counters)) return nullptr;
-  if (counters.length < kTcpCounters) {
-    ThrowRange(env, "expected an array of at least four numbers");
-    return nullptr;
-  }
+  if (!call.Descriptor(0, &fd) || !call.Float64Array(1, kTcpCounters, &counters)) return nullptr;
   struct tcp_info tcp = {};
   socklen_t length = sizeof(tcp);
   if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &tcp, &length) < 0) return call.Return(-errno);
@@ -229,11 +225,7 @@ napi_value PeerCredentials(napi_env env, napi_callback_info info) {
   Call<2> call(env, info);
   int fd;
   Numbers numbers;
-  if (!call.Descriptor(0, &fd) || !call.Float64Array(1, &numbers)) return nullptr;
-  if (numbers.length < kCredentials) {
-    ThrowRange(env, "expected an array of at least three numbers");
-    return nullptr;
-  }
+  if (!call.Descriptor(0, &fd) || !call.Float64Array(1, kCredentials, &numbers)) return nullptr;
   struct ucred peer = {};
   socklen_t length = sizeof(peer);
   if (::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return call.Return(-errno);

@@ -20,8 +20,8 @@ export function descriptorOf(stream: object): number | undefined {
       "The socket is still connecting. Wait for its 'connect' event.",
     );
   }
-  const handle: unknown = Reflect.get(stream, '_handle');
-  if (typeof handle !== 'object' || handle === null || !('fd' in handle)) return undefined;
+  const handle = handleOf(stream);
+  if (handle === undefined || !('fd' in handle)) return undefined;
   return typeof handle.fd === 'number' && handle.fd >= 0 ? handle.fd : undefined;
 }
 
@@ -30,10 +30,8 @@ export function descriptorOf(stream: object): number | undefined {
  * write in full until its last byte is sent. The handle knows the exact number.
  */
 export function pendingBytes(stream: Writable): number {
-  const handle: unknown = Reflect.get(stream, '_handle');
-  if (typeof handle !== 'object' || handle === null || !('writeQueueSize' in handle)) {
-    return stream.writableLength;
-  }
+  const handle = handleOf(stream);
+  if (handle === undefined || !('writeQueueSize' in handle)) return stream.writableLength;
   return stream.writableLength + Number(handle.writeQueueSize);
 }
 
@@ -59,10 +57,8 @@ export interface ReadInto {
  * with its 'data' events.
  */
 export function withReadInto(accepted: Socket, server: Server, onread: ReadInto): Socket {
-  const handle: unknown = Reflect.get(accepted, '_handle');
-  if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) {
-    return accepted;
-  }
+  const handle = handleOf(accepted);
+  if (handle === undefined || !('useUserBuffer' in handle)) return accepted;
   Reflect.set(accepted, '_handle', null);
   const options = { handle, onread, allowHalfOpen: true };
   const socket = new Socket(options);
@@ -78,7 +74,7 @@ export function withReadInto(accepted: Socket, server: Server, onread: ReadInto)
  * lacks these fields: then read with 'data' events.
  */
 export function enableReadInto(socket: Socket, onread: ReadInto): boolean {
-  const handle: unknown = Reflect.get(socket, '_handle');
+  const handle = handleOf(socket);
   const keys = new Map(
     Object.getOwnPropertySymbols(socket).map((symbol) => [symbol.description, symbol]),
   );
@@ -86,7 +82,7 @@ export function enableReadInto(socket: Socket, onread: ReadInto): boolean {
     keys.get(key),
   );
   if (buffer === undefined || callback === undefined || next === undefined) return false;
-  if (typeof handle !== 'object' || handle === null || !('useUserBuffer' in handle)) return false;
+  if (handle === undefined || !('useUserBuffer' in handle)) return false;
   if (typeof handle.useUserBuffer !== 'function') return false;
   const first = onread.buffer();
   Reflect.set(socket, buffer, first);
@@ -109,10 +105,16 @@ export function socketOnDescriptor(fd: number, onread: ReadInto, writable: boole
  * existing connection. If a future Node lacks this method, no certificate is valid.
  */
 export function verifyErrorOf(socket: TLSSocket): string | undefined {
-  const handle: unknown = Reflect.get(socket, '_handle');
-  if (typeof handle !== 'object' || handle === null || !('verifyError' in handle)) return 'UNKNOWN';
+  const handle = handleOf(socket);
+  if (handle === undefined || !('verifyError' in handle)) return 'UNKNOWN';
   if (typeof handle.verifyError !== 'function') return 'UNKNOWN';
   const error: unknown = Reflect.apply(handle.verifyError, handle, []);
   if (error === null || error === undefined) return undefined;
   return codeOf(error) ?? 'UNKNOWN';
+}
+
+/** Node's object for the descriptor, with fields that vary with its kind. */
+function handleOf(stream: object): object | undefined {
+  const handle: unknown = Reflect.get(stream, '_handle');
+  return typeof handle === 'object' && handle !== null ? handle : undefined;
 }
