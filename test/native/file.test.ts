@@ -18,7 +18,7 @@ const mebibyte = 2 ** 20;
 const { keepSize, punchHole, zeroRange } = fallocateMode;
 
 describe('preadNoWait', { skip: withoutAddon }, () => {
-  it('reads cached bytes to their place, short at the end of the file', (t) => {
+  it('reads cached bytes at an offset, and fewer at the end of the file', (t) => {
     const { fd, expected } = cachedFile(t, 10_000);
     if (!readsWithoutWaiting(t, fd)) return;
     const bytes = new Uint8Array(1_000).fill(0xee);
@@ -31,7 +31,7 @@ describe('preadNoWait', { skip: withoutAddon }, () => {
     assert.equal(native().preadNoWait(fd, bytes, 1_000, 0, 0), 0);
   });
 
-  it('reads past 4 GiB, and into memory that is shared between threads', (t) => {
+  it('reads beyond 4 GiB, and into a SharedArrayBuffer', (t) => {
     const { fd } = temporaryFile(t);
     const expected = randomBytes(100);
     const position = 5 * 2 ** 30;
@@ -42,13 +42,13 @@ describe('preadNoWait', { skip: withoutAddon }, () => {
     assert.ok(Buffer.from(bytes).equals(expected));
   });
 
-  it('returns the errno of a descriptor that cannot be read so', (t) => {
+  it('returns -errno for an unsupported descriptor', (t) => {
     const bytes = new Uint8Array(1);
     assert.equal(native().preadNoWait(noFd, bytes, 0, 1, 0), failure('EBADF'));
     assert.equal(native().preadNoWait(pipeFd(t), bytes, 0, 1, 0), failure('ESPIPE'));
   });
 
-  it('throws for a range outside the buffer and for what is no position', (t) => {
+  it('throws for a range outside the buffer and for an invalid position', (t) => {
     const { fd } = cachedFile(t, 100);
     const bytes = new Uint8Array(10);
     for (const [at, length, position] of [
@@ -72,7 +72,7 @@ describe('preadNoWait', { skip: withoutAddon }, () => {
 });
 
 describe('fallocate', { skip: withoutAddon }, () => {
-  it('allocates, beyond the end too', async (t) => {
+  it('allocates, also beyond the end of the file', async (t) => {
     const { fd } = temporaryFile(t);
     assert.equal(await native().fallocate(fd, 0, 0, mebibyte), 0);
     assert.equal(fstatSync(fd).size, mebibyte);
@@ -91,21 +91,21 @@ describe('fallocate', { skip: withoutAddon }, () => {
     assert.ok(bytes.equals(expected));
   });
 
-  it('returns the errno of what it cannot do', async (t) => {
+  it('returns -errno for what is not supported', async (t) => {
     const { path, fd } = temporaryFile(t);
     const { fallocate } = native();
     assert.equal(await fallocate(noFd, 0, 0, 1), failure('EBADF'));
     assert.equal(await fallocate(openUntilEnd(t, path, 'r'), 0, 0, 1), failure('EBADF'));
     assert.equal(await fallocate(pipeFd(t), 0, 0, 1), failure('ESPIPE'));
     assert.equal(await fallocate(fd, 0, 0, 0), failure('EINVAL'));
-    // Both at once is a mode that no file system has.
+    // No file system supports both at once.
     assert.equal(
       await fallocate(fd, keepSize | punchHole | zeroRange, 0, 1),
       failure('EOPNOTSUPP'),
     );
   });
 
-  it('runs many at once', async (t) => {
+  it('runs many calls in parallel', async (t) => {
     const { fd } = temporaryFile(t);
     const ranges = Array.from({ length: 64 }, (_, index) => index * 4_096);
     const results = await Promise.all(
@@ -118,7 +118,7 @@ describe('fallocate', { skip: withoutAddon }, () => {
     assert.equal(fstatSync(fd).size, 64 * 4_096);
   });
 
-  it('throws for what is no range or no mode', () => {
+  it('throws for an invalid range or mode', () => {
     const { fallocate } = native();
     for (const [mode, offset, length] of [
       [-1, 0, 1],
@@ -141,7 +141,7 @@ describe('findData', { skip: withoutAddon }, () => {
     return count < 0 ? [count] : [...found.subarray(0, count)];
   }
 
-  it('finds where data begins and ends, and the end of the file', async (t) => {
+  it('finds the ranges of data and the end of the file', async (t) => {
     const { fd } = temporaryFile(t);
     ftruncateSync(fd, 8 * mebibyte);
     for (const at of [1, 4]) writeSync(fd, randomBytes(mebibyte), 0, mebibyte, at * mebibyte);
@@ -153,7 +153,7 @@ describe('findData', { skip: withoutAddon }, () => {
     assert.deepEqual(await find(fd, 3, 3), []);
   });
 
-  it('stops where there is no more room, and touches nothing behind it', async (t) => {
+  it('stops when the array is full, and does not write beyond it', async (t) => {
     const { fd } = temporaryFile(t);
     for (const at of [0, 2, 4]) writeSync(fd, randomBytes(mebibyte), 0, mebibyte, at * mebibyte);
     assert.deepEqual(await find(fd, 0, 5 * mebibyte, 3), [0, mebibyte]);
@@ -163,7 +163,7 @@ describe('findData', { skip: withoutAddon }, () => {
     assert.deepEqual([...memory], [-7, -7, 0, mebibyte, -7, -7]);
   });
 
-  it('ends with what the file has, where that is shorter', async (t) => {
+  it('stops at the end of the file', async (t) => {
     const { fd } = temporaryFile(t);
     writeSync(fd, randomBytes(mebibyte), 0, mebibyte, 0);
     assert.deepEqual(await find(fd, 0, 9 * mebibyte), [0, mebibyte]);
@@ -171,7 +171,7 @@ describe('findData', { skip: withoutAddon }, () => {
     assert.deepEqual(await find(fd, 5 * mebibyte, 9 * mebibyte), [failure('ENXIO')]);
   });
 
-  it('returns errnos, and throws for what is no offset and no room', async (t) => {
+  it('returns -errno, and throws for an invalid offset or array', async (t) => {
     const found = new Float64Array(2);
     assert.deepEqual(await find(noFd, 0, 1), [failure('EBADF')]);
     assert.deepEqual(await find(pipeFd(t), 0, 1), [failure('ESPIPE')]);
@@ -185,12 +185,12 @@ describe('findData', { skip: withoutAddon }, () => {
 });
 
 describe('blockDeviceSize', { skip: withoutAddon }, () => {
-  it('returns the errno of what is no block device', (t) => {
+  it('returns -errno for other descriptors', (t) => {
     assert.equal(native().blockDeviceSize(noFd), failure('EBADF'));
     assert.equal(native().blockDeviceSize(temporaryFile(t).fd), failure('ENOTTY'));
   });
 
-  it('is the bytes of a block device', (t) => {
+  it('returns the size of a block device in bytes', (t) => {
     const { path, fd: file } = temporaryFile(t);
     ftruncateSync(file, 3 * mebibyte);
     const setup = spawnSync('losetup', ['--find', '--show', path], { encoding: 'utf8' });
@@ -207,7 +207,7 @@ describe('blockDeviceSize', { skip: withoutAddon }, () => {
   });
 });
 
-/** A file whose bytes were just written, so that the page cache has them. */
+/** A file that was just written, so that its bytes are in the page cache. */
 function cachedFile(t: TestContext, length: number): { fd: number; expected: Buffer } {
   const { fd } = temporaryFile(t);
   const expected = randomBytes(length);
@@ -215,7 +215,7 @@ function cachedFile(t: TestContext, length: number): { fd: number; expected: Buf
   return { fd, expected };
 }
 
-/** Some file systems have no RWF_NOWAIT; the test is then skipped. */
+/** Skips the test on a file system without RWF_NOWAIT. */
 function readsWithoutWaiting(t: TestContext, fd: number): boolean {
   const answer = native().preadNoWait(fd, new Uint8Array(1), 0, 1, 0);
   if (answer !== failure('EOPNOTSUPP')) return true;

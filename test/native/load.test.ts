@@ -15,7 +15,7 @@ interface Answer {
   readonly warnings: readonly { readonly code: string; readonly message: string }[];
 }
 
-/** Loads the addon twice, and says what came of it and which warnings there were. */
+/** Loads the addon twice, and prints the results and the warnings. */
 const report = `
   const warnings = [];
   process.on('warning', ({ code, message }) => warnings.push({ code, message }));
@@ -26,31 +26,31 @@ const report = `
 `;
 
 describe('loadAddon', () => {
-  it('loads the addon without a word', { skip: withoutAddon }, async () => {
+  it('loads the addon without a warning', { skip: withoutAddon }, async () => {
     assert.deepEqual(await answerOf(report), { loaded: true, warnings: [] });
   });
 
-  it('gives nothing, silently, with NBDCORK_NO_NATIVE=1', async () => {
+  it('returns undefined, without a warning, with NBDCORK_NO_NATIVE=1', async () => {
     const answer = await answerOf(report, { NBDCORK_NO_NATIVE: '1' });
     assert.deepEqual(answer, { loaded: false, warnings: [] });
   });
 
-  it('gives nothing, silently, on other systems', async () => {
+  it('returns undefined, without a warning, on other systems', async () => {
     const elsewhere = `Object.defineProperty(process, 'platform', { value: 'darwin' });`;
     assert.deepEqual(await answerOf(elsewhere + report), { loaded: false, warnings: [] });
   });
 
-  it('warns once where the addon is missing', { skip: linux }, async (t) => {
+  it('warns once if the addon is missing', { skip: linux }, async (t) => {
     const folder = temporaryFolder(t);
     assertOneWarning(await answerOf(report, lookIn(folder)), /No native build was found/);
   });
 
-  it('warns once where the addon is broken', { skip: linux }, async (t) => {
+  it('warns once if the addon is broken', { skip: linux }, async (t) => {
     const environment = lookIn(folderWithAddon(t, 'not a shared object'));
     assertOneWarning(await answerOf(report, environment), /nbdcork\.node/);
   });
 
-  it('warns once where the addon is of another version', { skip: linux }, async (t) => {
+  it('warns once if the addon was built from another version', { skip: linux }, async (t) => {
     const older = `
       import module from 'node:module';
       module._extensions['.node'] = (loaded) => { loaded.exports = { setCork() {} }; };
@@ -61,7 +61,7 @@ describe('loadAddon', () => {
 });
 
 describe('the addon in worker threads', { skip: withoutAddon }, () => {
-  it('works in many at once, and lets them and the process end', async () => {
+  it('works in several at once, and lets them and the process exit', async () => {
     const answer = await answerOf(`
       import { Worker } from 'node:worker_threads';
       const code = \`
@@ -81,7 +81,7 @@ describe('the addon in worker threads', { skip: withoutAddon }, () => {
     assert.deepEqual(answer, new Array(4).fill([failure('EBADF'), 0]));
   });
 
-  it('may be ended while its calls are under way', async (t) => {
+  it('survives the end of a worker during its calls', async (t) => {
     const path = join(temporaryFolder(t), 'file');
     const answer = await answerOf(`
       import { once } from 'node:events';
@@ -104,7 +104,7 @@ describe('the addon in worker threads', { skip: withoutAddon }, () => {
   });
 });
 
-/** What a module prints, as JSON; its process must end by itself, with status 0. */
+/** The JSON output of a module, whose process must exit by itself with status 0. */
 async function answerOf(code: string, environment: NodeJS.ProcessEnv = {}): Promise<unknown> {
   const child = spawn(process.execPath, ['--input-type=module', '--eval', code], {
     env: { ...process.env, NBDCORK_NO_NATIVE: '', ...environment },
@@ -119,7 +119,7 @@ async function answerOf(code: string, environment: NodeJS.ProcessEnv = {}): Prom
   return JSON.parse(output);
 }
 
-/** node-gyp-build looks into the folder that this variable names, not into the package. */
+/** node-gyp-build searches the folder in this variable instead of the package. */
 function lookIn(folder: string): NodeJS.ProcessEnv {
   return { NBDCORK_PREBUILD: folder };
 }

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { native, withoutAddon } from './support/native.js';
 
 describe('offsetIn', { skip: withoutAddon }, () => {
-  it('moves with the view, and comes back after a page', () => {
+  it('follows the view, and repeats with every page', () => {
     for (const buffer of [new ArrayBuffer(8_192), new SharedArrayBuffer(8_192)]) {
       const { offsetIn } = native();
       const start = offsetIn(new Uint8Array(buffer), 4_096);
@@ -16,12 +16,12 @@ describe('offsetIn', { skip: withoutAddon }, () => {
     }
   });
 
-  it('throws for what is no Uint8Array', () => {
+  it('throws for other types than Uint8Array', () => {
     const wrong = [new ArrayBuffer(1)];
     assert.throws(() => Reflect.apply(native().offsetIn, undefined, wrong), TypeError);
   });
 
-  it('throws for a unit of no bytes', () => {
+  it('throws for a unit of 0 bytes', () => {
     assert.throws(() => native().offsetIn(new Uint8Array(1), 0), RangeError);
   });
 });
@@ -29,18 +29,18 @@ describe('offsetIn', { skip: withoutAddon }, () => {
 describe('adviseHugePages', { skip: withoutAddon }, () => {
   const pageBytes = 4_096;
 
-  it('takes memory that begins with a page, and leaves its content', () => {
+  it('accepts memory that begins at a page, and keeps its content', () => {
     const { adviseHugePages, offsetIn } = native();
     const memory = new Uint8Array(2 ** 22);
     const start = (pageBytes - offsetIn(memory, pageBytes)) % pageBytes;
     memory[start] = 7;
     const result = adviseHugePages(memory.subarray(start, start + 2 ** 21));
-    // A kernel without huge pages refuses every such hint.
+    // A kernel without huge pages returns EINVAL.
     assert.ok(result === 0 || result === -constants.errno.EINVAL, `${result}`);
     assert.equal(memory[start], 7);
   });
 
-  it('refuses memory that does not', () => {
+  it('returns -errno for other memory', () => {
     const { adviseHugePages, offsetIn } = native();
     const memory = new Uint8Array(2 ** 20);
     const start = offsetIn(memory, pageBytes) === 0 ? 1 : 0;

@@ -19,18 +19,18 @@ import {
   withoutAddon,
 } from './support/native.js';
 
-/** A descriptor number that no process has open. */
+/** The number of a descriptor that is not open in any process. */
 const noFd = 2 ** 30;
 
-describe('SO_PEERCRED', { skip: withoutAddon }, () => {
-  it('tells who connected to a Unix socket', async (t) => {
+describe('peerCredentials', { skip: withoutAddon }, () => {
+  it('returns process, user and group of the peer of a Unix socket', async (t) => {
     const fd = fdOf((await openUnix(t)).sender);
     const numbers = new Float64Array(3);
     assert.equal(native().peerCredentials(fd, numbers), 0);
     assert.deepEqual([...numbers], [process.pid, process.getuid?.(), process.getgid?.()]);
   });
 
-  it('returns the errno of what is no socket, and throws without room', (t) => {
+  it('returns -errno for other descriptors, and throws for a short array', (t) => {
     const { fd: file } = temporaryFile(t);
     const room = new Float64Array(3);
     assert.equal(native().peerCredentials(-1, room), failure('EBADF'));
@@ -42,7 +42,7 @@ describe('SO_PEERCRED', { skip: withoutAddon }, () => {
 });
 
 describe('unreadByPeer', { skip: withoutAddon }, () => {
-  it('tells what the other end of a socket or a pipe has yet to read', async (t) => {
+  it('returns what the other end of a socket or a pipe has not read', async (t) => {
     const { sender, receiver } = await openUnix(t);
     const fd = fdOf(sender);
     assert.equal(native().unreadByPeer(fd), 0);
@@ -55,7 +55,7 @@ describe('unreadByPeer', { skip: withoutAddon }, () => {
     assert.equal(native().unreadByPeer(pipe), 300);
   });
 
-  it('returns the errno of what is neither', (t) => {
+  it('returns -errno for other descriptors', (t) => {
     assert.equal(native().unreadByPeer(noFd), failure('EBADF'));
     assert.equal(native().unreadByPeer(temporaryFile(t).fd), failure('ENOTTY'));
   });
@@ -72,7 +72,7 @@ describe('setSendBuffer', { skip: withoutAddon }, () => {
     }
   });
 
-  it('returns the errno of what is no socket, and throws for what is no number', (t) => {
+  it('returns -errno for other descriptors, and throws for an invalid size', (t) => {
     const { fd: file } = temporaryFile(t);
     for (const [fd, expected] of [
       [-1, failure('EBADF')],
@@ -89,8 +89,8 @@ describe('setSendBuffer', { skip: withoutAddon }, () => {
   });
 });
 
-describe('TCP_CORK', { skip: withoutAddon }, () => {
-  it('reads back as it was set', async (t) => {
+describe('setCork and getCork', { skip: withoutAddon }, () => {
+  it('reads the value that was set', async (t) => {
     const fd = fdOf((await openTcp(t)).sender);
     assert.equal(native().getCork(fd), 0);
     assert.equal(native().setCork(fd, true), 0);
@@ -99,7 +99,7 @@ describe('TCP_CORK', { skip: withoutAddon }, () => {
     assert.equal(native().getCork(fd), 0);
   });
 
-  it('returns the errno of a descriptor that cannot have it', async (t) => {
+  it('returns -errno for other descriptors', async (t) => {
     const unix = fdOf((await openUnix(t)).sender);
     const { fd: file } = temporaryFile(t);
     for (const [fd, expected] of [
@@ -113,7 +113,7 @@ describe('TCP_CORK', { skip: withoutAddon }, () => {
     }
   });
 
-  it('throws for what is no descriptor or no boolean', () => {
+  it('throws for an invalid descriptor or boolean', () => {
     const range = { name: 'RangeError', code: 'ERR_OUT_OF_RANGE' };
     const type = { name: 'TypeError', code: 'ERR_INVALID_ARG_TYPE' };
     for (const fd of [1.5, NaN, Infinity, 2 ** 31, -(2 ** 31) - 1]) {
@@ -126,7 +126,7 @@ describe('TCP_CORK', { skip: withoutAddon }, () => {
 });
 
 describe('send', { skip: withoutAddon }, () => {
-  it('sends the bytes of a view, and none where it is empty', async (t) => {
+  it('sends the bytes of a view, and none if it is empty', async (t) => {
     const { sender, receiver } = await openTcp(t);
     const bytes = randomBytes(10_000);
     assert.equal(native().send(fdOf(sender), bytes.subarray(100, 9_000), false), 8_900);
@@ -134,7 +134,7 @@ describe('send', { skip: withoutAddon }, () => {
     assert.ok((await readExactly(receiver, 8_900)).equals(bytes.subarray(100, 9_000)));
   });
 
-  it('joins what is sent with `more` and what follows into one segment', async (t) => {
+  it('joins bytes sent with `more` and the next ones in one segment', async (t) => {
     const { sender, receiver } = await openTcp(t);
     const fd = fdOf(sender);
     assert.equal(native().send(fd, Buffer.from('head'), true), 4);
@@ -145,19 +145,19 @@ describe('send', { skip: withoutAddon }, () => {
     assert.equal(counters[2], 1);
   });
 
-  it('returns what fits where the peer does not read, then -EAGAIN', async (t) => {
+  it('returns what the kernel accepts while the peer does not read, then -EAGAIN', async (t) => {
     for (const open of [openTcp, openUnix]) {
       const { sender, receiver } = await open(t);
       const bytes = randomBytes(64 * 2 ** 20);
-      const taken = native().send(fdOf(sender), bytes, false);
-      assert.ok(taken > 0 && taken < bytes.length, `took ${taken}`);
-      const more = sendUntilFull(fdOf(sender), bytes.subarray(taken));
-      const received = await readExactly(receiver, taken + more);
-      assert.ok(received.equals(bytes.subarray(0, taken + more)));
+      const sent = native().send(fdOf(sender), bytes, false);
+      assert.ok(sent > 0 && sent < bytes.length, `sent ${sent}`);
+      const more = sendUntilFull(fdOf(sender), bytes.subarray(sent));
+      const received = await readExactly(receiver, sent + more);
+      assert.ok(received.equals(bytes.subarray(0, sent + more)));
     }
   });
 
-  it('returns -EPIPE, without a signal, where the peer is gone', async (t) => {
+  it('returns -EPIPE, without a signal, if the peer is gone', async (t) => {
     const { sender, receiver } = await openUnix(t);
     const fd = fdOf(sender);
     receiver.destroy();
@@ -168,13 +168,13 @@ describe('send', { skip: withoutAddon }, () => {
     );
   });
 
-  it('returns the errno of what is no socket', (t) => {
+  it('returns -errno for other descriptors', (t) => {
     const bytes = Buffer.from('x');
     assert.equal(native().send(noFd, bytes, false), failure('EBADF'));
     assert.equal(native().send(temporaryFile(t).fd, bytes, false), failure('ENOTSOCK'));
   });
 
-  it('throws for what is no Uint8Array', () => {
+  it('throws for other types than Uint8Array', () => {
     for (const bytes of ['text', [1, 2], new ArrayBuffer(1), new Uint16Array(1), null]) {
       assert.throws(() => Reflect.apply(native().send, undefined, [1, bytes, false]), TypeError);
     }
@@ -182,7 +182,7 @@ describe('send', { skip: withoutAddon }, () => {
 });
 
 describe('sendmsg', { skip: withoutAddon }, () => {
-  it('sends pieces in their order, each buffer as often as it is named', async (t) => {
+  it('sends pieces in order, and a buffer as often as pieces refer to it', async (t) => {
     const { sender, receiver } = await openTcp(t);
     const buffers = [Buffer.from('abcdef'), new Uint8Array(Buffer.from('0123456789'))];
     const vector = pieces([0, 0, 2], [1, 3, 4], [0, 6, 0], [0, 2, 4], [1, 0, 10], [0, 0, 1]);
@@ -197,7 +197,7 @@ describe('sendmsg', { skip: withoutAddon }, () => {
     assert.equal((await readExactly(receiver, 2)).toString(), 'bc');
   });
 
-  it('takes nothing for no pieces and for empty ones', async (t) => {
+  it('returns 0 for no pieces and for empty pieces', async (t) => {
     const fd = fdOf((await openTcp(t)).sender);
     assert.equal(native().sendmsg(fd, [], new Float64Array(0), 0, 0), 0);
     assert.equal(native().sendmsg(fd, [new Uint8Array(0)], pieces([0, 0, 0]), 0, 1), 0);
@@ -216,27 +216,27 @@ describe('sendmsg', { skip: withoutAddon }, () => {
     }
   });
 
-  it('returns how far a long vector came, then -EAGAIN', async (t) => {
+  it('returns the bytes sent of a long vector, then -EAGAIN', async (t) => {
     for (const open of [openTcp, openUnix]) {
       const { sender, receiver } = await open(t);
       const bytes = randomBytes(64 * 2 ** 20);
       const size = 16 * 2 ** 10;
       const count = bytes.length / size;
       const vector = pieces(...Array.from({ length: count }, (_, i) => [0, i * size, size]));
-      const taken = native().sendmsg(fdOf(sender), [bytes], vector, 0, count);
-      assert.ok(taken > 0 && taken < bytes.length, `took ${taken}`);
-      const more = sendUntilFull(fdOf(sender), bytes.subarray(taken));
+      const sent = native().sendmsg(fdOf(sender), [bytes], vector, 0, count);
+      assert.ok(sent > 0 && sent < bytes.length, `sent ${sent}`);
+      const more = sendUntilFull(fdOf(sender), bytes.subarray(sent));
       assert.equal(
         native().sendmsg(fdOf(sender), [bytes], vector, 0, count),
         failure('EAGAIN'),
-        'a full socket takes no vector',
+        'a full socket accepts no vector',
       );
-      const received = await readExactly(receiver, taken + more);
-      assert.ok(received.equals(bytes.subarray(0, taken + more)));
+      const received = await readExactly(receiver, sent + more);
+      assert.ok(received.equals(bytes.subarray(0, sent + more)));
     }
   });
 
-  it('sends memory that is shared between threads, described by shared memory', async (t) => {
+  it('accepts SharedArrayBuffers for pieces and bytes', async (t) => {
     const { sender, receiver } = await openTcp(t);
     const bytes = new Uint8Array(new SharedArrayBuffer(4_096), 1_000, 2_000);
     const expected = randomBytes(2_000);
@@ -250,7 +250,7 @@ describe('sendmsg', { skip: withoutAddon }, () => {
     assert.ok(received.equals(Buffer.concat(halves)));
   });
 
-  it('returns the errno of what is no socket', (t) => {
+  it('returns -errno for other descriptors', (t) => {
     const { sendmsg } = native();
     const vector = pieces([0, 0, 1]);
     assert.equal(sendmsg(noFd, [Buffer.from('x')], vector, 0, 1), failure('EBADF'));
@@ -258,7 +258,7 @@ describe('sendmsg', { skip: withoutAddon }, () => {
     assert.equal(sendmsg(fd, [Buffer.from('x')], vector, 0, 1), failure('ENOTSOCK'));
   });
 
-  it('throws for a piece that is not in its buffers, and sends none', async (t) => {
+  it('throws for a piece outside its buffers, and sends nothing', async (t) => {
     const { sender, receiver } = await openTcp(t);
     const fd = fdOf(sender);
     const good = [0, 0, 4];
@@ -289,7 +289,7 @@ describe('sendmsg', { skip: withoutAddon }, () => {
     assert.equal((await readExactly(receiver, 1)).toString(), '!');
   });
 
-  it('throws for pieces that are not there and for wrong types', async (t) => {
+  it('throws for missing pieces and for invalid types', async (t) => {
     const fd = fdOf((await openTcp(t)).sender);
     const bytes = Buffer.from('abcd');
     const vector = pieces([0, 0, 1], [0, 1, 1]);
@@ -318,7 +318,7 @@ describe('sendmsg', { skip: withoutAddon }, () => {
     }
   });
 
-  it('survives a list whose getter takes memory away, or throws', async (t) => {
+  it('survives a list with a getter that transfers memory, or throws', async (t) => {
     const fd = fdOf((await openTcp(t)).sender);
     const first = new Uint8Array(2 ** 20);
     const list = [first, first];
@@ -345,7 +345,7 @@ describe('tcpInfo', { skip: withoutAddon }, () => {
     assert.equal(native().tcpInfo(fd, before), 0);
     assert.equal(native().send(fd, new Uint8Array(1_000), false), 1_000);
     await readExactly(receiver, 1_000);
-    // The peer's own bytes carry the acknowledgement of ours.
+    // The bytes of the peer carry the acknowledgement of those sent.
     receiver.write('x');
     await once(sender, 'data');
     const after = new Float64Array(4);
@@ -356,7 +356,7 @@ describe('tcpInfo', { skip: withoutAddon }, () => {
     assert.equal(difference(after, before, 3), 1_000);
   });
 
-  it('returns errnos, and throws for too little room', async (t) => {
+  it('returns -errno, and throws for a short array', async (t) => {
     const counters = new Float64Array(4);
     const unix = fdOf((await openUnix(t)).sender);
     assert.equal(native().tcpInfo(noFd, counters), failure('EBADF'));
@@ -367,7 +367,7 @@ describe('tcpInfo', { skip: withoutAddon }, () => {
 });
 
 describe('kindOf', { skip: withoutAddon }, () => {
-  it('tells files, pipes and sockets apart', async (t) => {
+  it('distinguishes files, pipes and sockets', async (t) => {
     const { kindOf } = native();
     assert.equal(kindOf(temporaryFile(t).fd), descriptorKind.file);
     assert.equal(kindOf(pipeFd(t)), descriptorKind.pipe);
@@ -382,20 +382,20 @@ describe('kindOf', { skip: withoutAddon }, () => {
   });
 });
 
-/** Pieces as `sendmsg` takes them: each index, offset, length. */
+/** Pieces for `sendmsg`: index, offset and length of each. */
 function pieces(...list: readonly (readonly number[])[]): Float64Array {
   return Float64Array.from(list.flat());
 }
 
-/** Bytes taken until nothing more was. */
+/** Sends until the kernel accepts no more. Returns the bytes sent. */
 function sendUntilFull(fd: number, bytes: Uint8Array): number {
   for (let total = 0; ;) {
-    const taken = native().send(fd, bytes.subarray(total), false);
-    if (taken < 0) {
-      assert.equal(taken, failure('EAGAIN'));
+    const sent = native().send(fd, bytes.subarray(total), false);
+    if (sent < 0) {
+      assert.equal(sent, failure('EAGAIN'));
       return total;
     }
-    total += taken;
+    total += sent;
   }
 }
 
@@ -423,7 +423,7 @@ function isSocket(fd: number): boolean {
   try {
     return fstatSync(fd).isSocket();
   } catch (error) {
-    // The listing itself had a descriptor, which is closed by now.
+    // The descriptor of the listing itself is closed now.
     assert.equal(codeOf(error), 'EBADF');
     return false;
   }

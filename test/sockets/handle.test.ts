@@ -13,7 +13,7 @@ import { attach } from '../../lib/transport/index.js';
 import { linkKinds, pipeDescriptors, temporaryFolder } from '../transport/support/links.js';
 import { Receiver, Reports } from '../transport/support/receiving.js';
 
-/** Reads into its two buffers in turn. */
+/** Reads into two buffers alternately. */
 class Inbox {
   readonly buffers = [Buffer.alloc(1000), Buffer.alloc(500)];
   readonly used: Uint8Array[] = [];
@@ -73,8 +73,8 @@ async function open(t: TestContext, options: ListenOptions): Promise<Connection>
 }
 
 for (const { name, listenOptions } of places) {
-  describe(`reading into memory of ours: ${name}`, () => {
-    test('each read goes where buffer() says', async (t) => {
+  describe(`ReadInto: ${name}`, () => {
+    test('each read uses the memory that buffer() returns', async (t) => {
       const { inbox, peer } = await open(t, listenOptions(t));
       peer.write('one');
       await inbox.until('one');
@@ -122,7 +122,7 @@ for (const { name, listenOptions } of places) {
       await inbox.until('12');
     });
 
-    test("the peer's end is 'end', and can still be answered", async (t) => {
+    test("the peer's end emits 'end', and the socket stays writable", async (t) => {
       const { server, socket, inbox, peer } = await open(t, listenOptions(t));
       const received = new Receiver(peer).read();
       const closed = Promise.all([once(socket, 'close'), once(server, 'close')]);
@@ -155,7 +155,7 @@ for (const { name, listenOptions } of places) {
   });
 }
 
-test("the peer's reset is one error", async (t) => {
+test('a reset by the peer is one error', async (t) => {
   const { server, socket, peer } = await open(t, { port: 0, host: '127.0.0.1' });
   const reports = new Reports(socket);
   const serverClosed = once(server, 'close');
@@ -167,12 +167,12 @@ test("the peer's reset is one error", async (t) => {
   await serverClosed;
 });
 
-test('without a handle the accepted socket is returned', () => {
+test('withReadInto returns an accepted socket without a handle', () => {
   const socket = new Socket();
   assert.equal(withReadInto(socket, createServer(), new Inbox()), socket);
 });
 
-test('a pipe is read into memory of ours', async (t) => {
+test('socketOnDescriptor reads a pipe into the given memory', async (t) => {
   const { readFd, writeFd } = pipeDescriptors(t);
   const inbox = new Inbox();
   const socket = socketOnDescriptor(readFd, inbox, false);
@@ -185,8 +185,8 @@ test('a pipe is read into memory of ours', async (t) => {
   await once(socket, 'end');
 });
 
-test('a socket pair is read into memory of ours, and written', async () => {
-  // A child's stdio are pairs of sockets; on descriptor 3 both of its directions are in use.
+test('socketOnDescriptor reads a socket into the given memory, and writes to it', async () => {
+  // A child's stdio are pairs of sockets. Descriptor 3 is used in both directions.
   const program = `
     import { attach } from ${JSON.stringify(new URL('../../lib/transport/index.js', import.meta.url))};
     import { socketOnDescriptor } from ${JSON.stringify(new URL('../../lib/sockets/handle.js', import.meta.url))};
@@ -223,7 +223,7 @@ describe('descriptors', () => {
   });
 });
 
-/** Another connection is accepted and heard: whatever arrived earlier was noticed before. */
+/** Settles when a further connection was accepted and read: earlier events were handled before. */
 async function roundTrip(server: Server): Promise<void> {
   const address = server.address();
   assert.ok(address !== null);

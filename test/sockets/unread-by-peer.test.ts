@@ -1,4 +1,4 @@
-/** What waits for a slow reader grows less as it reads, however slowly: who is cut goes by that. */
+/** `unreadByPeer` and `pendingBytes` change while a slow reader reads: the stall watch depends on it. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import type { Readable, Writable } from 'node:stream';
@@ -12,8 +12,8 @@ import { openTcp, openUnix, type SocketLink } from '../transport/support/links.j
 import { withoutAddon } from '../transport/support/strategies.js';
 
 const mebibyte = 2 ** 20;
-/** TCP tells the sender of room only where there is a sixteenth of the receiver's buffer. */
-const takenMax = mebibyte;
+/** TCP announces free space only from a sixteenth of the receive buffer on. */
+const readBytesMax = mebibyte;
 
 interface Ends {
   readonly writable: Writable;
@@ -41,25 +41,25 @@ const kinds: readonly (readonly [string, (t: TestContext) => Promise<Ends>])[] =
   ['TLS over Unix', async (t) => secured(await openUnix(t))],
 ];
 
-async function take(readable: Readable): Promise<number> {
+async function readOnce(readable: Readable): Promise<number> {
   readable.resume();
   const [chunk] = (await once(readable, 'data')) as [Buffer];
   readable.pause();
   return chunk.length;
 }
 
-describe('what the peer has not taken', { skip: withoutAddon }, () => {
+describe('unreadByPeer and pendingBytes', { skip: withoutAddon }, () => {
   for (const [name, open] of kinds) {
-    test(`changes with what a slow reader takes, over ${name}`, async (t) => {
+    test(`change while a slow reader reads, over ${name}`, async (t) => {
       const { writable, beneath, readable } = await open(t);
       const waiting = (): number => pendingBytes(writable) + unreadByPeer(beneath);
-      // More than the kernel keeps for both ends, in two writes, one of which waits whole.
+      // More than the kernel buffers at both ends, in two writes, of which one stays pending in full.
       for (let count = 0; count < 2; count++) writable.write(Buffer.alloc(32 * mebibyte));
       await until(() => unreadByPeer(beneath) > 0 && pendingBytes(writable) > 0);
-      let taken = 0;
+      let readBytes = 0;
       for (let before = waiting(); waiting() === before;) {
-        taken += await take(readable);
-        assert.ok(taken <= takenMax, `${taken} bytes were taken without a change`);
+        readBytes += await readOnce(readable);
+        assert.ok(readBytes <= readBytesMax, `${readBytes} bytes were read without a change`);
       }
     });
   }

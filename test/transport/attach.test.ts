@@ -21,7 +21,7 @@ import {
   withoutAddon,
 } from './support/strategies.js';
 
-/** For what is asked, in the order of `wantedStrategies`. */
+/** The strategies in effect for `wantedStrategies`. */
 const inEffect = {
   tcp: ['plain', 'cork', 'more', 'vectored', 'batched', 'stream', 'batched'],
   unix: ['plain', 'plain', 'more', 'vectored', 'batched', 'stream', 'batched'],
@@ -59,14 +59,14 @@ describe('strategies in effect', () => {
     });
   }
 
-  test('on what is no socket', () => {
+  test('on other streams', () => {
     const names = wantedStrategies.map(
       (strategy) => attach(new PassThrough(), { strategy }).strategy,
     );
     assert.deepEqual(names, inEffect.other);
   });
 
-  test('without the addon, which no warning mentions', async () => {
+  test('without the addon, without a warning', async () => {
     const program = `
       import { connect, createServer } from 'node:net';
       import { attach } from ${JSON.stringify(new URL('../../lib/transport/index.js', import.meta.url))};
@@ -99,7 +99,7 @@ test("Nagle's algorithm is off", async (t) => {
 });
 
 test('an unknown strategy is refused', () => {
-  // @ts-expect-error: what JavaScript code may do
+  // @ts-expect-error: JavaScript code may do this
   const attempt = (): unknown => attach(new PassThrough(), { strategy: 'fastest' });
   assert.throws(attempt, {
     name: 'NbdError',
@@ -205,25 +205,29 @@ test('a file is written', async (t) => {
   assert.equal(readFileSync(path, 'utf8'), 'to be kept');
 });
 
-describe('a descriptor that has another owner by now', { skip: withoutAddon }, () => {
-  for (const strategy of socketStrategies) {
-    test(`${strategy} does not write to it`, async (t) => {
-      const { sender } = await openTcp(t);
-      const fd = descriptorOf(sender);
-      const transport = attach(sender, { strategy });
-      transport.gather();
-      transport.send(Buffer.from('before'), true);
-      sender.destroy();
-      const { owner, peer } = await takeDescriptor(t, fd);
-      assert.equal(transport.endMessage(), false);
-      assert.equal(transport.send(Buffer.from('after')), false);
-      assert.equal(transport.flush(), false);
-      await tick();
-      owner.end('its own');
-      assert.equal(String(await new Receiver(peer).read().closed), 'its own');
-    });
-  }
-});
+describe(
+  'a descriptor that was closed and belongs to another socket',
+  { skip: withoutAddon },
+  () => {
+    for (const strategy of socketStrategies) {
+      test(`${strategy} does not write to it`, async (t) => {
+        const { sender } = await openTcp(t);
+        const fd = descriptorOf(sender);
+        const transport = attach(sender, { strategy });
+        transport.gather();
+        transport.send(Buffer.from('before'), true);
+        sender.destroy();
+        const { owner, peer } = await takeDescriptor(t, fd);
+        assert.equal(transport.endMessage(), false);
+        assert.equal(transport.send(Buffer.from('after')), false);
+        assert.equal(transport.flush(), false);
+        await tick();
+        owner.end('its own');
+        assert.equal(String(await new Receiver(peer).read().closed), 'its own');
+      });
+    }
+  },
+);
 
 /** Open connections until one of their sockets has the descriptor `fd`. */
 async function takeDescriptor(
@@ -237,7 +241,7 @@ async function takeDescriptor(
   }
 }
 
-describe('answers that are sent while a message is being written', () => {
+describe('messages that are sent while another is being written', () => {
   for (const strategy of strategyNames) {
     test(strategy, async (t) => {
       const [near, far] = duplexPair();

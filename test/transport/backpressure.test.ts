@@ -73,7 +73,7 @@ async function stopAndGo(t: TestContext, kind: LinkKind, wanted: Wanted): Promis
   assert.equal(transport.queuedBytes, 0);
   material.overwrite();
 
-  // The stream is empty again, so socket strategies are back on the descriptor.
+  // The stream is empty again, so socket strategies use the descriptor again.
   const { sends, streamWrites } = transport.counters;
   for (let count = 0; count < 300; count++) reply(transport, material, count);
   transport.flush();

@@ -1,6 +1,6 @@
 /**
- * Every strategy on every kind of stream brings the same bytes in the same
- * order, whatever the sizes, the calls and the pace of the reader.
+ * Every strategy on every kind of stream sends the same bytes in the same order,
+ * for all sizes, calls and speeds of the reader.
  */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';

@@ -1,4 +1,4 @@
-/** What a message costs: system calls as the addon sees them, and segments of TCP. */
+/** The system calls, as the addon counts them, and TCP segments of messages. */
 import assert from 'node:assert/strict';
 import { Writable } from 'node:stream';
 import { describe, test, type TestContext } from 'node:test';
@@ -82,7 +82,7 @@ test('plain and stream send when the message or the tick ends', async (t) => {
   assert.equal(stream.counters.streamWrites, 128);
 });
 
-test('stream gives all messages of a tick to one writev', () => {
+test('stream sends all messages of a tick with one writev', () => {
   const vectors: number[] = [];
   const stream = new Writable({
     writev: (chunks, done) => {
@@ -97,10 +97,10 @@ test('stream gives all messages of a tick to one writev', () => {
   assert.deepEqual(vectors, [128]);
 });
 
-describe('what waits for a peer that does not read', () => {
+describe('messages that wait for a peer that does not read', () => {
   const large = 2 ** 18;
 
-  test('does not hold the large memory that a short piece is a view of', () => {
+  test('do not retain the large memory that a short piece is a view of', () => {
     const held: number[] = [];
     let goOn: () => void = () => undefined;
     const stream = new Writable({
@@ -122,7 +122,7 @@ describe('what waits for a peer that does not read', () => {
     assert.ok(Math.max(...held) <= Buffer.poolSize);
   });
 
-  test('holds one of the large buffers of TLS at most', async (t) => {
+  test('retain at most one of the large buffers of TLS', async (t) => {
     const { sender } = await openTls(t, 'TLSv1.3');
     const transport = attach(sender, { strategy: 'stream' });
     const write = t.mock.method(sender, 'write');
@@ -140,7 +140,7 @@ describe('what waits for a peer that does not read', () => {
 });
 
 describe('TLS', () => {
-  test('a header and a small payload share a write, and so a record', async (t) => {
+  test('a header and a small payload share a write, and so a TLS record', async (t) => {
     const { sender } = await openTls(t, 'TLSv1.3');
     const transport = attach(sender, { strategy: 'stream' });
     transport.gather();
@@ -165,7 +165,7 @@ describe('TLS', () => {
 });
 
 describe('with the addon', { skip: withoutAddon }, () => {
-  test('batched sends when the tick ends, unless a flush was announced', async (t) => {
+  test('batched sends at the end of the tick, except after gather()', async (t) => {
     const { sender } = await openUnix(t);
     const transport = attach(sender, { strategy: 'batched' });
     sendMessages(transport);
@@ -184,7 +184,7 @@ describe('with the addon', { skip: withoutAddon }, () => {
     assert.equal(transport.counters.sends, 2);
   });
 
-  test('a batch is sent early when it is long, or has many pieces', async (t) => {
+  test('a batch is sent early if it is long or has many pieces', async (t) => {
     const { sender } = await openTcp(t);
     const transport = attach(sender, { strategy: 'batched' });
     transport.gather();
@@ -206,7 +206,7 @@ describe('with the addon', { skip: withoutAddon }, () => {
     assert.equal(headers.counters.sends, 1, 'the memory of headers was full');
   });
 
-  test('a vector is no longer than IOV_MAX', async (t) => {
+  test('a vector is not longer than IOV_MAX', async (t) => {
     const { sender } = await openTcp(t);
     const transport = attach(sender, { strategy: 'vectored' });
     transport.sendv(new Array<Uint8Array>(3000).fill(payload.subarray(0, 1)));
@@ -217,7 +217,7 @@ describe('with the addon', { skip: withoutAddon }, () => {
     assert.equal(transport.counters.sends, 5);
   });
 
-  test('what was sent is not held any longer', async (t) => {
+  test('memory that was sent is not retained', async (t) => {
     const { sender } = await openTcp(t);
     const held: number[] = [];
     const { counted } = countCalls({
@@ -265,7 +265,7 @@ describe('with the addon', { skip: withoutAddon }, () => {
   });
 });
 
-/** Data segments that small messages took. Measured again where the kernel sent one twice. */
+/** The data segments of small messages. Measured again if the kernel sent one twice. */
 async function segmentsOf(strategy: StrategyName, count: number, t: TestContext): Promise<number> {
   assert.ok(addon !== undefined);
   const { sender } = await openTcp(t);

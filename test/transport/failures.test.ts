@@ -1,4 +1,4 @@
-/** Sends that fail, in ways that no peer can be made to cause on demand. */
+/** Failures of sends that a peer cannot cause on demand. */
 import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { describe, test, type TestContext } from 'node:test';
@@ -41,7 +41,7 @@ function corkOf(link: SocketLink): number | undefined {
   return addon?.getCork(descriptorOf(link.sender) ?? -1);
 }
 
-/** What answers the first call as it is told, and the later ones as the addon does. */
+/** Replaces the first call. Later calls are those of the addon. */
 function first(name: 'send' | 'sendmsg', answer: () => number): Partial<NativeAddon> {
   assert.ok(addon !== undefined);
   const { send, sendmsg } = addon;
@@ -61,7 +61,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
     const call =
       TransportClass === CorkTransport || TransportClass === MoreTransport ? 'send' : 'sendmsg';
     for (const errno of [EAGAIN, ENOBUFS, ENOMEM]) {
-      test(`${TransportClass.name}: errno ${errno} means later`, async (t) => {
+      test(`${TransportClass.name}: errno ${errno} leaves the message to the stream`, async (t) => {
         const link = await open(
           t,
           TransportClass,
@@ -95,7 +95,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
     });
   }
 
-  test('cork is off before the socket of a failed send is closed', async (t) => {
+  test('TCP_CORK is off before the socket of a failed send is closed', async (t) => {
     const link = await open(
       t,
       CorkTransport,
@@ -131,7 +131,7 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
       assert.equal(String(await new Receiver(link.receiver).read().closed), 'one ');
     });
 
-    test(`${TransportClass.name}: what follows a short send is the rest of its piece`, async (t) => {
+    test(`${TransportClass.name}: a short send is followed by the rest of its piece`, async (t) => {
       const sent: string[] = [];
       const link = await open(t, TransportClass, {
         send: (fd, bytes, more) => {
@@ -149,10 +149,10 @@ describe('failures of the descriptor', { skip: withoutAddon }, () => {
     });
   }
 
-  test('cork is off after a send throws', async (t) => {
+  test('TCP_CORK is off after a send throws', async (t) => {
     const link = await open(t, CorkTransport, {
       send: () => {
-        throw new RangeError('as the addon does with memory that was transferred');
+        throw new RangeError('as the addon throws for memory that was transferred');
       },
     });
     assert.throws(() => link.transport.sendv(pieces), RangeError);

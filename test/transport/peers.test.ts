@@ -1,4 +1,4 @@
-/** Peers that close or reset: one 'error' or a clean close, and nothing else. */
+/** Peers that close or reset the connection: one 'error' or a clean close. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Socket } from 'node:net';
@@ -25,14 +25,15 @@ for (const kind of linkKinds) {
   describe(kind.name, () => {
     for (const wanted of wantedStrategies) {
       describe(wanted, { skip: skipReason(wanted, kind) }, () => {
-        test('a peer that vanishes without having read', (t) => vanishesUnread(t, kind, wanted));
-        test('a peer that vanishes in the middle', (t) => vanishesLater(t, kind, wanted));
+        test('a peer that disconnects without reading', (t) => disconnectsUnread(t, kind, wanted));
+        test('a peer that disconnects while it reads', (t) =>
+          disconnectsWhileReading(t, kind, wanted));
       });
     }
   });
 }
 
-async function vanishesUnread(t: TestContext, kind: LinkKind, wanted: Wanted): Promise<void> {
+async function disconnectsUnread(t: TestContext, kind: LinkKind, wanted: Wanted): Promise<void> {
   const link = await kind.open(t);
   const transport = attach(link.sender, { strategy: wanted });
   const reports = new Reports(link.sender);
@@ -49,7 +50,11 @@ async function vanishesUnread(t: TestContext, kind: LinkKind, wanted: Wanted): P
   await assertGone(transport, reports);
 }
 
-async function vanishesLater(t: TestContext, kind: LinkKind, wanted: Wanted): Promise<void> {
+async function disconnectsWhileReading(
+  t: TestContext,
+  kind: LinkKind,
+  wanted: Wanted,
+): Promise<void> {
   t.diagnostic(`NBDCORK_TEST_SEED=${seed}`);
   const link = await kind.open(t);
   const transport = attach(link.sender, { strategy: wanted });
@@ -63,7 +68,7 @@ async function vanishesLater(t: TestContext, kind: LinkKind, wanted: Wanted): Pr
   assert.ok(material.expected().subarray(0, received.length).equals(received));
 }
 
-/** Messages of all sorts, as many as the stream takes, every tick. */
+/** Sends messages of all kinds in every tick, while the stream accepts them. */
 async function sendUntilClosed(
   transport: Transport,
   material: Material,
@@ -105,26 +110,26 @@ async function assertGone(transport: Transport, reports: Reports): Promise<void>
 }
 
 for (const wanted of wantedStrategies) {
-  test(`duplex, ${wanted}: what is pending when the peer ends is sent`, async (t) => {
+  test(`duplex, ${wanted}: pending messages are sent when the peer ends`, async (t) => {
     const [near, far] = duplexPair();
     t.after(() => near.destroy());
     const transport = attach(near, { strategy: wanted });
     const reports = new Reports(near);
     near.on('data', () => transport.sendv([Buffer.from('ans'), Buffer.from('wer')]));
     near.on('end', () => assert.equal(transport.queuedBytes, 0));
-    far.end('request'); // whose 'end' comes in the same tick
+    far.end('request'); // emits 'end' in the same tick
     assert.equal(String(await new Receiver(far).read().closed), 'answer');
     assert.deepEqual(reports.errors, []);
   });
 }
 
 for (const wanted of wantedStrategies) {
-  test(`duplex, ${wanted}: the end that an answer brings about finishes the stream`, async (t) => {
+  test(`duplex, ${wanted}: end() while a message is being written finishes the stream`, async (t) => {
     const [near, far] = duplexPair();
     t.after(() => near.destroy());
     const transport = attach(near, { strategy: wanted });
     const receiver = new Receiver(far).read();
-    // The other end has the answer before the write of it returns.
+    // The other end receives the message before its write returns.
     far.on('data', (chunk: Buffer) => {
       if (String(chunk) === 'wer') transport.end();
     });
@@ -146,7 +151,7 @@ const halfOpenLinks = [
 for (const { name, open } of halfOpenLinks) {
   for (const wanted of wantedStrategies) {
     const skip = skipReason(wanted);
-    test(`${name}, ${wanted}: an answer that the peer reads late`, { skip }, async (t) => {
+    test(`${name}, ${wanted}: a message that the peer reads late`, { skip }, async (t) => {
       const { sender, receiver: peer } = await open(t);
       const transport = attach(sender, { strategy: wanted });
       const answer = Buffer.alloc(20_000_000, 'a');
@@ -201,7 +206,7 @@ test('no signal is raised', { skip: withoutAddon }, async (t) => {
   t.after(() => process.off('SIGPIPE', count));
   for (const open of [openTcp, openUnix]) {
     for (const strategy of socketStrategies) {
-      // The stream's own writes do raise it; Node has it ignored.
+      // The stream's own writes raise it, and Node ignores it.
       if (strategy === 'cork' && open === openUnix) continue;
       await sendToNobody(await open(t), strategy);
     }
@@ -213,7 +218,7 @@ test('no signal is raised', { skip: withoutAddon }, async (t) => {
   assert.equal(signals, 0);
 });
 
-/** Only sends of our own: nothing is queued, and nothing is read that would tell of the peer's end. */
+/** Only sends on the descriptor: nothing is queued, and the peer's end is not read. */
 async function sendToNobody(link: Link, strategy: Wanted): Promise<void> {
   assert.ok(link.sender instanceof Socket);
   link.sender.pause();

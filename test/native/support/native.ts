@@ -22,7 +22,7 @@ export function native(): NativeAddon {
   return addon;
 }
 
-/** What the addon returns for an errno name. */
+/** The result of the addon for the name of an errno. */
 export function failure(name: keyof typeof constants.errno): number {
   return -constants.errno[name];
 }
@@ -39,7 +39,7 @@ export function temporaryFolder(t: TestContext): string {
   return folder;
 }
 
-/** An empty file, open for reading and writing until the test is over. */
+/** An empty file, open for reading and writing until the test ends. */
 export function temporaryFile(t: TestContext): { path: string; fd: number } {
   const path = join(temporaryFolder(t), 'file');
   return { path, fd: openUntilEnd(t, path, 'w+') };
@@ -51,14 +51,14 @@ export function openUntilEnd(t: TestContext, path: string, flags: string | numbe
   return fd;
 }
 
-/** A descriptor of a pipe, whose both ends it is. */
+/** A descriptor that is both ends of a pipe. */
 export function pipeFd(t: TestContext): number {
   const path = join(temporaryFolder(t), 'pipe');
   execFileSync('mkfifo', [path]);
   return openUntilEnd(t, path, fileConstants.O_RDWR | fileConstants.O_NONBLOCK);
 }
 
-/** Exactly `length` bytes of a stream that goes on. */
+/** Exactly `length` bytes of a stream that continues. */
 export function readExactly(socket: Socket, length: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = [];

@@ -12,7 +12,7 @@ export function countCalls(instead: Partial<NativeAddon> = {}): {
   counted: NativeAddon;
   calls: Calls;
 } {
-  if (addon === undefined) throw new Error('there is no addon');
+  if (addon === undefined) throw new Error('needs the addon');
   const real: NativeAddon = { ...addon, ...instead };
   const calls: Calls = { send: 0, sendmsg: 0, setCork: 0 };
   const counted: NativeAddon = {

@@ -1,8 +1,8 @@
 import { Duplex } from 'node:stream';
 
 /**
- * Two streams in memory, each of which reads what is written to the other. What
- * is written reaches the other's 'data' event before `write` returns.
+ * Two streams in memory, each of which reads what is written to the other. The
+ * other's 'data' event is emitted before `write` returns.
  */
 export function duplexPair(): [Duplex, Duplex] {
   const left = new Half();
@@ -14,7 +14,7 @@ export function duplexPair(): [Duplex, Duplex] {
 
 class Half extends Duplex {
   other: Half | undefined;
-  /** Lets the other end write again. */
+  /** The other end may write again. */
   private wanted: (() => void) | undefined;
 
   constructor() {

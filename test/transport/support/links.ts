@@ -17,18 +17,18 @@ import { generate } from 'selfsigned';
 import { duplexPair } from './duplex.js';
 
 export interface Link {
-  /** What a transport is attached to. */
+  /** The stream that a transport is attached to. */
   readonly sender: Writable;
   readonly receiver: Readable;
-  /** The receiving end vanishes, as hard as its kind can. */
+  /** The receiving end disconnects: by a reset if its kind has one. */
   cut(): void;
 }
 
 export interface LinkKind {
   readonly name: string;
-  /** What decides about strategies: TCP, another stream socket, or neither. */
+  /** The strategies depend on it: TCP, Unix sockets, or neither. */
   readonly family: 'tcp' | 'unix' | 'other';
-  /** Why it cannot be had here. */
+  /** Why it is not available here. */
   readonly skip?: string;
   /** Both ends are destroyed after the test. */
   open(t: TestContext): Promise<Link>;
@@ -53,7 +53,7 @@ export const linkKinds: readonly LinkKind[] = [
   { name: 'duplex', family: 'other', open: openDuplex },
 ];
 
-/** A TCP connection over IPv4, for what only TCP has. */
+/** A TCP connection over IPv4. */
 export async function openTcp(t: TestContext, host = '127.0.0.1'): Promise<SocketLink> {
   const server = createServer();
   server.listen(0, host);
@@ -77,7 +77,7 @@ export async function openUnix(t: TestContext): Promise<SocketLink> {
   return { ...link, cut: () => link.receiver.destroy() };
 }
 
-/** What Node connects a child's stdio with is a pair of Unix sockets. */
+/** Node connects the stdio of a child with pairs of Unix sockets. */
 async function openSocketPair(t: TestContext): Promise<Link> {
   const child = spawn('cat', { stdio: ['pipe', 'pipe', 'inherit'] });
   await once(child, 'spawn');
@@ -148,7 +148,7 @@ async function accept<S extends Socket | TLSSocket>(
   await once(receiver, connected);
   const link = { sender: await sender, receiver };
   server.close();
-  link.sender.resume(); // so that it learns of the peer's end
+  link.sender.resume(); // to notice the peer's end
   destroyAfter(t, link.sender, receiver);
   return link;
 }

@@ -1,11 +1,11 @@
-/** Random bytes that can be had again from their seed, and what of them a peer should get. */
+/** Random bytes, reproducible from their seed, and those of them that a peer should receive. */
 
 /** The seed of this run: NBDCORK_TEST_SEED, or the clock. */
 export const seed = Number(process.env['NBDCORK_TEST_SEED'] ?? Date.now() % 2 ** 31);
 
 const poolWords = 1 << 19;
 
-/** Pieces in fresh memory of several sorts. `expected` is all of them in the order they were made. */
+/** Pieces in new memory of several kinds. `expected` is all of them in order of creation. */
 export class Material {
   private readonly copies: Buffer[] = [];
   private readonly made: Uint8Array[] = [];
@@ -47,7 +47,7 @@ export class Material {
     return Buffer.concat(this.copies);
   }
 
-  /** Use the memory of all pieces for something else, as their owner may once nothing is queued. */
+  /** Overwrite the memory of all pieces, which is allowed when nothing is queued. */
   overwrite(): void {
     for (const piece of this.made) piece.fill(0xee);
     this.made.length = 0;

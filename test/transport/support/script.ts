@@ -1,4 +1,4 @@
-/** Random uses of a transport, as data: made and shrunk by fast-check, played by `play`. */
+/** Random uses of a transport as data: generated and shrunk by fast-check, executed by `play`. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { headerBytesMax, type Transport } from '../../../lib/transport/index.js';
@@ -12,7 +12,7 @@ interface Part {
 }
 
 export type Operation =
-  /** One message, a `send` a piece. */
+  /** One message, with one `send` for each piece. */
   | { readonly kind: 'send'; readonly lengths: readonly number[] }
   /** One message by `sendv`. */
   | { readonly kind: 'sendv'; readonly lengths: readonly number[] }
@@ -20,7 +20,7 @@ export type Operation =
   | { readonly kind: 'build'; readonly parts: readonly Part[] }
   /** One message of many short pieces. */
   | { readonly kind: 'vector'; readonly count: number; readonly length: number }
-  /** Messages that are a header and nothing else. */
+  /** Messages that consist of a header. */
   | { readonly kind: 'headers'; readonly count: number; readonly length: number }
   | { readonly kind: 'gather' | 'flush' | 'tick' | 'drain' | 'sent' | 'read' | 'stop' };
 
@@ -76,14 +76,14 @@ export const script: fc.Arbitrary<Operation[]> = fc.array(operation, {
   size: 'max',
 });
 
-/** Put a message header where the transport makes room for it. */
+/** Write a header into memory that the transport reserves. */
 export function writeHeader(transport: Transport, bytes: Uint8Array): void {
   const at = transport.header(bytes.length);
   const { buffer, byteOffset } = transport.headers;
   new Uint8Array(buffer, byteOffset + at, bytes.length).set(bytes);
 }
 
-/** Do what the script says. TCP_CORK is seen to be off behind each operation. */
+/** Execute a script. Asserts after each operation that TCP_CORK is off. */
 export async function play(
   operations: readonly Operation[],
   transport: Transport,
@@ -98,7 +98,7 @@ export async function play(
 }
 
 class Player {
-  /** Pending from a `false` to the stream's 'drain'. */
+  /** Pending from a result `false` to the stream's 'drain'. */
   private waiting: Promise<void> | undefined;
 
   constructor(

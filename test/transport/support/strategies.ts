@@ -9,7 +9,7 @@ import type { LinkKind } from './links.js';
 export type Wanted = StrategyName | 'auto';
 export const wantedStrategies: readonly Wanted[] = [...strategyNames, 'auto'];
 
-/** Those that send on the descriptor themselves. */
+/** The strategies that send on the descriptor. */
 export const socketStrategies = ['cork', 'more', 'vectored', 'batched'] as const;
 
 const { NBDCORK_NO_NATIVE, NBDCORK_REQUIRE_PEERS } = process.env;
@@ -17,15 +17,15 @@ if (addon === undefined && NBDCORK_REQUIRE_PEERS === '1' && NBDCORK_NO_NATIVE !=
   throw new Error('NBDCORK_REQUIRE_PEERS=1, and there is no addon. Build it: npx node-gyp rebuild');
 }
 
-/** Why a test is left out: for `skip` of node:test. */
-export const withoutAddon = addon === undefined ? 'there is no addon' : false;
+/** The reason to skip a test, for `skip` of node:test. */
+export const withoutAddon = addon === undefined ? 'needs the addon' : false;
 
 export function skipReason(wanted: Wanted, kind?: LinkKind): string | false {
   if (kind?.skip !== undefined) return kind.skip;
   return socketStrategies.some((name) => name === wanted) && withoutAddon;
 }
 
-/** What docs/transport.md says that is used instead. */
+/** The strategy in effect according to docs/transport.md. */
 export function strategyInEffect(wanted: Wanted, family: LinkKind['family']): StrategyName {
   if (wanted === 'plain' || wanted === 'stream') return wanted;
   if (wanted === 'cork') return family === 'tcp' && addon !== undefined ? 'cork' : 'plain';
@@ -33,7 +33,7 @@ export function strategyInEffect(wanted: Wanted, family: LinkKind['family']): St
   return wanted === 'auto' ? 'batched' : wanted;
 }
 
-/** TCP_CORK is off. Nothing to say about what is no TCP socket, or is gone. */
+/** Asserts that TCP_CORK is off, if the stream is an open TCP socket. */
 export function assertUncorked(stream: Writable): void {
   const fd = descriptorOf(stream);
   if (addon === undefined || fd === undefined) return;
