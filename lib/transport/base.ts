@@ -107,11 +107,12 @@ export abstract class BaseTransport implements Transport {
     if (!(length >= 0 && length <= headerBytesMax)) {
       throw new NbdError(
         'NBDCORK_HEADER_TOO_LONG',
-        `A header of ${length} bytes is too long: at most ${headerBytesMax} are allowed. Append it as a piece.`,
+        `Invalid header length ${length}: it must be 0 to ${headerBytesMax}. Append more bytes as a piece.`,
       );
     }
-    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax)
+    if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) {
       this.sendPending(true);
+    }
     const at = this.arenaUsed;
     this.arenaUsed = at + length;
     if (length > 0) this.addPiece(0, at, length);
