@@ -1,7 +1,7 @@
 /** The disk that every candidate serves. */
 export const exportName = 'disk';
 
-/** As many as BLOCK_STATUS tells of, each of `extentBytes`, data and holes by turns. */
+/** Extents of the disk, each of `extentBytes`, data and holes alternately. */
 export const extentCount = 1000;
 /** What nbdkit's memory and common file systems allocate at a time, or a multiple of that. */
 export const extentBytes = 32_768;

@@ -1,4 +1,4 @@
-/** How people read what is measured: at the terminal, and in what could not be. */
+/** Names of candidates and workloads in the terminal output. */
 import type { Candidate, Workload } from './results.js';
 
 export function nameOfCandidate(candidate: Candidate): string {

@@ -1,12 +1,12 @@
 /**
- * What a run of the benchmark brings: the JSON it writes, and all that its
- * table, its page and RESULTS.md are made from. Units are in the names.
+ * Results of a run: the JSON that it writes, from which tables, pictures and pages
+ * are generated. Units are in the names.
  */
 import { strategyNames, type StrategyName } from '../lib/transport/transport.js';
 
 /**
- * Ways to send a reply, as columns of the table. `sends` is no strategy of the
- * transport, but what the others start from: a send(2) a piece, and nothing else.
+ * Ways to send a reply, as columns of the table. `sends` is not a strategy of
+ * the transport, but a baseline: a send(2) a piece, without flags.
  */
 export const strategies = [...strategyNames, 'sends'] as const;
 export type Strategy = StrategyName | 'sends';
@@ -20,7 +20,7 @@ export type Kind = (typeof kinds)[number];
 
 export type HeaderKind = 'simple' | 'structured' | 'extended';
 
-/** What is asked, and of whom: a row of the table. */
+/** What is requested, and over which link: a row of the table. */
 export interface Workload {
   readonly link: Link;
   readonly kind: Kind;
@@ -30,7 +30,7 @@ export interface Workload {
   readonly load: 'nbdcork' | 'fio';
 }
 
-/** Who answers: a strategy of ours, or somebody else. */
+/** What is compared: a strategy of nbdcork, or another server. */
 export type Candidate =
   | { readonly type: 'strategy'; readonly strategy: Strategy }
   | { readonly type: 'peer'; readonly name: string; readonly version: string };
@@ -132,11 +132,11 @@ export interface MicroTrial {
   readonly nanosecondsError: number;
 }
 
-/** What could not be measured here, and why: a row that is missing is not silently missing. */
+/** What was not measured, and why. */
 export interface Skipped {
   readonly what: string;
   readonly why: string;
-  /** One of our own strategies, or a server that was named: it should have been measured. */
+  /** A failure: a strategy, or a server that was named. */
   readonly failed?: true;
 }
 
@@ -161,7 +161,7 @@ export interface Machine {
 export interface Processors {
   /** Where our servers run. */
   readonly servers: readonly number[];
-  /** Where the load runs that asks them. */
+  /** Where the load generator runs. */
   readonly load: number;
 }
 

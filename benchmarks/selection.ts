@@ -1,4 +1,4 @@
-/** The words of the command line: what of everything is to be measured. */
+/** Selects what to measure from the words of the command line. */
 import { BenchmarkError } from './errors.js';
 import {
   kinds,
@@ -22,7 +22,7 @@ import {
 export type Dimension =
   'link' | 'kind' | 'depth' | 'connections' | 'headers' | 'candidate' | 'micro';
 
-/** Words of one line are alternatives; what matches has one of each line that has words. */
+/** Words of one line are alternatives; a workload must match every line that has a word. */
 const vocabulary: ReadonlyMap<Dimension, readonly string[]> = new Map<Dimension, readonly string[]>(
   [
     ['link', links],
@@ -49,8 +49,8 @@ export class Selection {
   private readonly hasLimit: boolean;
 
   /**
-   * `hasLimit`: a server that is the limit was given, which is a wish in itself.
-   * @throws BenchmarkError `NBDCORK_BAD_SELECTION` for a word that there is not.
+   * `hasLimit`: `--limit` was given, which selects that server.
+   * @throws BenchmarkError `NBDCORK_BAD_SELECTION` for an unknown word.
    */
   constructor(given: readonly string[], all: boolean, hasLimit = false) {
     this.all = all;
@@ -60,7 +60,7 @@ export class Selection {
       if (dimension === undefined) {
         throw new BenchmarkError(
           'NBDCORK_BAD_SELECTION',
-          `There is no '${word}' to measure. Choose of ${words.join(', ')}.`,
+          `Unknown word '${word}'. Use some of ${words.join(', ')}.`,
         );
       }
       this.chosen.set(dimension, [...(this.chosen.get(dimension) ?? []), word]);
@@ -68,13 +68,13 @@ export class Selection {
     if (hasLimit) this.chosen.get('candidate')?.push('limit');
   }
 
-  /** Nothing is said of what is to be asked, only perhaps of whom. */
+  /** No word restricts the workloads. */
   private get usual(): boolean {
     return !this.all && [...this.chosen.keys()].every((name) => name === 'candidate');
   }
 
   get workloads(): Workload[] {
-    // Candidates are no reason to measure more than single calls.
+    // A candidate alone does not add workloads to single calls.
     const others = [...this.chosen.keys()].filter((name) => name !== 'candidate');
     if (others.length === 1 && others[0] === 'micro') return [];
     if (this.usual) return usualWorkloads();
@@ -93,7 +93,7 @@ export class Selection {
     return depth > 1 && (link === 'unix' || link === 'tcp');
   }
 
-  /** Whether somebody asked for this one, so that doing without it is a failure. */
+  /** Whether this candidate was named, so that its absence is a failure. */
   names(candidate: Candidate): boolean {
     const name = candidateName(candidate);
     if (name === 'limit' && this.hasLimit) return true;
@@ -122,7 +122,7 @@ export class Selection {
     return this.chosen.get('candidate')?.includes('limit') ?? false;
   }
 
-  /** Measured with everything, and where nothing is said. */
+  /** True by default and with `--all`. */
   get wantsMicro(): boolean {
     return this.chosen.size === 0 || this.chosen.has('micro');
   }
@@ -140,7 +140,7 @@ export class Selection {
       return wanted === undefined || wanted.includes(word);
     });
     if (!matches || this.all) return matches;
-    // Of what was not asked for, the usual.
+    // The default of each dimension without a word.
     return (
       (connections === 1 || this.chosen.has('connections')) &&
       (headers === usualHeaders(kind) || this.chosen.has('headers'))

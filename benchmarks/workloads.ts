@@ -1,4 +1,4 @@
-/** Everything that can be measured, and what of it is measured unless told otherwise. */
+/** All workloads, and those that are measured by default. */
 import {
   kinds,
   links,
@@ -15,7 +15,7 @@ export const connectionCounts = [1, 8] as const;
 export const headerKinds = ['simple', 'structured', 'extended'] as const;
 export const peerNames = ['nbdkit', 'qemu-nbd', 'nbd-server'] as const;
 
-/** The ways of sending that differ on a link: the others are one of these under another name. */
+/** The strategies that differ on a link; the others are equal to one of these. */
 const strategiesOf: Readonly<Record<Link, readonly Strategy[]>> = {
   unix: ['plain', 'more', 'vectored', 'batched', 'stream'],
   'unix-tls': ['plain', 'stream'],
@@ -25,7 +25,7 @@ const strategiesOf: Readonly<Record<Link, readonly Strategy[]>> = {
   veth: strategies,
 };
 
-/** What is measured only where it is named: a part of the others, and nothing to serve with. */
+/** A control that is only measured when named, not a strategy to serve with. */
 export function isControl(strategy: Strategy): boolean {
   return strategy === 'sends';
 }
@@ -34,13 +34,13 @@ export function differs(link: Link, strategy: Strategy): boolean {
   return strategiesOf[link].includes(strategy);
 }
 
-/** Why a strategy is missing on a link. */
+/** Why some strategies are not measured on a link. */
 export const whyMissing: Readonly<Record<Link, string>> = {
-  unix: 'there is no TCP_CORK, so it is plain',
+  unix: 'TCP_CORK does not apply, so it is plain',
   'unix-tls': 'OpenSSL sends, so all others are stream, and cork is plain',
   tcp: '',
   'tcp-tls': 'OpenSSL sends, so all others are stream, and cork is plain',
-  pipe: 'a pipe is no socket, so all others are stream, and cork is plain',
+  pipe: 'a pipe is not a socket, so all others are stream, and cork is plain',
   veth: '',
 };
 
@@ -62,7 +62,7 @@ export function workload(
 /**
  * What is measured without any words: a row for each link, and one request at a
  * time on the one where packets count most. On the others strategies differ by a
- * few hundredths then, which some minutes cannot tell from chance.
+ * few percent then, which some minutes cannot resolve.
  */
 export function usualWorkloads(): Workload[] {
   return [...links.map((link) => workload(link, 'read-4k', 64)), workload('veth', 'read-4k', 1)];

@@ -1,4 +1,4 @@
-/** Who is asked in each workload, and how to start them. */
+/** The candidates of each workload, and how to start them. */
 import { addon } from '../../lib/native/load.js';
 import { needsAddon, ourCandidates, type Row } from '../measure/plan.js';
 import { strategies, type Candidate, type Skipped, type Workload } from '../results.js';
@@ -16,7 +16,7 @@ export interface Candidates {
   readonly start: (workload: Workload, candidate: Candidate) => Start;
 }
 
-/** `limit` is the path of a program that answers as fast as can be, where there is one. */
+/** `limit` is the path of the server of `--limit`, if given. */
 export function findCandidates(
   workloads: readonly Workload[],
   selection: Selection,
@@ -34,7 +34,7 @@ export function findCandidates(
     } else paths.set(name, path);
   }
   if (limit !== undefined) paths.set('limit', limit);
-  else if (selection.wantsLimit) skipped.push({ what: 'limit', why: 'there is no --limit PATH' });
+  else if (selection.wantsLimit) skipped.push({ what: 'limit', why: '--limit PATH is not given' });
   const peers = [...paths].map(([name, path]): Candidate => {
     return { type: 'peer', name, version: name === 'limit' ? '' : versionOf(path) };
   });
@@ -59,7 +59,7 @@ export function findCandidates(
   return { rows, skipped, start };
 }
 
-/** A reason, and all workloads it is true of. */
+/** The workloads that another server cannot serve, by reason. */
 function missingPeer(name: string, workloads: readonly Workload[]): Skipped[] {
   const reasons = new Map<string, Set<string>>();
   for (const workload of workloads) {
@@ -85,7 +85,7 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
   });
   const withoutControl = links.filter((link) => !differs(link, 'sends'));
   if (selection.wantsStrategy('sends') && withoutControl.length > 0) {
-    const why = 'MSG_MORE and TCP_CORK do something on TCP alone: name tcp or veth';
+    const why = 'MSG_MORE and TCP_CORK apply to TCP only: name tcp or veth';
     missing.push({ what: `sends on ${withoutControl.join(', ')}`, why });
   }
   const leftOut = strategies.filter(
@@ -98,7 +98,7 @@ function missingStrategies(workloads: readonly Workload[], selection: Selection)
       ),
   );
   if (leftOut.length > 0) {
-    const why = 'there is no time for it: name veth and depth=1';
+    const why = 'left out to save time: name veth and depth=1';
     missing.push({ what: `${leftOut.join(', ')}, one request at a time`, why });
   }
   const withoutAddon = strategies.filter(

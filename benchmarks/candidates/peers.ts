@@ -1,4 +1,4 @@
-/** Other servers of NBD, each serving the same disk: in memory, or a file that is cached. */
+/** Other NBD servers. Each serves the same disk, from memory or from a cached file. */
 import { once } from 'node:events';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
@@ -17,7 +17,7 @@ type Arguments = (place: Place, setting: ServerSetting) => string[];
 interface Peer {
   readonly links: readonly Link[];
   readonly args: Arguments;
-  /** The file in its folder that tells its process, where it can serve only in the background. */
+  /** Name of its PID file, if it can only run in the background. */
   readonly pidFile?: string;
 }
 
@@ -37,15 +37,15 @@ const peers: Readonly<Record<string, Peer>> = {
   limit: { links: ['unix', 'tcp'], args: limitArguments },
 };
 
-/** Why it cannot do what is asked, as far as one knows without trying. */
+/** Why a server cannot serve a workload; undefined if it can, as far as known without trying. */
 export function whyNot(name: string, { link, kind, headers }: Workload): string | undefined {
   if (peers[name]?.links.includes(link) !== true) {
-    if (link === 'pipe') return 'it serves no pair of pipes';
-    if (link === 'veth') return 'it is told no address to listen on';
-    return name === 'limit' ? 'it has no TLS' : 'its TLS takes certificates, and no pre-shared key';
+    if (link === 'pipe') return 'it cannot serve pipes';
+    if (link === 'veth') return 'its listen address cannot be chosen';
+    return name === 'limit' ? 'it has no TLS' : 'its TLS needs certificates, not a pre-shared key';
   }
   if (name !== 'limit' || (kind !== 'extents' && headers === 'simple')) return undefined;
-  return 'it answers reads and writes alone, with simple replies';
+  return 'it only supports reads and writes with simple replies';
 }
 
 export async function startPeer(
@@ -55,7 +55,7 @@ export async function startPeer(
   setting: ServerSetting,
 ): Promise<RunningServer> {
   const peer = peers[name];
-  if (peer === undefined) throw new BenchmarkError('NBDCORK_BENCH', `There is no peer ${name}.`);
+  if (peer === undefined) throw new BenchmarkError('NBDCORK_BENCH', `Unknown server ${name}.`);
   const pipes = link === 'pipe' ? makePipes(setting.folder) : undefined;
   try {
     const place = pipes?.place ?? (await placeFor(link, setting));
@@ -89,7 +89,7 @@ function nextFarPort(): number {
 async function placeFor(link: Link, { folder, host, prefix }: ServerSetting): Promise<Place> {
   if (link === 'unix' || link === 'unix-tls')
     return { type: 'unix', path: join(folder, 'nbd.sock') };
-  // Ours take ports of the other namespace above these, and nobody else is there.
+  // In the other namespace, nbdcork takes ports above these, and nothing else listens.
   if (prefix.length > 0) return { type: 'tcp', host, port: nextFarPort() };
   const finder = createServer().listen(0, '127.0.0.1');
   await once(finder, 'listening');

@@ -18,8 +18,8 @@ export interface Pipes {
 export function makePipes(folder: string): Pipes {
   const [requests, replies] = [join(folder, 'requests'), join(folder, 'replies')];
   const { status, error } = spawnSync('mkfifo', [requests, replies], { stdio: 'ignore' });
-  if (status !== 0) throw new BenchmarkError('NBDCORK_BENCH', 'mkfifo makes no pipes here.', error);
-  // Open at both ends, so that opening one of them waits for nobody.
+  if (status !== 0) throw new BenchmarkError('NBDCORK_BENCH', 'mkfifo failed.', error);
+  // Open at both ends, so that no later open() blocks.
   const held = [openSync(requests, 'r+'), openSync(replies, 'r+')];
   const [input, output] = [openSync(requests, 'r'), openSync(replies, 'w')];
   return {

@@ -1,4 +1,4 @@
-/** Programs of other projects: where they are, and of which version. */
+/** Programs of other projects: paths, versions, starting and stopping. */
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants } from 'node:fs';
@@ -54,7 +54,7 @@ async function failAtEnd(child: ChildProcess): Promise<never> {
   });
   // With its output, so that everything has been read.
   const [status, signal] = (await once(child, 'close')) as [number | null, string | null];
-  const why = lastLines(said) || 'it does not say why';
+  const why = lastLines(said) || 'it wrote no error message';
   throw new BenchmarkError('NBDCORK_BENCH', `The server ended with ${status ?? signal}: ${why}`);
 }
 
@@ -66,7 +66,7 @@ export async function startProgram(
   const stdio = [input ?? 'ignore', output ?? 'ignore', 'pipe'] as const;
   const child = spawn(command, args, { stdio: [...stdio] });
   const ended = failAtEnd(child);
-  // Whoever waits for it to serve hears of it; later nobody does.
+  // Reported while the server starts, and ignored later.
   ended.catch(() => undefined);
   await once(child, 'spawn');
   const { pid } = child;
@@ -107,7 +107,7 @@ export async function startDaemon(
     pid,
     stop: async () => {
       if (await isRunning(pid)) process.kill(-pid, 'SIGKILL');
-      // It is no child of ours, so nothing tells when it is gone.
+      // It is not a child process, so there is no exit event.
       while (await isRunning(pid)) await setTimeout(retryMs);
     },
   };
@@ -123,13 +123,16 @@ export async function readPid(path: string, command: string): Promise<number> {
     });
     if (text.endsWith('\n')) return Number(text);
     if (performance.now() > deadline) {
-      throw new BenchmarkError('NBDCORK_BENCH', `${command} ended, or does not say that it runs.`);
+      throw new BenchmarkError(
+        'NBDCORK_BENCH',
+        `${command} exited, or did not write its PID file.`,
+      );
     }
     await setTimeout(retryMs);
   }
 }
 
-/** One that ended and that nobody has waited for does not run. */
+/** False for a zombie. */
 async function isRunning(pid: number): Promise<boolean> {
   const stat = await readFile(`/proc/${pid}/stat`, 'latin1').catch((error: unknown) => {
     if (['ENOENT', 'ESRCH'].includes(codeOf(error) ?? '')) return ') X';

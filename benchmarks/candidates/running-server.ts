@@ -6,15 +6,15 @@ export interface RunningServer {
   readonly place: Place;
   /** The process whose time is the server's. */
   readonly pid: number;
-  /** What it has done so far; peers do not tell. */
+  /** Its counters so far; undefined for other servers. */
   readonly count?: () => Promise<Counts>;
-  /** Fails when it ends by itself, with what it said; ours say it when they are asked. */
+  /** Rejects when it exits by itself, with the last lines of its standard error; undefined for nbdcork. */
   readonly ended?: Promise<never>;
   /** Settles when it is gone. */
   readonly stop: () => Promise<void>;
 }
 
-/** Where a server is to run, and for whom. */
+/** What a server is started with. */
 export interface ServerSetting {
   /** A folder of its own, which is gone after the sample. */
   readonly folder: string;

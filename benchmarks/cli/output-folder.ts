@@ -13,7 +13,7 @@ export async function makeFolder(folder: string): Promise<string[]> {
   const made: string[] = [];
   try {
     await makeWithin(folder, made);
-    // Root may write everywhere, and still not in /proc: only trying tells.
+    // Permissions are not enough: root cannot write to /proc.
     await rmdir(await mkdtemp(join(folder, '.nbdcork-')));
     return made;
   } catch (cause) {

@@ -1,4 +1,4 @@
-/** The benchmark as `nbdcork bench` and `npm run bench` have it. */
+/** Measures, prints the tables and writes the report. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { bench, type BenchOptions } from '../measure/bench.js';
@@ -13,7 +13,7 @@ import {
   trialsTable,
 } from './terminal.js';
 
-/** `failed`: some of our own strategies, or of what was named; what is left is reported. */
+/** `failed`: a strategy or a named server failed; the others are reported. */
 export type Outcome = 'complete' | 'interrupted' | 'failed';
 
 export interface RunOptions extends Omit<BenchOptions, 'progress'> {
@@ -38,10 +38,10 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   } catch (error) {
     bar.stop();
     await removeFolders(made).catch(() => {
-      process.stderr.write(`${folder} was made for the report, and stays.\n`);
+      process.stderr.write(`${folder} was created for the report and could not be removed.\n`);
     });
     if (!options.signal.aborted) throw error;
-    process.stderr.write('Stopped before there was something to report.\n');
+    process.stderr.write('Stopped before there were results.\n');
     return 'interrupted';
   }
   process.stderr.write(skippedLines(results));
@@ -53,14 +53,14 @@ export async function runBenchmark({ output, ...options }: RunOptions): Promise<
   }
   if (results.trials.length > 0) process.stdout.write(`${gainNote} ${outlierNote}\n\n`);
   if (results.micro.length > 0) process.stdout.write(`${microTable(results)}\n\n`);
-  // Drawing takes modules that measuring should not have to load.
+  // Loaded late: measuring does not need these modules.
   const { writeReport } = await import('../report/index.js');
   await writeReport(results, folder);
   process.stdout.write(
-    `The report is in ${folder}${replaces ? ', in place of an earlier one' : ''}.\n`,
+    `The report is in ${folder}${replaces ? ', replacing an earlier one' : ''}.\n`,
   );
   if (results.interrupted) {
-    process.stderr.write('Stopped before all runs were done: this is what there was.\n');
+    process.stderr.write('Stopped before all runs were done: the results are incomplete.\n');
     return 'interrupted';
   }
   const failed = results.skipped.filter((skipped) => skipped.failed).length;

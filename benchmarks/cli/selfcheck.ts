@@ -1,8 +1,8 @@
 /**
- * Does the benchmark tell what is so? In each repetition of a quick trial
- * `plain` is measured against a copy of itself and against one that was slowed
- * down on purpose. Run by hand, `npm run bench:selfcheck`, on an idle machine:
- * it takes some minutes. Behind `--` may stand a file that gets the verdicts.
+ * Checks the benchmark itself. Each repetition measures `plain` against a copy of
+ * itself and against one that was slowed down on purpose. Run it on an idle
+ * machine with `npm run bench:selfcheck`, optionally with `-- FILE`, which gets the
+ * verdicts. It takes some minutes.
  */
 import { openSync, writeFileSync } from 'node:fs';
 import type { Start } from '../measure/candidate-run.js';
@@ -19,7 +19,7 @@ import { workload } from '../workloads.js';
 
 const repetitions = 20;
 const rightMin = 19;
-/** A read takes some 6 microseconds, its reply included, and more where others compute as well. */
+/** A read takes about 6 µs on an idle machine. */
 const wastedMicroseconds = 10;
 const timing: Timing = { ...fullTiming, runs: 8 };
 
@@ -73,15 +73,15 @@ async function repeat(): Promise<Map<string, Verdict>> {
 }
 
 const [, , path] = process.argv;
-// Where it cannot be written is known at once, not minutes later.
+// Opened first, so that an error shows at once.
 const output = path === undefined ? undefined : openSync(path, 'w');
-const told: Map<string, Verdict>[] = [];
+const all: Map<string, Verdict>[] = [];
 const pinning = findCpuPinning();
 const loads = new Loads(pinning?.loadPrefix ?? []);
 try {
   for (let repetition = 1; repetition <= repetitions; repetition++) {
     const verdicts = await repeat();
-    told.push(verdicts);
+    all.push(verdicts);
     const words = [...verdicts].map(([name, verdict]) => `${name}: ${verdict}`);
     console.log(`${repetition} of ${repetitions}: ${words.join(', ')}`);
   }
@@ -91,12 +91,12 @@ try {
 if (output !== undefined) {
   const found: SelfCheck = {
     commit: commit(),
-    verdicts: told.map((one) => Object.fromEntries(one)),
+    verdicts: all.map((one) => Object.fromEntries(one)),
   };
   writeFileSync(output, `${JSON.stringify(found, null, 2)}\n`);
 }
 for (const [name, verdict] of Object.entries(expected)) {
-  const count = told.filter((one) => one.get(name) === verdict).length;
+  const count = all.filter((one) => one.get(name) === verdict).length;
   console.log(`${name}: '${verdict}' in ${count} of ${repetitions}`);
   if (count < rightMin) process.exitCode = 1;
 }

@@ -1,11 +1,11 @@
-/** What a person at the terminal sees: how far it is, and what came out. */
+/** Progress and tables for the terminal. */
 import { SingleBar } from 'cli-progress';
 import { markdownTable } from 'markdown-table';
 import type { Figure, Gain, Results, Trial } from '../results.js';
 import { nameOf, nameOfCandidate } from '../names.js';
 import type { Progress } from '../measure/run-plan.js';
 
-/** Where nobody watches, a line of progress so often. */
+/** Interval of progress lines if standard error is not a terminal. */
 const lineMs = 15_000;
 
 /** On standard error, so that the table can go elsewhere. */
@@ -28,13 +28,13 @@ export class ProgressBar {
     this.started = true;
   };
 
-  /** Everything was done: where nobody watches, the last line says so. */
+  /** Without a terminal this prints a last line. */
   complete(): void {
     if (this.started) this.bar.update(1, { left: clock(0), what: 'done' });
     this.stop();
   }
 
-  /** Clears the line, and with it what was written behind it: before anything else is told. */
+  /** Clears the progress line. Call it before writing anything else. */
   stop(): void {
     if (this.started) this.bar.stop();
     this.started = false;
@@ -127,7 +127,7 @@ function percent(value: number): string {
   return `${value > 0 && rounded !== '0.0' ? '+' : ''}${rounded} %`;
 }
 
-/** Who was compared with whom besides plain: strategies with each other, other servers with our default. */
+/** Gains over other candidates than `plain`. */
 export function comparisonsTable({ comparisons }: Results): string {
   let last = '';
   const rows = comparisons.map(({ workload, of, over, gain }) => {

@@ -47,7 +47,7 @@ export class Connection {
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
     });
-    // Whoever runs a session hears of it.
+    // Reported by the session in progress.
     this.failed.catch(() => undefined);
   }
 
@@ -56,7 +56,7 @@ export class Connection {
     const { kind, depth, headers, place } = plan;
     this.use(await openEnds(place, this.onread));
     await Promise.race([this.shakeHands(plan, number), this.failed]);
-    if (this.transport === undefined) throw new Error('There is no connection.');
+    if (this.transport === undefined) throw new Error('Not connected.');
     this.session = new Session(this.transport, latency, {
       kind,
       depth,
@@ -102,7 +102,7 @@ export class Connection {
   }
 
   private async startTls({ identity, keyHex }: PreSharedKey): Promise<void> {
-    if (!(this.ends?.input instanceof Duplex)) throw new Error('TLS needs a socket.');
+    if (!(this.ends?.input instanceof Duplex)) throw new Error('TLS requires a socket.');
     const socket = connectTls({
       socket: this.ends.input,
       // The one that clients and servers of all kinds choose by themselves for a key.
@@ -114,7 +114,7 @@ export class Connection {
     });
     await once(socket, 'secureConnect');
     if (!enableReadInto(socket, this.onread)) {
-      throw new Error('This version of Node.js has no way to read TLS into a buffer.');
+      throw new Error('This version of Node.js cannot read TLS into a buffer.');
     }
     this.use({ input: socket, output: socket });
   }

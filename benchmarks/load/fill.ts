@@ -56,5 +56,5 @@ async function done(input: Pick<ByteQueue, 'take'>): Promise<void> {
     const rest = viewOf(await input.take(bytes - simpleReplyBytes));
     if (rest.getUint32(rest.byteLength - 4) === 0) return;
   }
-  throw new Error('The server refuses to have its disk filled.');
+  throw new Error('The server failed a write while its disk was filled.');
 }

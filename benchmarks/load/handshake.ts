@@ -25,31 +25,32 @@ export interface Conversation {
 /** The server's greeting, and the client's flags. */
 export async function greet({ input, send }: Conversation): Promise<void> {
   const offered = readGreeting(viewOf(await input.take(greetingBytes)), 0);
-  if (offered === undefined) throw new Error('This is no NBD server, or one that is too old.');
+  if (offered === undefined)
+    throw new Error('Not an NBD server, or one without the fixed newstyle handshake.');
   send(uint32(offered & (HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes)));
 }
 
-/** An option that must be acknowledged; what the server told before that. */
+/** Sends an option that must be acknowledged. Returns the information replies before that. */
 export async function option(
   { input, send }: Conversation,
   type: number,
   data: Uint8Array = Buffer.alloc(0),
 ): Promise<Buffer[]> {
-  const told: Buffer[] = [];
+  const replies: Buffer[] = [];
   const request = Buffer.alloc(optionHeaderBytes);
   writeOptionHeader(viewOf(request), 0, { option: type, length: data.length });
   send(Buffer.concat([request, data]));
   for (;;) {
     const header = readOptionReplyHeader(viewOf(await input.take(optionReplyHeaderBytes)), 0);
-    if (header === undefined) throw new Error('An option reply does not begin with its magic.');
+    if (header === undefined) throw new Error('An option reply has an invalid magic.');
     const reply = header.type;
     const payload = Buffer.from(await input.take(header.length));
-    if (reply === OptionReply.ack) return told;
+    if (reply === OptionReply.ack) return replies;
     if ((reply & errorBit) !== 0) {
       const number = `${type}: error ${(reply & ~errorBit) >>> 0}`;
       throw new Error(`The server refuses option ${number} ${payload.toString()}`.trimEnd());
     }
-    told.push(payload);
+    replies.push(payload);
   }
 }
 
@@ -66,8 +67,8 @@ export async function enter(
     const query = Buffer.concat([name, uint32(1), lengthAnd(contextName)]);
     await option(conversation, OptionType.setMetaContext, query);
   }
-  const told = await option(conversation, OptionType.go, Buffer.concat([name, Buffer.alloc(2)]));
-  const info = told.find((payload) => payload.readUInt16BE(0) === InfoType.export);
+  const replies = await option(conversation, OptionType.go, Buffer.concat([name, Buffer.alloc(2)]));
+  const info = replies.find((payload) => payload.readUInt16BE(0) === InfoType.export);
   const size = info?.readBigUInt64BE(2) ?? 0n;
   if (size < diskBytes) throw new Error(`The disk has ${size} bytes, not ${diskBytes}.`);
 }

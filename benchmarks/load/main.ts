@@ -1,6 +1,6 @@
 /**
  * The load: a process of its own, so that what it costs is not taken for the
- * server's. It does what it is asked by the process that runs the benchmark.
+ * server's. It handles the requests of the process that runs the benchmark.
  */
 import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js';
 import { respond, exitWithParent } from '../measure/worker-process.js';
@@ -52,7 +52,7 @@ function timedSince(start: number): LoadResult['timed'] {
   return { requests, seconds: requests / speed };
 }
 
-/** Takes milliseconds, and so is asked for once, not after each run. */
+/** Takes milliseconds, so it has a request of its own. */
 function latencies(): string {
   const encoded = encodeIntoCompressedBase64(latency);
   latency.reset();

@@ -1,25 +1,25 @@
 import type { Place, PreSharedKey } from '../place.js';
 import type { HeaderKind, Kind } from '../results.js';
 
-/** What a load is to do. */
+/** How to connect, and what to send. */
 export interface LoadPlan {
   readonly place: Place;
   /** With it, TLS is used. */
   readonly preSharedKey?: PreSharedKey;
   readonly kind: Kind;
   readonly connections: number;
-  /** Requests of a connection that wait for their replies, at any time. */
+  /** Requests in flight per connection. */
   readonly depth: number;
   readonly headers: HeaderKind;
 }
 
-/** What the process of the load is asked, in this order; `run` as often as wanted. */
+/** Requests to the load generator, in this order; `run` may be repeated. */
 export type LoadRequest =
   /** Connect, and fill the disk. */
   | { readonly type: 'open'; readonly plan: LoadPlan }
-  /** Keep the server busy until so much time is over; every request is answered then. */
+  /** Keep requests in flight for this time, then wait for all replies. */
   | { readonly type: 'run'; readonly seconds: number }
-  /** Of all runs since this was asked last: an hdr histogram of nanoseconds, as hdr-histogram-js encodes it. */
+  /** Latencies since the last such request: a histogram of nanoseconds, encoded by hdr-histogram-js. */
   | { readonly type: 'latencies' }
   | { readonly type: 'close' };
 

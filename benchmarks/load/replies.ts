@@ -1,7 +1,6 @@
 /**
- * Replies, parsed by counting: of the payload only the length is looked at.
- * Caller: session.ts, with what every read brought. Owns: the bytes of a header
- * that came in two reads. Hot: no allocation, no BigInt.
+ * Parses replies, skipping their payload. Owns the bytes of a header that arrived
+ * in two reads. Hot path: no allocation, no BigInt.
  */
 import { ChunkFlag, ChunkType, magic } from '../../lib/wire/constants.js';
 import {
@@ -27,7 +26,7 @@ const magicOf = {
 const errorBit = 0x8000;
 
 export interface Expecting {
-  /** Bytes of data that a reply without an error carries. Only simple ones do not tell. */
+  /** Payload of a simple reply without an error; other replies have a length field. */
   readonly payloadBytesOf: (slot: number) => number;
   /** The reply to the request in that slot is here, to its last byte. */
   readonly answered: (slot: number) => void;
@@ -102,7 +101,7 @@ export class Replies {
     return at;
   }
 
-  /** Servers may send simple replies where there is nothing to tell: "Structured reply". */
+  /** A reply without payload may be simple: "Structured reply chunk message". */
   private bytesAt(view: DataView, at: number): number {
     return view.getUint32(at) === magic.simpleReply ? simpleReplyBytes : this.headerBytes;
   }
@@ -111,7 +110,7 @@ export class Replies {
   private header(view: DataView, at: number): void {
     const found = view.getUint32(at);
     const isSimple = found === magic.simpleReply && this.headers !== 'extended';
-    if (found !== this.magic && !isSimple) throw new Error('The server sent no reply.');
+    if (found !== this.magic && !isSimple) throw new Error('A reply has an invalid magic.');
     const slot = view.getUint32(at + 12);
     if (isSimple) {
       const error = view.getUint32(at + 4);
@@ -127,7 +126,7 @@ export class Replies {
     const isStatus = type === ChunkType.blockStatus || type === ChunkType.blockStatusExtended;
     if (isStatus && length !== this.statusBytes) {
       throw new Error(
-        `The server tells of other extents than were written: ${length} bytes of them, ` +
+        `The server reports other extents than were written: ${length} bytes of them, ` +
           `not ${this.statusBytes}.`,
       );
     }

@@ -1,6 +1,6 @@
 /**
- * What the load asks for. Caller: session.ts. Hot: a request is a few numbers
- * and no object.
+ * Chooses the requests of the load generator. Hot path: a request is a few
+ * numbers, not an object.
  */
 import { blockBytes, diskBytes } from '../disk.js';
 import type { Kind } from '../results.js';

@@ -1,8 +1,7 @@
 /**
- * One connection's requests: as many as `depth` wait for their replies at any
- * time, and every reply that a read brought is followed by a request, all of
- * them sent at once. Caller: connection.ts. Calls: our own transport, so that
- * the load costs little. Hot: no allocation for a request.
+ * Keeps `depth` requests in flight on a connection: after every read it sends as
+ * many requests as replies arrived, together. It uses our own transport, so that
+ * the load generator needs little CPU time. Hot path: no allocation a request.
  */
 import type { Histogram } from 'hdr-histogram-js';
 import type { Transport } from '../../lib/transport/transport.js';
@@ -25,7 +24,7 @@ export interface SessionPlan {
   readonly kind: Kind;
   readonly depth: number;
   readonly headers: HeaderKind;
-  /** Told apart from the others by this number, from 0 on. */
+  /** Index of the connection, from 0. */
   readonly connection: number;
 }
 
@@ -98,7 +97,7 @@ export class Session {
   private answered(slot: number): void {
     const sentAt = this.sentAt[slot] ?? 0;
     if (slot >= this.depth || sentAt === 0) {
-      throw new Error('The server answered what was not asked.');
+      throw new Error('The server sent a reply with an unknown cookie.');
     }
     this.latency.recordValue(Math.round((this.now - sentAt) * 1e6));
     this.sentAt[slot] = 0;

@@ -1,4 +1,4 @@
-/** A run of the benchmark, from the words of its command line to the report. */
+/** A run of the benchmark, from the words of the command line to the results. */
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants, statSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
@@ -31,9 +31,9 @@ export interface BenchOptions {
   readonly runs?: number;
   /** Of each sample. */
   readonly seconds?: number;
-  /** The path of a server that is the limit of what can be. */
+  /** Path of the server of `--limit`. */
   readonly limit?: string;
-  /** As it was typed, for the report. */
+  /** The command line, for the report. */
   readonly command: string;
   readonly progress: (progress: Progress) => void;
   readonly signal: AbortSignal;
@@ -48,10 +48,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
   const startedAt = new Date();
   const selection = new Selection(options.words, options.all, options.limit !== undefined);
   if (selection.namesLimit && options.limit === undefined) {
-    throw new BenchmarkError(
-      'NBDCORK_BAD_SELECTION',
-      "'limit' needs --limit PATH, the server it environment.",
-    );
+    throw new BenchmarkError('NBDCORK_BAD_SELECTION', "'limit' requires --limit PATH.");
   }
   if (options.limit !== undefined) checkProgram(options.limit);
   const found = options.load === 'fio' ? forFio(selection.workloads) : selection.workloads;
@@ -61,7 +58,7 @@ export async function bench(options: BenchOptions): Promise<Results> {
   const skipped: Skipped[] = [];
   const fio = options.load === 'fio' ? findFio() : undefined;
   const timing = timingOf(options);
-  // fio would have to be told as well, and is there to be a foreign load.
+  // fio is not pinned: it shows an independent load as it is.
   const pinning = options.load === 'fio' ? undefined : findCpuPinning();
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-b-'));
   const veth = found.some(({ link }) => link === 'veth') ? tryVeth(skipped) : undefined;
@@ -116,24 +113,24 @@ export async function bench(options: BenchOptions): Promise<Results> {
 }
 
 function nothingToMeasure(reasons: readonly string[]): BenchmarkError {
-  const why = reasons.length === 0 ? 'these words exclude each other' : reasons.join('; ');
+  const why = reasons.length === 0 ? 'the words exclude each other' : reasons.join('; ');
   return new BenchmarkError(
     'NBDCORK_BAD_SELECTION',
-    `Nothing is there to measure: ${why}. Give fewer words, or others.`,
+    `Nothing to measure: ${why}. Use fewer or other words.`,
   );
 }
 
-/** Whether there is something to measure; where candidates were named, one of them. */
+/** Whether there is something to measure; if candidates were named, one of them. */
 function remains({ rows }: Candidates, selection: Selection): boolean {
   if (!selection.namesCandidates) return rows.length > 0 || selection.wantsMicro;
   return rows.some(({ candidates }) => candidates.some((one) => selection.names(one)));
 }
 
-/** Found out before anything is measured, not hours later. */
+/** Checked before anything is measured. */
 function checkProgram(path: string): void {
   try {
     accessSync(path, constants.X_OK);
-    if (!statSync(path).isFile()) throw new Error(`${path} is no file`);
+    if (!statSync(path).isFile()) throw new Error(`${path} is not a file`);
   } catch (cause) {
     throw new BenchmarkError(
       'NBDCORK_BENCH',
@@ -156,7 +153,10 @@ interface MeasureOptions extends BenchOptions {
 function findFio(): string {
   const fio = findProgram('fio');
   if (fio !== undefined) return fio;
-  throw new BenchmarkError('NBDCORK_BENCH', 'There is no fio: install it, or use our own load.');
+  throw new BenchmarkError(
+    'NBDCORK_BENCH',
+    'fio is not installed. Install it, or use --load nbdcork.',
+  );
 }
 
 async function measure(
@@ -170,7 +170,7 @@ async function measure(
   const { folder, veth, fio, timing, signal, pinning } = options;
   const preSharedKey = await writeKey(folder);
   const loads = new Loads(pinning?.loadPrefix ?? [], signal);
-  // Others have threads, and are measured as they are: where the kernel puts them.
+  // Other servers may have threads, so the kernel places them and their load.
   const loadsOfOthers = new Loads([], signal);
   try {
     return await runPlan(rows, {
@@ -215,7 +215,7 @@ function timingOf({ all, runs, seconds }: BenchOptions): Timing {
   return {
     ...usual,
     ...(seconds !== undefined && { seconds }),
-    // Who says how many wants them all.
+    // An explicit count is not reduced to fit the time.
     ...(runs !== undefined && { runs, secondsMax: undefined }),
   };
 }
@@ -229,7 +229,7 @@ function tryVeth(skipped: Skipped[]): Veth | undefined {
   }
 }
 
-/** A key of this run alone, also as the file that peers read. */
+/** Generates a key for this run, and the key file for other servers. */
 async function writeKey(folder: string): Promise<PreSharedKey> {
   const key = { identity: 'bench', keyHex: randomBytes(32).toString('hex') };
   const path = join(folder, 'keys.psk');

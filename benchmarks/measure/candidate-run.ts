@@ -1,8 +1,7 @@
 /**
- * One candidate while it is measured: its server, the load that asks it, and
- * what both have told so far. Caller: sample.ts. What they have to tell is asked
- * for while nothing is in progress, so that every figure is about the same
- * requests.
+ * One candidate while it is measured: its server, its load generator, and their
+ * counters. Counters are read while no request is in flight, so that all figures
+ * are about the same requests.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -24,14 +23,14 @@ export type Load = WorkerProcess<LoadRequest, LoadResponses>;
 
 export interface Environment {
   readonly fio: string | undefined;
-  /** Aborted, fio is ended; the load has one of its own. */
+  /** Ends fio when aborted; the load generator has its own signal. */
   readonly signal: AbortSignal;
   readonly preSharedKey: PreSharedKey;
   readonly keyFolder: string;
-  /** How to be at the other end of each link. */
+  /** Command prefix that starts a process at the other end of the link. */
   readonly prefix: readonly string[];
   readonly host: string;
-  /** Where our servers and their load run; undefined where the kernel chooses. */
+  /** Processors of nbdcork and its load; undefined if the kernel chooses. */
   readonly pinning: CpuPinning | undefined;
 }
 
@@ -41,16 +40,16 @@ export interface Measurement {
   readonly histogram?: Histogram;
 }
 
-/** What has been done so far; null where it cannot be known. */
+/** Counters so far; null where unknown. */
 interface Counters {
   readonly counts: Counts | undefined;
   readonly cpuMicroseconds: number | null;
 }
 
-/** Of the speed of a turn: more would be of its own chance. */
+/** Significant digits of the rate of a turn. */
 const turnDigits = 5;
 
-/** What counts of a turn. */
+/** The timed part of a turn. */
 interface Turn {
   readonly requests: number;
   readonly seconds: number;
@@ -59,7 +58,7 @@ interface Turn {
 export class CandidateRun {
   private folder: string | undefined;
   private running: RunningServer | undefined;
-  /** Two looks with nothing between them: the difference is what looking costs. */
+  /** Read twice in a row: the difference is the cost of reading. */
   private idle: Counters | undefined;
   private before: Counters | undefined;
   private readonly turns: Turn[] = [];
@@ -78,7 +77,7 @@ export class CandidateRun {
     this.environment = environment;
   }
 
-  /** Settles when its disk is filled. */
+  /** Starts the server. Settles when its disk is filled. */
   async start(): Promise<void> {
     const { keyFolder, prefix, host, signal } = this.environment;
     const { connections, depth, headers, kind, link, load } = this.workload;
@@ -98,7 +97,7 @@ export class CandidateRun {
     });
   }
 
-  /** One of ours leaves the processor to the load. */
+  /** Moves the server off the processor of its load generator. */
   async pinServer(): Promise<void> {
     await this.environment.pinning?.pinServer(this.started.pid);
   }
@@ -108,11 +107,11 @@ export class CandidateRun {
     await this.load.request({ type: 'latencies' });
     // fio connects by itself.
     if (this.workload.load === 'fio') await this.load.request({ type: 'close' });
-    this.idle = await this.look();
-    this.before = await this.look();
+    this.idle = await this.readCounters();
+    this.before = await this.readCounters();
   }
 
-  /** A turn of what is measured. */
+  /** Measures one turn. */
   async measure(seconds: number): Promise<void> {
     if (this.workload.load === 'fio') {
       await this.measureByFio(seconds);
@@ -127,7 +126,7 @@ export class CandidateRun {
   async finish(): Promise<Measurement> {
     const { idle, before, requests } = this;
     if (idle === undefined || before === undefined) throw new Error('Nothing was measured.');
-    const after = await this.look();
+    const after = await this.readCounters();
     const latencies =
       this.latenciesOfFio ??
       decodeFromCompressedBase64(await this.load.request({ type: 'latencies' }));
@@ -149,9 +148,9 @@ export class CandidateRun {
     };
   }
 
-  /** Whatever has become of it. */
+  /** Stops everything, in any state. */
   async stop(): Promise<void> {
-    // Why there is no sample is worth more than why the load cannot hang up.
+    // The failure of a sample matters more than one of closing.
     await Promise.allSettled([this.load.request({ type: 'close' })]);
     try {
       await this.running?.stop();
@@ -160,14 +159,14 @@ export class CandidateRun {
     }
   }
 
-  /** What the server says as it ends tells more than that nobody listens. */
+  /** If the server exits, its own message is better than a refused connection. */
   private async open(plan: LoadPlan): Promise<void> {
     const { load, running } = this;
     const opened = load.request({ type: 'open', plan });
     try {
       await Promise.race(running?.ended === undefined ? [opened] : [opened, running.ended]);
     } catch (error) {
-      // It would go on trying to connect.
+      // It would keep trying to connect.
       await load.stop();
       throw error;
     }
@@ -184,14 +183,14 @@ export class CandidateRun {
     this.latenciesOfFio = result.histogram;
   }
 
-  private async look(): Promise<Counters> {
+  private async readCounters(): Promise<Counters> {
     const { pid, count } = this.started;
     const counts = this.workload.load === 'fio' ? undefined : await count?.();
     return { counts, cpuMicroseconds: cpuMicrosecondsOf(pid) };
   }
 
   private get started(): RunningServer {
-    if (this.running === undefined) throw new Error('It was not started.');
+    if (this.running === undefined) throw new Error('Not started.');
     return this.running;
   }
 }
@@ -208,7 +207,7 @@ function perRequest(before: Counters, after: Counters, requests: number): number
   return microseconds === null ? null : microseconds / requests;
 }
 
-/** Between two counts; what counting itself costs lies between `idle` and `before`. */
+/** Between two readings; `idle` to `before` is the cost of reading. */
 function counted(
   idle: Counts | undefined,
   before: Counts | undefined,

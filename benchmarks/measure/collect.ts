@@ -1,4 +1,4 @@
-/** What the samples of a plan come to. Caller: run.ts. */
+/** Turns the samples of a plan into results. */
 import { averagesOf } from '../statistics/averages.js';
 import { pairsOfOthers, pairsOverPlain } from '../statistics/comparisons.js';
 import { curveOf, latencyOf } from '../statistics/latency.js';
@@ -20,7 +20,7 @@ export interface Collected {
   readonly skipped: readonly Skipped[];
 }
 
-/** Trials, and comparisons of one with another; what failed is told instead. */
+/** The trials and comparisons; candidates that failed are skipped. */
 export function collect(
   rows: readonly MeasuredRow[],
   isNamed: (candidate: Candidate) => boolean = () => false,

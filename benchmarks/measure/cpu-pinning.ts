@@ -1,7 +1,6 @@
 /**
- * Where our servers and their load run. Callers: bench.ts, selfcheck.ts. Left to
- * the kernel, a server and its load share a processor in some runs and not in
- * others, for as long as they live, and their speeds differ for it.
+ * Pins our servers and their load generator to processors. If the kernel chose, they
+ * would share a processor in some runs and not in others.
  */
 import { execFile, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -10,15 +9,15 @@ import { findProgram } from '../candidates/programs.js';
 import type { Processors } from '../results.js';
 
 export interface CpuPinning extends Processors {
-  /** Move a server, once it has started: on all processors that is done sooner. */
+  /** Pins a server that has started; starting is faster on all processors. */
   readonly pinServer: (pid: number) => Promise<void>;
-  /** What a load is started with. */
+  /** Command prefix that starts a pinned load generator. */
   readonly loadPrefix: readonly string[];
 }
 
 /**
- * The load has the last processor for itself, of a core whose others nobody uses
- * either, where there are so many. Undefined where there is one, or no `taskset`.
+ * The load generator gets the last processor, and if possible its whole core.
+ * Undefined with a single processor, or without `taskset`.
  */
 export function findCpuPinning(): CpuPinning | undefined {
   const taskset = findProgram('taskset');
@@ -41,7 +40,7 @@ export function findCpuPinning(): CpuPinning | undefined {
   };
 }
 
-/** Where there is one core alone, its other processors. */
+/** The processors of other cores, or of the same core if there is only one. */
 export function serversBeside(
   load: number,
   usable: readonly number[],
@@ -54,7 +53,7 @@ export function serversBeside(
 
 const system = '/sys/devices/system/cpu';
 
-/** Containers may be allowed some of the machine's only, and some that are allowed be switched off. */
+/** Containers may be restricted to some processors, and processors may be offline. */
 function usableProcessors(): number[] {
   const [, allowed = ''] = /^Cpus_allowed_list:(.*)$/m.exec(readList('/proc/self/status')) ?? [];
   const online = numbersOf(readList(`${system}/online`));
@@ -63,7 +62,7 @@ function usableProcessors(): number[] {
   );
 }
 
-/** Empty where the system does not tell. */
+/** Empty if the file does not exist. */
 function readList(path: string): string {
   try {
     return readFileSync(path, 'latin1');
@@ -73,7 +72,7 @@ function readList(path: string): string {
 }
 
 function works(taskset: string, processors: readonly number[]): boolean {
-  // The shell moves itself, as servers are moved.
+  // The shell pins itself, as servers are pinned.
   const move = '"$0" -a -p -c "$1" $$';
   const { status } = spawnSync('sh', ['-c', move, taskset, processors.join(',')], {
     stdio: 'ignore',
@@ -81,7 +80,7 @@ function works(taskset: string, processors: readonly number[]): boolean {
   return status === 0;
 }
 
-/** Of a list as the kernel writes it, `0-2,5`. */
+/** Parses the kernel's list format, such as `0-2,5`. */
 export function numbersOf(list: string): number[] {
   const trimmed = list.trim();
   const parts = trimmed === '' ? [] : trimmed.split(',');

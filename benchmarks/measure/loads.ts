@@ -1,4 +1,4 @@
-/** The processes of the load, one for each candidate of a row. Callers: bench.ts, selfcheck.ts. */
+/** The load generator processes, one for each candidate of a row. */
 import { fileURLToPath } from 'node:url';
 import { WorkerProcess } from './worker-process.js';
 import type { Load } from './candidate-run.js';
@@ -7,19 +7,19 @@ import { shuffled } from '../statistics/statistics.js';
 
 const loadPath = fileURLToPath(new URL('../load/main.js', import.meta.url));
 
-/** Some that are started alike, when they are needed, and used again and again. */
+/** Processes that are started on demand and reused. */
 export class Loads {
   private readonly all: Load[] = [];
   private readonly prefix: readonly string[];
   private readonly signal: AbortSignal | undefined;
 
-  /** Aborted, they end. What they were asked fails with them, so servers are stopped as well. */
+  /** `signal` ends them when aborted. Their requests then fail, which stops the servers too. */
   constructor(prefix: readonly string[], signal?: AbortSignal) {
     this.prefix = prefix;
     this.signal = signal;
   }
 
-  /** Each call gives another one, by chance, so that what a process is like favours nobody. */
+  /** Each call returns another process, in random order, so that no candidate always has the same. */
   deal(count: number): () => Load {
     while (this.all.length < count) {
       const { prefix, signal } = this;
@@ -33,7 +33,7 @@ export class Loads {
     const order = shuffled(this.all.slice(0, count));
     return () => {
       const load = order.pop();
-      if (load === undefined) throw new RangeError(`Only ${count} loads were dealt.`);
+      if (load === undefined) throw new RangeError(`More than ${count} load generators requested.`);
       return load;
     };
   }

@@ -1,4 +1,4 @@
-/** Where and on what a run was made. */
+/** The machine, the version and the commit of a run. */
 import { execFileSync } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, release, totalmem, type } from 'node:os';
@@ -8,7 +8,7 @@ import type { Machine } from '../results.js';
 
 const packageRoot = fileURLToPath(new URL('../../../', import.meta.url));
 
-/** `fio` is its path, where it is the load. */
+/** `fio` is its path, if it is the load generator. */
 export function describeMachine(fio?: string): Machine {
   return {
     processor: cpus()[0]?.model.trim() ?? 'unknown',
@@ -28,11 +28,11 @@ export function packageVersion(): string {
   return found ? String(manifest.version) : 'unknown';
 }
 
-/** Null outside of a clone, as in an installed package. */
+/** Null outside a clone. */
 export function commit(): string | null {
   try {
     const inside = git('rev-parse', '--show-prefix');
-    if (inside !== '') return null; // somebody else's repository
+    if (inside !== '') return null; // another repository
     return git('rev-parse', 'HEAD') + (git('status', '--porcelain') === '' ? '' : '-dirty');
   } catch {
     return null;

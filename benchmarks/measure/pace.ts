@@ -1,7 +1,7 @@
-/** How long samples take, and what that lets expect. Caller: run.ts. */
+/** Estimates how long samples take, from those taken. */
 import type { Timing } from './plan.js';
 
-/** Starting and stopping servers, connecting, filling disks: about what that takes for each. */
+/** Estimate of starting, filling and stopping a server. */
 const startSeconds = 0.2;
 
 export class Pace {
@@ -11,7 +11,7 @@ export class Pace {
   private samples = 0;
   private measuredSeconds = 0;
 
-  /** `clock` tells seconds. */
+  /** `clock` returns seconds. */
   constructor(timing: Timing, clock = (): number => performance.now() / 1000) {
     this.timing = timing;
     this.clock = clock;
@@ -22,13 +22,13 @@ export class Pace {
     return this.clock() - this.begin;
   }
 
-  /** So many samples were taken, each of so many seconds. */
+  /** Records samples that were taken. */
   took(samples: number, seconds: number): void {
     this.samples += samples;
     this.measuredSeconds += samples * seconds;
   }
 
-  /** What a sample of so many seconds takes, with all that goes with it. */
+  /** Duration of a sample of that many seconds, overhead included. */
   secondsFor(seconds: number): number {
     const { samples, elapsedSeconds, measuredSeconds } = this;
     if (samples === 0) return startSeconds + this.timing.warmUpSeconds + seconds;

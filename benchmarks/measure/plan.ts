@@ -5,7 +5,7 @@ import { differs } from '../workloads.js';
 /** One run is discarded, and fewer than three others are too few for an error estimate. */
 export const runsMin = 4;
 
-/** A workload and all who are asked to serve it. */
+/** A workload and its candidates. */
 export interface Row {
   readonly workload: Workload;
   readonly candidates: readonly Candidate[];

@@ -1,6 +1,6 @@
 /**
- * All samples of a plan, round by round. Caller: bench.ts. Calls: sample.ts.
- * Owns: what was measured so far, and the time.
+ * Takes all samples of a plan, round by round. Owns the measurements so far and the
+ * time budget.
  */
 import { messageOf } from '../../lib/errors.js';
 import { collect, type Collected, type MeasuredRow } from './collect.js';
@@ -25,16 +25,16 @@ export interface Progress {
 
 export interface RunOptions {
   readonly timing: Timing;
-  /** A sample of each, in this order; those that failed say why. */
+  /** Takes a sample of each candidate, in this order. */
   readonly take: (
     workload: Workload,
     candidates: readonly Candidate[],
     timing: SampleTiming,
   ) => Promise<readonly PromiseSettledResult<Measurement>[]>;
   readonly progress: (progress: Progress) => void;
-  /** Aborted, no further sample is begun. */
+  /** No further sample is started when aborted. */
   readonly signal: AbortSignal;
-  /** Whether a server of others was asked for, so that it fails as ours do. */
+  /** Whether another server was named, so that its failure is a failure of the run. */
   readonly isNamed?: (candidate: Candidate) => boolean;
   /** Numbers from 0 to 1, by which the order is chosen. */
   readonly random?: () => number;
@@ -148,13 +148,13 @@ class Run {
   ): Promise<void> {
     const sound = all.filter(({ failure }) => failure === undefined);
     if (sound.length === 0) return;
-    this.tell(row.workload);
+    this.reportProgress(row.workload);
     const candidates = sound.map(({ candidate }) => candidate);
     // What is thrown away need not be warm.
     const warmUpSeconds = counts ? this.options.timing.warmUpSeconds : 0;
     const results = await this.options.take(row.workload, candidates, { seconds, warmUpSeconds });
     this.pace.took(sound.length, seconds);
-    // Stopping ends the load, and with it what it was asked: what was taken then is not whole.
+    // Aborting ends the load generators, so these samples are incomplete.
     if (this.isStopped()) return;
     for (const [index, result] of results.entries()) {
       const series = sound[index];
@@ -165,8 +165,8 @@ class Run {
     if (counts) row.rounds++;
   }
 
-  /** The bar never goes back, though more may be left than was thought. */
-  private tell(workload: Workload): void {
+  /** Progress never decreases, even if the estimate grows. */
+  private reportProgress(workload: Workload): void {
     const { elapsedSeconds } = this.pace;
     const secondsLeft = this.wholeSecondsLeft + this.settlingSecondsLeft;
     const done = elapsedSeconds === 0 ? 0 : elapsedSeconds / (elapsedSeconds + secondsLeft);

@@ -39,9 +39,8 @@ const turnSecondsOfLarge = 0.016;
 const othersWarmUpSeconds = 0.05;
 
 /**
- * Our servers may keep processors awake for two looks of lib/server/busy-poll/cpu-latency.ts
- * after their turn. Nothing tells when they let go, and others are to be measured
- * as they are, with processors that sleep.
+ * Our servers may keep processors awake for two checks of lib/server/busy-poll/cpu-latency.ts
+ * after their turn. Other servers are measured as they are, with processors that sleep.
  */
 const sleepAgainMs = 45;
 

@@ -1,6 +1,6 @@
 /**
- * Where more rounds are worth their time: a verdict that lies at the border
- * would be another one in the next run. Caller: run.ts.
+ * Decides which rows need more rounds: a verdict close to the threshold could
+ * change in the next run.
  */
 import {
   pairsOfOthers,
@@ -12,9 +12,9 @@ import type { Gain, Workload } from '../results.js';
 import { differenceMin, gainOver } from '../statistics/gain.js';
 import { mean, sum } from '../statistics/statistics.js';
 
-/** What of a row is not settled yet. */
+/** The unsettled part of a row. */
 export interface Unsettled<Of> {
-  /** Who takes part in it. */
+  /** The candidates that are compared. */
   readonly candidates: readonly Of[];
   /** About how long they have to be measured, all together, for each verdict that it settles. */
   readonly secondsMissing: number;

@@ -32,7 +32,7 @@ export function makeVeth(): Veth {
   const { load, server } = addresses();
   const [near, far] = [`nbdc${process.pid}a`, `nbdc${process.pid}b`];
   const remove = (): void => {
-    // The link goes with the namespace, unless that is held by somebody.
+    // The link is removed with the namespace, unless a process still uses that.
     spawnSync(ip, ['link', 'delete', near], { stdio: 'ignore' });
     spawnSync(ip, ['netns', 'delete', name], { stdio: 'ignore' });
   };
@@ -62,16 +62,16 @@ export function makeVeth(): Veth {
 function need(program: string, packageName: string): string {
   const path = findProgram(program);
   if (path !== undefined) return path;
-  throw new BenchmarkError('NBDCORK_BENCH', `There is no ${program}: install ${packageName}.`);
+  throw new BenchmarkError('NBDCORK_BENCH', `${program} is not installed. Install ${packageName}.`);
 }
 
 function run(command: string, ...args: readonly string[]): void {
   const { status, stderr, error } = spawnSync(command, args, { encoding: 'utf8' });
   if (status === 0) return;
   const why = error === undefined ? stderr.trim() : messageOf(error);
-  const told = `${command} ${args.join(' ')}: ${why}`;
+  const message = `${command} ${args.join(' ')}: ${why}`;
   throw new BenchmarkError(
     'NBDCORK_BENCH',
-    process.getuid?.() === 0 ? told : `Network namespaces need root (${told})`,
+    process.getuid?.() === 0 ? message : `Network namespaces need root (${message})`,
   );
 }

@@ -19,7 +19,7 @@ export function checked(result: number): void {
   throw new BenchmarkError('NBDCORK_BENCH', `The call failed with ${getSystemErrorName(result)}.`);
 }
 
-/** Without them the kernel knows no such advice, which its EINVAL does not tell. */
+/** The kernel's EINVAL would not explain this. */
 function checkedAdvice(result: number): void {
   if (result === -constants.errno.EINVAL && !existsSync('/sys/kernel/mm/transparent_hugepage')) {
     throw new BenchmarkError(

@@ -29,7 +29,8 @@ async function pair(where: ListenOptions): Promise<Pair> {
   const server = createServer({ pauseOnConnect: true }).listen(where);
   await once(server, 'listening');
   const address = server.address();
-  if (address === null) throw new BenchmarkError('NBDCORK_BENCH', 'The pair does not listen.');
+  if (address === null)
+    throw new BenchmarkError('NBDCORK_BENCH', 'The socket pair does not listen.');
   const near = connect(
     typeof address === 'string' ? { path: address } : { host: '127.0.0.1', port: address.port },
   );
@@ -42,7 +43,7 @@ async function pair(where: ListenOptions): Promise<Pair> {
   near.setNoDelay(true);
   const [fd, farFd] = [descriptorOf(near), descriptorOf(far)];
   if (fd === undefined || farFd === undefined) {
-    throw new BenchmarkError('NBDCORK_BENCH', 'Sockets have no descriptors here.');
+    throw new BenchmarkError('NBDCORK_BENCH', 'The descriptors of sockets are not accessible.');
   }
   return {
     near,

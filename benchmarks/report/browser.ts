@@ -42,7 +42,7 @@ interface PageWindow {
   matchMedia(query: string): PageElement;
 }
 
-/** The picture in words, for those who do not see it. */
+/** Description of the picture for screen readers. */
 function inWords(picture: Picture): string {
   const { title, context, valueTitle } = picture;
   const number = new Intl.NumberFormat('en-US', { maximumSignificantDigits: 3 });

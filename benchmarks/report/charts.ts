@@ -27,7 +27,7 @@ function spreadOf(figure: Figure): Measure {
   };
 }
 
-/** Of a ratio, an error bar that is longer is cut: few runs, far apart, tell next to nothing. */
+/** A longer error bar of a ratio is cut. */
 const errorFactorMax = 10;
 
 const rate = spreadOf('requestsPerSecond');
@@ -55,7 +55,7 @@ function byName({ candidate }: Trial): string {
   return candidateLabel(candidate);
 }
 
-/** A category a row, a series a candidate; rows and series without a figure are left out. */
+/** A category for each row, a series for each candidate; empty ones are omitted. */
 function compared(
   rows: readonly Row[],
   measure: Measure,

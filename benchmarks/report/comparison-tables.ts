@@ -5,7 +5,7 @@ import { gainLines, workloadColumns } from './row-cells.js';
 import { compareWorkloads, defaultOf, gainOverPeer, peersOf, rowsOf } from './summary.js';
 import { amounts, cell, nothing, words, type Cell, type Table } from './table.js';
 
-/** Null where nobody else was measured. */
+/** Null if no other server was measured. */
 export function peersTable(results: Results): Table | null {
   const rows = rowsOf(results).filter((row) => peersOf(row).length > 0);
   if (rows.length === 0) return null;
@@ -45,7 +45,7 @@ export function peersTable(results: Results): Table | null {
   };
 }
 
-/** Of them for each one of ours: the inverse of what ours gains over them. */
+/** Their rate relative to ours: the inverse of our gain. */
 function ratioCell(gain: Gain | undefined): Cell {
   if (gain === undefined) return nothing;
   const [theirs, low, high] = [gain.average, gain.high, gain.low].map((one) =>

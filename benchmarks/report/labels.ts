@@ -1,4 +1,4 @@
-/** What links, requests and candidates are called where people read them. */
+/** Labels of links, requests and candidates in reports. */
 import type { Candidate, HeaderKind, Kind, Link, Strategy, Workload } from '../results.js';
 
 export const linkLabels: Readonly<Record<Link, string>> = {
@@ -24,7 +24,7 @@ export const headersLabels: Readonly<Record<HeaderKind, string>> = {
   extended: 'extended',
 };
 
-/** What a strategy does, for those who do not know the names. */
+/** What each strategy does. */
 export const strategyMeanings: Readonly<Record<Strategy, string>> = {
   plain: 'a write to Node’s stream for the header, one for the payload, nothing held back',
   cork: 'TCP_CORK set before the header and cleared after the payload',

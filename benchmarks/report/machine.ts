@@ -20,10 +20,11 @@ function outliersOf({ trials }: Results): Fact {
 type Fact = [string, string];
 
 function processorsOf({ processors }: Results): Fact[] {
-  if (processors === null) return [['our servers and the load run', 'where the kernel puts them']];
+  if (processors === null)
+    return [['our servers and the load generator run', 'where the kernel puts them']];
   return [
     ['our servers run on', `processor ${processors.servers.join(', ')}`],
-    ['the load that asks them on', `processor ${processors.load}`],
+    ['the load generator runs on', `processor ${processors.load}`],
   ];
 }
 

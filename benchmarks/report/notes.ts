@@ -1,4 +1,4 @@
-/** What a reader has to know to read averages and gains: said at the terminal and in reports. */
+/** Notes on averages and gains, for the terminal and the reports. */
 
 export const gainNote =
   'A gain compares turns of a fraction of a second that were taken together: the middle half of their ratios, averaged by logarithm, where there are twelve. What happens in few turns, such as a stall, shows in latencies and rates, not in gains. The range is the 99 % confidence interval of that average. Faster and slower mean that all of it is more than 3 % away from none: a difference is not shown where it is smaller than that, or too uncertain.';
@@ -8,4 +8,4 @@ export const outlierNote =
 
 /** Before everything else, where it is so. */
 export const interruptedNote =
-  'This run was interrupted: what is here is of fewer runs than were asked for.';
+  'This run was interrupted: the results are of fewer runs than requested.';

@@ -5,7 +5,7 @@ import { percent, percentRange, whole } from './numbers.js';
 import type { Row } from './summary.js';
 import { amounts, cell, words, type Cell, type Column } from './table.js';
 
-/** The columns that say what a row is about; who sent the load only where not all had the same. */
+/** The columns of the workload; the load generator only where it differs. */
 export function workloadColumns(rows: readonly Pick<Row, 'workload'>[]) {
   const loads = new Set(rows.map(({ workload }) => workload.load));
   const columns: Column[] = [

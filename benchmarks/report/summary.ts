@@ -1,4 +1,4 @@
-/** What all tables and pictures start from: trials put in rows, and averages of their samples. */
+/** Groups trials by workload, for tables and pictures. */
 import {
   kinds,
   links,
@@ -14,7 +14,7 @@ import {
 } from '../results.js';
 import { median } from '../statistics/statistics.js';
 
-/** Everybody who did the same work: a row of a table. */
+/** All trials of a workload: a row of a table. */
 export interface Row {
   readonly workload: Workload;
   /** Strategies in their order, then peers by name. */
@@ -77,12 +77,12 @@ export function peersOf(row: Row): Trial[] {
   return row.trials.filter(({ candidate }) => candidate.type === 'peer');
 }
 
-/** What we serve with in a row unless told otherwise: batches, or streams where there is no socket. */
+/** The default of nbdcork: `batched`, or `stream` without a plain socket. */
 export function defaultOf(row: Row): Trial | undefined {
   return trialOf(row, 'batched') ?? trialOf(row, 'stream');
 }
 
-/** What our default gains over another server of the same row, where both ran in turn. */
+/** The gain of our default over another server of the same row. */
 export function gainOverPeer({ comparisons }: Results, row: Row, peer: Trial): Gain | undefined {
   const ours = defaultOf(row);
   if (ours === undefined) return undefined;

@@ -9,7 +9,7 @@ import { gainLines, workloadColumns } from './row-cells.js';
 import { rowsOf, tallyOf, trialOf, verdictNames, type Row, type Tally } from './summary.js';
 import { amounts, cell, nothing, words, type Cell, type Table } from './table.js';
 
-/** Which strategies were taken, in their order. */
+/** The strategies that were measured, in their order. */
 function taken(rows: readonly Row[]): Strategy[] {
   return strategies.filter((strategy) => rows.some((row) => trialOf(row, strategy) !== undefined));
 }
@@ -26,7 +26,7 @@ function tallyCell(tally: Tally | null): Cell {
   return unanimous === undefined ? { lines } : { lines, verdict: unanimous };
 }
 
-/** Which way of sending wins where, in one look. */
+/** Summary by strategy and link. */
 function verdictsTable(results: Results): Table {
   const rows = rowsOf(results);
   const compared = taken(rows).filter((strategy) => strategy !== 'plain');
@@ -51,7 +51,7 @@ function verdictsTable(results: Results): Table {
   };
 }
 
-/** The table that the thread asked for. */
+/** Requests a second, and gains over `plain`. */
 function throughputTable(results: Results): Table {
   const rows = rowsOf(results);
   const shown = taken(rows);

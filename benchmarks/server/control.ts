@@ -1,6 +1,6 @@
 /**
- * What MSG_MORE and TCP_CORK are compared with to see what they alone bring: the
- * same calls of the kernel, past Node's streams, without any flag.
+ * The baseline of MSG_MORE and TCP_CORK: the same system calls without any flag,
+ * bypassing Node.js streams.
  */
 import { MoreTransport } from '../../lib/transport/more.js';
 import { SocketTransport } from '../../lib/transport/socket.js';
@@ -13,9 +13,9 @@ class SendTransport extends SocketTransport {
   }
 }
 
-/** From now on `more` is sent so in the whole process. */
+/** Replaces `more` in the whole process. */
 export function sendWithoutMore(): void {
   const transmit = Object.getOwnPropertyDescriptor(SendTransport.prototype, 'transmit');
-  if (transmit === undefined) throw new Error('There is no transmit().');
+  if (transmit === undefined) throw new Error('transmit() is missing.');
   Object.defineProperty(MoreTransport.prototype, 'transmit', transmit);
 }

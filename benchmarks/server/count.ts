@@ -7,7 +7,7 @@ import type { Counts } from './messages.js';
 
 export function count({ transports }: Pick<NbdServer, 'transports'>): Counts {
   const [first] = transports;
-  if (first === undefined) throw new Error('There is no connection to count.');
+  if (first === undefined) throw new Error('No connection to count.');
   let replies = 0;
   let calls = 0;
   for (const { counters } of transports) {

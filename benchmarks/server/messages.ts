@@ -1,7 +1,7 @@
 import type { PreSharedKey } from '../place.js';
 import type { Kind, Strategy } from '../results.js';
 
-/** What our server is to serve, and where. */
+/** How our server serves. */
 export interface ServerPlan {
   readonly strategy: Strategy;
   readonly kind: Kind;
@@ -11,11 +11,11 @@ export interface ServerPlan {
     /** Standard input and output. */
     | { readonly type: 'pipes' };
   readonly preSharedKey?: PreSharedKey;
-  /** Time to waste on every read: a test double, to see whether the benchmark notices. */
+  /** Delay of every read, to check that the benchmark detects it. */
   readonly wastedMicroseconds?: number;
 }
 
-/** What the process of our server is asked, the first one first. */
+/** Requests to the process of our server; `start` comes first. */
 export type ServerRequest =
   { readonly type: 'start'; readonly plan: ServerPlan } | { readonly type: 'count' };
 
@@ -29,7 +29,7 @@ export interface Started {
   readonly port: number;
 }
 
-/** All since the process began. */
+/** Counters since the process started. */
 export interface Counts {
   /** The one in effect, which the socket may have chosen. */
   readonly strategy: Strategy;

@@ -1,4 +1,4 @@
-/** Who is compared with whom, in the same workload. */
+/** Which candidates of a workload are compared. */
 import type { Candidate, Strategy, Workload } from '../results.js';
 import type { Speeds } from './gain.js';
 import { median } from './statistics.js';

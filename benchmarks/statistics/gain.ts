@@ -1,6 +1,5 @@
 /**
- * By how much one is faster than another, and how sure that is. Callers:
- * collect.ts, settle.ts.
+ * How much faster one candidate is than another, with a confidence interval.
  */
 import type { Gain, Verdict } from '../results.js';
 import { mean, outliersOf, standardError, studentT, sum } from './statistics.js';
@@ -26,12 +25,12 @@ interface Pair {
 interface Ratios {
   /** Those that are averaged. */
   readonly counted: Speeds;
-  /** Those that tell how far they lie from each other. */
+  /** Those that the error is estimated from. */
   readonly spread: Speeds;
 }
 
 /**
- * The gain of `others` over `plain`, who took turns in each run: each turn is
+ * The gain of `others` over `plain`, which took turns in each run: each turn is
  * compared with the one beside it, so that what slows both down for a while does
  * not count. Twice as fast and half as fast are equally far from no gain, so
  * averages and errors are those of logarithms. By 99 %, not 95: a table has dozens
@@ -84,7 +83,7 @@ function joined(speeds: readonly number[], count: number): number[] {
   );
 }
 
-/** Of fewer, half would be too few to tell how far they lie from each other. */
+/** With fewer pairs, half of them are too few to estimate the error. */
 const middlePairsMin = 12;
 
 function ratiosOf(runs: readonly (readonly Pair[])[]): Ratios {
@@ -102,7 +101,7 @@ function withoutOutliers(runs: readonly (readonly Pair[])[]): Ratios {
  * Of a few milliseconds, many turns are disturbed on a machine that others use as
  * well, and how much is chance: the quarters of pairs with the highest and the
  * lowest ratios do not count. So a gain is of what usually is: a stall now and
- * then is told by rates and latencies. For the error the quarters are taken as the
+ * then shows in rates and latencies. For the error the quarters are taken as the
  * outermost of those that count (Tukey and McLaughlin 1963).
  */
 function middleHalf(runs: readonly (readonly Pair[])[]): Ratios {

@@ -1,8 +1,8 @@
-/** What is kept of the times that all requests of a trial took: a few of them, and a curve. */
+/** Latency percentiles of a trial. */
 import type { Histogram } from 'hdr-histogram-js';
 import type { Latency } from '../results.js';
 
-/** Where the curve is known: as many in each nine, so that the tail is as detailed as the middle. */
+/** Percentiles of the curve: the same number for each nine, so that the tail is detailed. */
 export const latencyPercentiles: readonly number[] = [
   ...[10, 20, 30, 40, 50, 60, 70, 80],
   ...[90, 95, 97, 98],
@@ -12,7 +12,7 @@ export const latencyPercentiles: readonly number[] = [
   99.999,
 ];
 
-/** Requests that have to lie beyond a point: of fewer, it would tell of chance alone. */
+/** Minimum number of requests beyond a percentile, for it to be meaningful. */
 const beyondMin = 10;
 
 function at(histogram: Histogram, percentile: number): number {

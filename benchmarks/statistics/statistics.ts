@@ -1,4 +1,4 @@
-/** What a few noisy samples allow to be said of one candidate; gain.ts: of two. */
+/** Statistics of a few noisy samples of one candidate; see gain.ts for two. */
 
 /** Quantiles of Student's t for 1 to 30 degrees of freedom, two-sided. */
 const t95 = [
@@ -77,7 +77,7 @@ export function median(values: readonly number[]): number {
 
 /**
  * Which of a candidate's samples are outliers. On virtual machines a few are up
- * to several times as slow as the others, whoever serves: Unix sockets see it
+ * to several times as slow as the others, whatever the candidate: Unix sockets show it
  * most. One of them would hide a difference that all others show. How far away
  * is too far depends on how far the other samples lie from each other: where all
  * of them vary, leaving some out would make verdicts of chance.

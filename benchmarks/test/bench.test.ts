@@ -1,4 +1,4 @@
-/** The command `bench`, from its words to the report: short runs, whose figures do not matter. */
+/** The program from its arguments to the report, with short runs whose figures do not matter. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { access, readFile, writeFile } from 'node:fs/promises';
@@ -174,11 +174,11 @@ describe('a run', () => {
     assert.ok(theirs?.candidate.type === 'peer' && isFigure(theirs.samples[0]?.requestsPerSecond));
   });
 
-  test('tells what it left out, and why', async (t) => {
+  test('reports what it did not measure, and why', async (t) => {
     const { results, stderr } = await bench(t, 'pipe', 'read-512', 'depth=1', ...short);
     const pipe = results.skipped.find(({ what }) => what.endsWith('on pipe'));
-    assert.match(pipe?.why ?? '', /no socket/);
-    // Nobody asked for another server.
+    assert.match(pipe?.why ?? '', /not a socket/);
+    // The limit was not named.
     assert.deepEqual(
       results.skipped.filter(({ what }) => what === 'limit'),
       [],
@@ -191,7 +191,7 @@ describe('a run', () => {
   });
 });
 
-describe('what makes no sense', () => {
+describe('invalid usage', () => {
   for (const args of [['tpc'], ['--runs', '3'], ['--seconds', '0'], ['--load', 'dd'], ['-o', '']]) {
     test(args.join(' '), async (t) => {
       const { status, stderr } = await runBench(t, [...args]);
@@ -201,7 +201,7 @@ describe('what makes no sense', () => {
   }
 });
 
-describe('a folder that the report cannot go into is refused before anything is measured', () => {
+describe('an unusable report folder is refused before anything is measured', () => {
   const refused = async (t: TestContext, folder: string) => {
     const { status, stdout, stderr } = await runBench(t, ['unix', '--output', folder]);
     assert.deepEqual([status, stdout], [1, '']);
@@ -227,13 +227,13 @@ describe('a folder that the report cannot go into is refused before anything is 
   }
 });
 
-describe('words that exclude each other are refused with the reason', () => {
+describe('words that select nothing are refused with the reason', () => {
   for (const [args, reason] of [
-    [['pipe', 'connections=8'], 'a pipe is one connection'],
-    [['simple', 'extents'], 'BLOCK_STATUS has no simple reply'],
+    [['pipe', 'connections=8'], 'pipes are a single connection'],
+    [['simple', 'extents'], 'no simple reply to BLOCK_STATUS'],
     [['extended', 'read-64k'], 'structured and extended headers are'],
-    [['extended', 'depth=1'], '64 requests at a time'],
-    [['--load', 'fio', 'extents'], 'fio cannot ask BLOCK_STATUS'],
+    [['extended', 'depth=1'], 'only measured with depth=64'],
+    [['--load', 'fio', 'extents'], 'fio does not send BLOCK_STATUS'],
     [['--load', 'fio', 'tcp-tls'], 'without TLS'],
     [['--load', 'fio', 'structured'], 'fio chooses the headers'],
   ] as const) {
@@ -241,13 +241,13 @@ describe('words that exclude each other are refused with the reason', () => {
       const folder = await temporaryFolder(t);
       const { status, stderr } = await runBench(t, [...args, '-o', folder]);
       assert.equal(status, 2);
-      assert.match(stderr, /Nothing is there to measure: .*\(NBDCORK_BAD_SELECTION\)\n$/);
+      assert.match(stderr, /Nothing to measure: .*\(NBDCORK_BAD_SELECTION\)\n$/);
       assert.ok(stderr.includes(reason), stderr);
     });
   }
 });
 
-describe('what was named and cannot be measured is refused with the reason', () => {
+describe('candidates that cannot be measured are refused with the reason', () => {
   const refused = async (t: TestContext, words: string[], env: NodeJS.ProcessEnv = {}) => {
     const folder = await temporaryFolder(t);
     const args = [...words, ...short, '-o', folder];
@@ -258,7 +258,7 @@ describe('what was named and cannot be measured is refused with the reason', () 
   };
 
   test('by the link', async (t) => {
-    assert.match(await refused(t, ['pipe', 'cork']), /cork on pipe: a pipe is no socket/);
+    assert.match(await refused(t, ['pipe', 'cork']), /cork on pipe: a pipe is not a socket/);
   });
 
   test('without the addon', async (t) => {
@@ -280,19 +280,19 @@ test('the word limit needs the option', async (t) => {
   assert.match(stderr, /--limit PATH.*NBDCORK_BAD_SELECTION/);
 });
 
-test('a limit that is no program is refused before anything is measured', async (t) => {
+test('a --limit that is not a program is refused before anything is measured', async (t) => {
   const folder = await temporaryFolder(t);
   const { status, stderr } = await runBench(t, ['unix', '--limit', folder, '-o', folder]);
   assert.equal(status, 1);
-  assert.match(stderr, /^nbdcork-bench: The server of --limit cannot be run: .* is no file/);
+  assert.match(stderr, /^nbdcork-bench: The server of --limit cannot be run: .* is not a file/);
 });
 
-test('an earlier report is replaced, which is said', async (t) => {
+test('an earlier report is replaced, with a message', async (t) => {
   const folder = await temporaryFolder(t);
   const args = ['pipe', 'read-512', 'depth=1', 'plain', ...short, '-o', folder];
   await writeFile(join(folder, 'results.json'), '');
   const { stdout } = await runBench(t, args);
-  assert.ok(stdout.endsWith(`The report is in ${folder}, in place of an earlier one.\n`), stdout);
+  assert.ok(stdout.endsWith(`The report is in ${folder}, replacing an earlier one.\n`), stdout);
 });
 
 test('a limit that fails makes the run fail', async (t) => {

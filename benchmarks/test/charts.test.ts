@@ -146,7 +146,7 @@ describe('the pictures of a run', () => {
       settings[first]?.links[0]?.pictures,
       'latency',
     );
-    // Nobody has a figure for 99.99 %.
+    // No candidate has a value at 99.99 %.
     assert.deepEqual(categories, ['50 %', '95 %', '99 %', '99.9 %']);
     const positions = spread?.positions.map((position) => position.toFixed(3));
     assert.deepEqual(positions, ['0.301', '1.301', '2.000', '3.000']);

@@ -1,4 +1,4 @@
-/** Servers of others that do not start: whoever reads the report has to learn why. */
+/** Other servers that do not start: the report says why. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -29,7 +29,7 @@ exit 3
 
 const lastWords = 'step 998 / starting, step 999 / no room for a disk';
 
-test('one that ends is not waited for, and its last lines are told', async (t) => {
+test('a server that exits is reported at once, with its last lines', async (t) => {
   const path = await failingProgram(t, 'no room for a disk');
   const environment = await makeEnvironment(t);
   const start = performance.now();
@@ -59,7 +59,7 @@ test('one that ends is not waited for, and its last lines are told', async (t) =
   assert.ok(ours.sample.requestsPerSecond > 0);
 });
 
-test('one that says nothing is told to say nothing', async (t) => {
+test('a server without an error message', async (t) => {
   const environment = await makeEnvironment(t);
   await assert.rejects(
     takeSample(
@@ -68,11 +68,11 @@ test('one that says nothing is told to say nothing', async (t) => {
       timing,
       environment,
     ),
-    { code: 'NBDCORK_BENCH', message: 'The server ended with 1: it does not say why' },
+    { code: 'NBDCORK_BENCH', message: 'The server ended with 1: it wrote no error message' },
   );
 });
 
-test('one that would go into the background is told of likewise', async (t) => {
+test('a server that fails before it forks into the background', async (t) => {
   const path = await failingProgram(t, 'no room for a disk');
   await assert.rejects(
     startDaemon([path], join(await temporaryFolder(t), 'pid')),

@@ -69,7 +69,7 @@ test('it is not started where it is to stop before', async () => {
   await assert.rejects(run, { name: 'AbortError' });
 });
 
-test('it says why it cannot be the load', async (t) => {
+test('it says why it cannot generate the load', async (t) => {
   if (!needs(t, 'fio')) return;
   const place = { type: 'unix', path: '/nowhere' } as const;
   await assert.rejects(runFio('fio', place, asked, 1, t.signal), {

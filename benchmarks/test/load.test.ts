@@ -191,7 +191,7 @@ describe('the load', () => {
     await assert.rejects(ask(t, plan, failing), { code: 'NBDCORK_BENCH', message: /error 5/ });
   });
 
-  test('says so where nobody listens with that export', async (t) => {
+  test('fails for an unknown export', async (t) => {
     const path = join(await temporaryFolder(t), 'nbd.sock');
     const server = createServer({ exports: { other: new NotingDisk() } });
     await server.listen({ path });

@@ -122,7 +122,7 @@ describe('the report in Markdown', () => {
       processor: 'Example CPU @ 2.10GHz',
       cores: '2',
       'our servers run on': 'processor 0',
-      'the load that asks them on': 'processor 1',
+      'the load generator runs on': 'processor 1',
       memory: '24 GiB',
       kernel: '6.12.9',
       Node: 'v20.19.5',
@@ -151,7 +151,7 @@ describe('the report in Markdown', () => {
     assert.doesNotMatch(await pageReport(results), /This run was interrupted/);
   });
 
-  it('says who sent the load where not all had the same', () => {
+  it('names the load generator where it differs', () => {
     const fio = trial(ours('plain'), {
       workload: { ...workload, load: 'fio' },
       samples: [sample(33_000)],

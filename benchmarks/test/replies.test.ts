@@ -93,7 +93,7 @@ describe('what is refused', () => {
   });
 
   test('another magic, and simple replies among extended ones', () => {
-    assert.throws(() => answered('simple', Buffer.alloc(16, 1), 100), /no reply/);
+    assert.throws(() => answered('simple', Buffer.alloc(16, 1), 100), /invalid magic/);
     assert.throws(() => answered('extended', Buffer.concat([simple(1), simple(1)]), 100));
   });
 

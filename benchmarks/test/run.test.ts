@@ -32,7 +32,7 @@ function run(
 }
 
 describe('a sample that fails', () => {
-  test('costs its own trial alone, and is told as a failure where it was ours', async () => {
+  test('affects only its own trial, and counts as a failure if it is ours', async () => {
     const candidates = [ours('plain'), ours('cork'), peer('nbdkit')];
     const measured = await run(candidates, (name) => {
       if (name === 'plain') return 100;
@@ -83,7 +83,7 @@ test('strategies that belong together are compared, and peers with ours', async 
   );
 });
 
-test('the run that is thrown away is a short one, and nobody warms up for it', async () => {
+test('the discarded run is short, without warming up', async () => {
   const asked: [number, number][] = [];
   await run([ours('plain'), ours('cork')], () => 100, {
     take: (_, entered, { seconds, warmUpSeconds }) => {
@@ -159,7 +159,7 @@ describe('with time left', () => {
     );
   });
 
-  test('it is spent on those whose verdict is in doubt, and on nobody else', async () => {
+  test('it is spent only on candidates whose verdict is in doubt', async () => {
     const candidates = [ours('plain'), ours('more'), ours('batched'), peer('nbdkit')];
     const measured = await runInTime(
       candidates,

@@ -212,7 +212,7 @@ describe('in a row', () => {
     runs.assertGone();
   });
 
-  test('it ends where nobody is left', async (t) => {
+  test('it ends when all candidates have failed', async (t) => {
     const runs = new RecordedCandidates(t);
     const { load, ...environment } = await makeEnvironment(t);
     await load.stop();
@@ -227,7 +227,7 @@ describe('in a row', () => {
     assert.equal(runs.turns.length, 4);
   });
 
-  test('nobody is started where it was aborted', async (t) => {
+  test('no server is started after an abort', async (t) => {
     const runs = new RecordedCandidates(t);
     const signal = AbortSignal.abort(new Error('enough'));
     const [result] = await take(t, [runs.candidate('a', true)], { signal });

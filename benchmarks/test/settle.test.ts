@@ -122,7 +122,7 @@ describe('a row', () => {
     assert.equal(missingOf(missing), missingOf(short));
   });
 
-  test('of nobody or of one is settled', () => {
+  test('without a pair to compare it is settled', () => {
     assert.equal(unsettledOf(workload, []), undefined);
     assert.equal(unsettledOf(workload, [plain]), undefined);
   });

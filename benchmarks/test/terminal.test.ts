@@ -43,7 +43,7 @@ describe('the table of trials', () => {
   });
 });
 
-test('the table of comparisons says who gains over whom', () => {
+test('the table of comparisons names both candidates', () => {
   const [head, first] = headAndFirst(comparisonsTable(results));
   assert.deepEqual(head, ['', 'of', 'over', 'gain (99 % interval)', '']);
   assert.deepEqual(first, [
