@@ -13,7 +13,7 @@ const mayImport = {
   transport: ['native', 'sockets', 'wire'],
   sources: ['backend'],
   handshake: ['transmission/agreement.js', 'transport/sender.js', 'backend', 'wire'],
-  transmission: serving,
+  transmission: ['transport/sender.js', 'backend', 'wire'],
   server: connecting,
   cli: ['server', ...connecting],
 };
@@ -34,6 +34,15 @@ const importDirections = folders.map((folder) => {
     ),
   };
 });
+
+/** The core runs without Node, such as in a browser: see also tsconfig.core.json. */
+const core = [
+  'lib/{errors,limits,quoted}.ts',
+  'lib/backend/*.ts',
+  'lib/{handshake,transmission,wire}/**',
+  'lib/transport/sender.ts',
+];
+const nodeGlobals = ['Buffer', 'NodeJS', 'clearImmediate', 'global', 'process', 'setImmediate'];
 
 export default defineConfig(
   globalIgnores(['build/', 'dist/', 'prebuilds/']),
@@ -61,6 +70,22 @@ export default defineConfig(
       String.raw`^\.\.?/(?!errors\.js$)`,
       'The leaves import nothing but errors.',
     ),
+  },
+  {
+    files: core,
+    rules: {
+      'no-restricted-globals': [
+        'error',
+        ...nodeGlobals.map((name) => ({ name, message: 'The core runs without Node.' })),
+      ],
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: ':matches(ImportDeclaration, ImportExpression)[source.value=/^node:/]',
+          message: 'The core runs without Node.',
+        },
+      ],
+    },
   },
   {
     files: ['lib/index.ts'],

@@ -1,4 +1,5 @@
-import { inspect } from 'node:util';
+/** A thrown object may hold anything: enough of it for a line of a log. */
+const jsonUnitsMax = 500;
 
 /**
  * The one error class of nbdcork. `code` is stable and meant for programs;
@@ -27,8 +28,20 @@ export function codeOf(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined;
 }
 
-/** The words of whatever was thrown, which may be anything. */
+/** The message of whatever was thrown: JavaScript can throw any value. */
 export function messageOf(error: unknown): string {
   if (error instanceof Error) return error.message;
-  return typeof error === 'string' ? error : inspect(error);
+  if (typeof error === 'string') return error;
+  try {
+    return typeof error === 'object' && error !== null ? messageOfObject(error) : String(error);
+  } catch {
+    return 'unknown error';
+  }
+}
+
+function messageOfObject(thrown: object): string {
+  // Such as an error of another realm.
+  if ('message' in thrown && typeof thrown.message === 'string') return thrown.message;
+  const json = JSON.stringify(thrown);
+  return json.length > jsonUnitsMax ? `${json.slice(0, jsonUnitsMax)}…` : json;
 }

@@ -1,15 +1,14 @@
-import { NbdError } from '../errors.js';
 import { OptionError } from '../wire/constants.js';
 import { viewOf } from '../wire/view.js';
 import { readString } from './strings.js';
 
-/** An option is answered with an error, and option haggling continues. */
-export class OptionRefusal extends NbdError {
+/** An option is answered with an error, and option haggling continues. It stays inside the handshake. */
+export class OptionRefusal extends Error {
   /** The NBD_REP_ERR_* that is sent. */
   readonly reply: number;
 
   constructor(reply: number, message: string) {
-    super('NBDCORK_OPTION_REFUSED', message);
+    super(message);
     this.reply = reply;
   }
 }

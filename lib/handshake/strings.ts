@@ -1,11 +1,12 @@
 import { NbdError } from '../errors.js';
 import { stringBytesMax } from '../wire/constants.js';
+import { encodeUtf8 } from '../wire/strings.js';
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
  * A string of the protocol, as the section "Conventions" defines it: UTF-8
- * without NUL, at most 4096 bytes. `what` it is, for the client to know.
+ * without NUL, at most 4096 bytes. `what` names it in the error.
  * @throws NbdError `NBDCORK_BAD_STRING`.
  */
 export function readString(bytes: Uint8Array, what = 'name'): string {
@@ -20,17 +21,23 @@ export function readString(bytes: Uint8Array, what = 'name'): string {
   }
 }
 
-/** For exports that we offer: the same rules. They come from programs that need not be typed. */
+/**
+ * The same rules for strings that are sent to clients. `text` may come from a program
+ * without types.
+ * @throws NbdError `NBDCORK_BAD_STRING`.
+ */
 export function checkString(what: string, text: unknown): void {
   if (
     typeof text !== 'string' ||
-    Buffer.byteLength(text) > stringBytesMax ||
+    // Checked first: a character has at least one byte, and the text may be huge.
+    text.length > stringBytesMax ||
+    encodeUtf8(text).byteLength > stringBytesMax ||
     text.includes('\0') ||
     !text.isWellFormed()
   ) {
     throw new NbdError(
       'NBDCORK_BAD_STRING',
-      `The ${what} must be text without NUL of at most ${stringBytesMax} bytes in UTF-8.`,
+      `The ${what} must be a string without NUL of at most ${stringBytesMax} bytes in UTF-8.`,
     );
   }
 }

@@ -19,7 +19,7 @@ export interface ContextQueries {
   readonly queries: readonly string[];
 }
 
-/** Reads the option's data and opens the export. @throws NbdError where the option is refused. */
+/** Reads the data of the option and opens the export. @throws OptionRefusal, or NbdError of the catalog. */
 export async function readQueries(
   conversation: Conversation,
   data: OptionData,

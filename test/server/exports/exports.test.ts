@@ -331,7 +331,7 @@ describe('exports that are found', () => {
       assert.equal(level, 'error');
       assert.match(
         message,
-        /^an export cannot be listed: The (name|description) of an export must be text/,
+        /^an export cannot be listed: The (name|description) of an export must be a string/,
       );
     }
   });
