@@ -112,7 +112,7 @@ describe('the report in Markdown', () => {
     ]);
     assert.deepEqual(Object.fromEntries(tableUnder('Machine and run', markdown).slice(1)), {
       nbdcork: '0.1.0, commit 4dadb43',
-      command: 'nbdcork bench tcp',
+      command: 'nbdcork-bench tcp',
       started: '2026-11-23T08:15:30.000Z',
       took: '2 min 51 s',
       'runs of a trial': '1 to 2',

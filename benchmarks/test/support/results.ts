@@ -103,7 +103,7 @@ export const results: Results = {
   schema: 4,
   version: '0.1.0',
   commit: '4dadb43',
-  command: 'nbdcork bench tcp',
+  command: 'nbdcork-bench tcp',
   startedAt: '2026-11-23T08:15:30.000Z',
   seconds: 171.4,
   machine: {
