@@ -34,7 +34,7 @@ describe('memory:SIZE', () => {
 });
 
 describe('a path', () => {
-  test('is a file, from the root or from here', async (t) => {
+  test('is a file, absolute or relative', async (t) => {
     const path = join(await makeFolder(t), 'disk.img');
     await writeFile(path, pattern(5000, 1));
     for (const text of [path, relative(process.cwd(), path), `file:${path}`]) {
@@ -44,7 +44,7 @@ describe('a path', () => {
     }
   });
 
-  test('behind file: may look like another source', async (t) => {
+  test('after file: may look like another source', async (t) => {
     const folder = await makeFolder(t);
     const before = process.cwd();
     t.after(() => process.chdir(before));
@@ -66,7 +66,7 @@ describe('a path', () => {
     await disk.close?.();
   });
 
-  test('that leads nowhere is refused', async (t) => {
+  test('that does not exist is refused', async (t) => {
     const folder = await makeFolder(t);
     await assert.rejects(openSource(join(folder, 'none')), {
       name: 'NbdError',

@@ -9,12 +9,12 @@ import { blockDeviceSkip, makeBlockDevice, makeFile, makeFolder } from '../suppo
 /** Of device 8:1, whose numbers are these in `st_rdev`. */
 const device = 0x801;
 
-describe('a disk that turns', () => {
+describe('whether a block device is rotational', () => {
   for (const [what, folder] of [
     ['the disk', 'devices/sda'],
-    ['a partition, by its disk', 'devices/sda/sda1'],
+    ['the disk of a partition', 'devices/sda/sda1'],
   ] as const) {
-    test(`is known by the queue of ${what}`, async (t) => {
+    test(`is read from the queue of ${what}`, async (t) => {
       const sysfs = await makeFolder(t);
       for (const made of [folder, 'devices/sda/queue', 'dev/block']) {
         await mkdir(join(sysfs, made), { recursive: true });
@@ -30,11 +30,11 @@ describe('a disk that turns', () => {
     });
   }
 
-  test('is not known where nobody tells', async (t) => {
+  test('is false where sysfs does not say', async (t) => {
     assert.equal(await isRotational(device, await makeFolder(t)), false);
   });
 
-  test('is a block device of which the kernel says so', { skip: blockDeviceSkip }, async (t) => {
+  test('is what the kernel reports', { skip: blockDeviceSkip }, async (t) => {
     const path = await makeBlockDevice(t, await makeFile(t, 2 ** 20));
     const told = await readFile(`/sys/block/${basename(path)}/queue/rotational`, 'ascii');
     for (const readOnly of [false, true]) {
@@ -44,7 +44,7 @@ describe('a disk that turns', () => {
     }
   });
 
-  test('is no regular file', async (t) => {
+  test('is absent for a regular file', async (t) => {
     const path = await makeFile(t, 512);
     assert.ok((await stat(path)).isFile());
     const disk = await openFile(path);

@@ -1,12 +1,14 @@
 /** The contract on files and block devices, with the addon, without it, and with one that fails. */
 import { readSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { TestContext } from 'node:test';
 import type { Backend } from '../../../lib/backend/backend.js';
 import { openFileWith } from '../../../lib/backend/file/open-file.js';
 import type { FileNative } from '../../../lib/backend/file/readable-file.js';
 import { addon } from '../../../lib/native/load.js';
-import { backendContract } from '../support/contract.js';
+import { pattern } from '../support/bytes.js';
+import { backendContract, readOnlyContract } from '../support/contract.js';
 import { blockDeviceSkip, makeBlockDevice, makeFile } from '../support/disks.js';
 
 const fileSizes = [0, 1, 1000, 4096, 70_000, 2 ** 21 + 1000];
@@ -29,7 +31,7 @@ backendContract('a file', { make: inFile(), sizes: fileSizes, runs: 20 });
 
 backendContract('a file without the addon', { make: inFile({}), sizes: fileSizes, runs: 10 });
 
-backendContract('a file on a system without fallocate and NOWAIT', {
+backendContract('a file on a system without fallocate and RWF_NOWAIT', {
   make: inFile({
     preadNoWait: () => -EOPNOTSUPP,
     fallocate: () => Promise.resolve(-EOPNOTSUPP),
@@ -38,7 +40,7 @@ backendContract('a file on a system without fallocate and NOWAIT', {
   runs: 10,
 });
 
-backendContract('a file whose cache has only parts of it', {
+backendContract('a file that is cached in part', {
   make: inFile(partlyCached()),
   sizes: [1000, 70_000],
   runs: 20,
@@ -56,6 +58,13 @@ backendContract('a block device without the addon', {
   sizes: [512 * 19],
   runs: 3,
   skip: blockDeviceSkip,
+});
+
+readOnlyContract('a file opened read-only', async (t) => {
+  const path = await makeFile(t, 0);
+  const content = pattern(70_000, 1);
+  await writeFile(path, content);
+  return { disk: await openFileWith(path, { readOnly: true }), content };
 });
 
 /** Reads whole, in part, not at all and with errors in turn; the real fallocate after a signal. */

@@ -35,7 +35,7 @@ const plain = { noHole: false, fast: false };
 describe('a trim', () => {
   for (const blockDevice of [false, true]) {
     const kind = blockDevice ? 'a block device' : 'a file';
-    test(`of ${kind} is of whole blocks`, async () => {
+    test(`of ${kind} covers whole blocks`, async () => {
       const { clearer, calls } = makeClearer(blockDevice);
       await clearer.trim(1, 20_000);
       await clearer.trim(4096, 4096);
@@ -50,7 +50,7 @@ describe('a trim', () => {
     });
   }
 
-  test('that is impossible here is not tried again', async () => {
+  test('that is unsupported is not tried again', async () => {
     const { clearer, calls } = makeClearer(false, -EOPNOTSUPP);
     assert.equal(clearer.canPunch, true);
     await clearer.trim(0, 4096);
@@ -59,7 +59,7 @@ describe('a trim', () => {
     assert.equal(calls.length, 1);
   });
 
-  test('that fails is an error', async () => {
+  test('that fails throws', async () => {
     const { clearer } = makeClearer(false, -EIO);
     await assert.rejects(clearer.trim(0, 4096), { name: 'NbdError', code: 'EIO' });
     assert.equal(clearer.canPunch, true);
@@ -67,7 +67,7 @@ describe('a trim', () => {
 });
 
 describe('zeroing', () => {
-  test('a file is exact', async () => {
+  test('of a file is exact', async () => {
     const { clearer, calls } = makeClearer(false);
     assert.deepEqual(await clearer.zero(1, 10, plain), { start: 1, end: 11 });
     assert.deepEqual(await clearer.zero(5, 9000, { noHole: true, fast: true }), {
@@ -80,14 +80,14 @@ describe('zeroing', () => {
     ]);
   });
 
-  test('a block device leaves the edges to be written', async () => {
+  test('of a block device leaves partial blocks to be written', async () => {
     const { clearer, calls } = makeClearer(true);
     assert.deepEqual(await clearer.zero(1, 9000, plain), { start: 4096, end: 8192 });
     assert.equal(await clearer.zero(1, 4096, plain), undefined);
     assert.deepEqual(calls, [[punch, 4096, 4096]]);
   });
 
-  test('does without a hole where there is none', async () => {
+  test('uses ZERO_RANGE where holes are unsupported', async () => {
     const { clearer, calls } = makeClearer(true, -EOPNOTSUPP);
     assert.deepEqual(await clearer.zero(0, 4096, plain), { start: 0, end: 4096 });
     assert.deepEqual(calls, [
@@ -96,20 +96,20 @@ describe('zeroing', () => {
     ]);
   });
 
-  test('a block device is not called fast where the kernel may write the zeros', async () => {
+  test('of a block device is not fast where the kernel may write the zeros', async () => {
     const { clearer, calls } = makeClearer(true, -EOPNOTSUPP);
     assert.equal(await clearer.zero(0, 4096, { noHole: true, fast: true }), undefined);
     assert.equal(await clearer.zero(0, 4096, { noHole: false, fast: true }), undefined);
     assert.deepEqual(calls, [[punch, 0, 4096]]);
   });
 
-  test('a device of large blocks is written to where a range does not fit them', async () => {
+  test('of a device with large blocks is refused for partial ones only', async () => {
     const { clearer } = makeClearer(true, -EINVAL, -EINVAL);
     assert.equal(await clearer.zero(4096, 4096, plain), undefined);
     assert.deepEqual(await clearer.zero(65_536, 4096, plain), { start: 65_536, end: 69_632 });
   });
 
-  test('is not possible without the addon', async () => {
+  test('is unsupported without the addon', async () => {
     const file = { fd: 1, size: 100_000, blockDevice: false };
     const clearer = new RangeClearer(file, undefined, () => undefined);
     assert.equal(clearer.canPunch, false);
@@ -147,7 +147,7 @@ describe('a large range of a block device', () => {
     return { clearer, offsets, waiting, next, close };
   }
 
-  test('is done in slices, one at a time of all requests, in turn', async () => {
+  test('is cleared in slices, one at a time for all requests, in turn', async () => {
     const { clearer, offsets, waiting, next } = slowDevice();
     const done = Promise.all([clearer.trim(0, 3 * slice), clearer.trim(5 * slice, 2 * slice)]);
     await setImmediate();
@@ -162,7 +162,7 @@ describe('a large range of a block device', () => {
     );
   });
 
-  test('is cut short where the disk is closed', async () => {
+  test('is abandoned when the disk is closed', async () => {
     const { clearer, offsets, next, close } = slowDevice();
     const cut = assert.rejects(clearer.trim(0, size), { message: 'closed' });
     await setImmediate();
@@ -172,7 +172,7 @@ describe('a large range of a block device', () => {
     assert.deepEqual(offsets, [0]);
   });
 
-  test('is zero as far as the device could do it, and the rest is for who asked', async () => {
+  test('is reported as zeroed only as far as the device did it', async () => {
     const answers = [0, 0, -EOPNOTSUPP];
     const fallocate = (): Promise<number> => Promise.resolve(answers.shift() ?? -EIO);
     const clearer = new RangeClearer(
@@ -189,7 +189,7 @@ describe('a large range of a block device', () => {
     }
   });
 
-  test('that fails holds up no other', async () => {
+  test('that fails does not block the next', async () => {
     const answers = [-EIO];
     const fallocate = (): Promise<number> => Promise.resolve(answers.shift() ?? 0);
     const clearer = new RangeClearer(
@@ -202,7 +202,7 @@ describe('a large range of a block device', () => {
     await failing;
   });
 
-  test('is refused at once where there is no such operation, whatever others wait for', async () => {
+  test('returns at once where the operation is unsupported, without a wait for others', async () => {
     const { clearer, waiting, offsets } = slowDevice(-EOPNOTSUPP);
     const first = clearer.zero(0, slice, { noHole: true, fast: false });
     await setImmediate();

@@ -28,7 +28,7 @@ async function fileThatCannotShrink(t: TestContext): Promise<string> {
 }
 
 describe('resizing a file', () => {
-  test('is done once at a time, in order, and a disk is never read past its end', async (t) => {
+  test('runs one at a time, in order, and never exposes bytes past the end', async (t) => {
     const path = await makeFile(t, mebibyte);
     const disk = await openFile(path);
     assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
@@ -43,7 +43,7 @@ describe('resizing a file', () => {
     await disk.close();
   });
 
-  test('that fails holds up no other', async (t) => {
+  test('that fails does not block the next', async (t) => {
     const disk = await openFile(await makeFile(t, mebibyte));
     assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
     const failing = assert.rejects(disk.resize(1.5), { name: 'NbdError' });
@@ -54,8 +54,8 @@ describe('resizing a file', () => {
   });
 
   for (const native of [{}, ...(addon === undefined ? [] : [addon])]) {
-    const how = native === addon ? 'with the addon' : 'without it';
-    test(`is not undone by what was begun before, ${how}`, async (t) => {
+    const how = native === addon ? 'with the addon' : 'without the addon';
+    test(`is not undone by earlier requests, ${how}`, async (t) => {
       const path = await makeFile(t, 16 * mebibyte);
       const disk = await openFileWith(path, {}, native);
       assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
@@ -73,7 +73,7 @@ describe('resizing a file', () => {
     });
   }
 
-  test('is not undone by looking for its size meanwhile', async (t) => {
+  test('is not undone by measuring meanwhile', async (t) => {
     const path = await makeFile(t, 16 * mebibyte);
     const disk = await openFile(path);
     assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
@@ -86,7 +86,7 @@ describe('resizing a file', () => {
     await disk.close();
   });
 
-  test('to what no disk has is refused, and changes nothing', async (t) => {
+  test('to an invalid size is refused and changes nothing', async (t) => {
     const path = await makeFile(t, mebibyte);
     const disk = await openFile(path);
     assert.ok(disk instanceof WritableFile && disk.resize !== undefined);
@@ -98,7 +98,7 @@ describe('resizing a file', () => {
     await disk.close();
   });
 
-  test('that fails leaves nothing out of what is zeroed meanwhile', async (t) => {
+  test('that fails leaves no gap in zeroing meanwhile', async (t) => {
     if (!needs(t, 'python3')) return;
     const path = await fileThatCannotShrink(t);
     await writeFile(path, Buffer.alloc(32 * mebibyte, 1), { flag: 'r+' });

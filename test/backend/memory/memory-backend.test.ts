@@ -22,14 +22,14 @@ backendContract('memory in small chunks', {
   runs: 100,
 });
 
-backendContract('memory in chunks longer than the page of zeros', {
+backendContract('memory in chunks longer than the zero page', {
   make: (_, size) => Promise.resolve(new MemoryBackend(size, { chunkBytes: 4 * mebibyte })),
   sizes: [5 * mebibyte + 17],
   runs: 5,
 });
 
-describe('memory is not copied', () => {
-  test('a read is a view of the memory that a payload is received into', () => {
+describe('a memory disk does not copy', () => {
+  test('reads: they are views of the memory that payloads are received into', () => {
     const disk = new MemoryBackend(8 * mebibyte, { chunkBytes: mebibyte });
     const target = disk.writeTarget(mebibyte + 4096, 4096);
     assert.ok(target);
@@ -40,7 +40,7 @@ describe('memory is not copied', () => {
     assert.equal(bytes[4000 - (8000 - 4096)], 7);
   });
 
-  test('writing data that was received in place copies nothing', (t) => {
+  test('payloads that were received in place', (t) => {
     const disk = new MemoryBackend(mebibyte, { chunkBytes: mebibyte });
     const target = disk.writeTarget(100, 5000);
     assert.ok(target);
@@ -55,7 +55,7 @@ describe('memory is not copied', () => {
     assertSame(joined(disk.read(100, 5000)), data);
   });
 
-  test('a read over several chunks is a view of each', () => {
+  test('reads of several chunks: they are a view of each', () => {
     const disk = new MemoryBackend(65_536, { chunkBytes: 4096 });
     const data = pattern(12_000, 2);
     disk.write(1000, data);
@@ -68,7 +68,7 @@ describe('memory is not copied', () => {
     assertSame(joined(pieces), data);
   });
 
-  test('a slice names the same memory every time', () => {
+  test('slices: they refer to the same object every time', () => {
     const disk = new MemoryBackend(8 * mebibyte, { chunkBytes: mebibyte });
     disk.write(mebibyte, pattern(2000, 3));
     const first = { memory: new Uint8Array(0), start: 0 };
@@ -80,7 +80,7 @@ describe('memory is not copied', () => {
     assert.equal(disk.readSlice(2 * mebibyte - 1, 2, second), false);
   });
 
-  test('holes are one page of zeros, for all disks', () => {
+  test('holes: all disks share one page of zeros', () => {
     const first = new MemoryBackend(2 ** 40, { chunkBytes: mebibyte }).read(2 ** 39, 4096);
     const second = new MemoryBackend(2 ** 20, { chunkBytes: mebibyte }).read(17, 300);
     assert.ok(first instanceof Uint8Array && second instanceof Uint8Array);
@@ -88,8 +88,8 @@ describe('memory is not copied', () => {
   });
 });
 
-describe('memory is sparse', () => {
-  test('reading takes none, writing takes the chunk', () => {
+describe('a memory disk is sparse', () => {
+  test('a read allocates nothing, a write its chunk', () => {
     const disk = new MemoryBackend(2 ** 50, { chunkBytes: mebibyte });
     disk.read(2 ** 49, 32 * mebibyte);
     assert.equal(disk.allocatedBytes, 0);
@@ -103,7 +103,7 @@ describe('memory is sparse', () => {
     ['trim', (disk, offset, length) => disk.trim(offset, length)],
     ['writeZeroes', (disk, offset, length) => disk.writeZeroes(offset, length, holes)],
   ] satisfies [string, (disk: MemoryBackend, offset: number, length: number) => unknown][]) {
-    test(`${name} gives whole chunks back and zeros the rest`, () => {
+    test(`${name} frees whole chunks and zeros the rest`, () => {
       const disk = new MemoryBackend(10_000, { chunkBytes: 4096 });
       const data = pattern(10_000, 1);
       disk.write(0, data);
@@ -119,7 +119,7 @@ describe('memory is sparse', () => {
     });
   }
 
-  test('zeros that must not be a hole have memory', async () => {
+  test('zeroing without holes allocates the range', async () => {
     const disk = new MemoryBackend(64 * mebibyte, { chunkBytes: mebibyte });
     disk.write(3 * mebibyte, pattern(100, 1));
     await disk.writeZeroes(mebibyte + 1, 40 * mebibyte, noHoles);
@@ -129,7 +129,7 @@ describe('memory is sparse', () => {
     assert.equal(disk.allocatedBytes, 0);
   });
 
-  test('a payload that was received into a chunk is not lost when that is dropped', () => {
+  test('a payload that was received into a chunk survives a trim of the chunk', () => {
     const disk = new MemoryBackend(mebibyte, { chunkBytes: mebibyte });
     const target = disk.writeTarget(0, 4096);
     assert.ok(target);
@@ -140,7 +140,7 @@ describe('memory is sparse', () => {
     assertSame(joined(disk.read(0, 4096)), data);
   });
 
-  test('what was read stays readable when its chunk is dropped', () => {
+  test('bytes that were read survive a trim of their chunk', () => {
     const disk = new MemoryBackend(mebibyte, { chunkBytes: mebibyte });
     const data = pattern(4096, 5);
     disk.write(0, data);
@@ -150,7 +150,7 @@ describe('memory is sparse', () => {
   });
 });
 
-describe('the largest disk', () => {
+describe('the largest memory disk', () => {
   test('has a last byte', () => {
     const disk = new MemoryBackend(sizeMax, { chunkBytes: mebibyte });
     disk.write(sizeMax - 3, Uint8Array.of(1, 2, 3));
@@ -164,7 +164,7 @@ describe('the largest disk', () => {
     assert.equal(disk.allocatedBytes, mebibyte - 1);
   });
 
-  test('is trimmed and zeroed as a whole', () => {
+  test('can be trimmed and zeroed as a whole', () => {
     const disk = new MemoryBackend(sizeMax, { chunkBytes: mebibyte });
     for (const clear of [
       () => disk.trim(0, sizeMax),
@@ -182,8 +182,8 @@ describe('the largest disk', () => {
   });
 });
 
-describe('memory has bounds', () => {
-  test('a disk has no more chunks than it may', () => {
+describe('a memory disk is bounded', () => {
+  test('chunks past the limit fail with ENOMEM', () => {
     const disk = new MemoryBackend(mebibyte, { chunkBytes: 4096, chunksMax: 2 });
     disk.write(0, pattern(8192, 1));
     const outOfMemory = { name: 'NbdError', code: 'ENOMEM' };
@@ -199,13 +199,13 @@ describe('memory has bounds', () => {
     );
   });
 
-  test('zeros that must not be a hole and are more than all memory are refused at once', () => {
+  test('zeroing without holes fails at once where it exceeds all memory', () => {
     const disk = new MemoryBackend(2 ** 50);
     assert.throws(() => disk.writeZeroes(0, 2 ** 50, noHoles), { code: 'ENOSPC' });
     assert.equal(disk.allocatedBytes, 0);
   });
 
-  test('a disk that is closed makes no more chunks', async () => {
+  test('a closed disk allocates no chunks', async () => {
     const disk = new MemoryBackend(256 * mebibyte, { chunkBytes: mebibyte });
     const zeroed = disk.writeZeroes(0, 256 * mebibyte, noHoles);
     disk.close();
@@ -270,7 +270,7 @@ describe('memory has bounds', () => {
   }
 });
 
-test('grows again after it shrank, within the chunk that it has, with zeros behind what it kept', () => {
+test('a disk that shrank and grows again has zeros past what it kept', () => {
   const disk = new MemoryBackend(5000, { chunkBytes: 4096 });
   disk.write(4096, pattern(904, 1));
   for (const size of [4500, 4800, 6000]) disk.resize(size);

@@ -19,7 +19,7 @@ function nextOf(model: ReadonlySet<number>, value: number): number | undefined {
 }
 
 describe('sorted numbers', () => {
-  test('are those of a set', () => {
+  test('match a set', () => {
     const value = fc.nat(60);
     const step = fc.tuple(fc.constantFrom('add', 'add', 'delete', 'next'), value);
     fc.assert(
@@ -46,7 +46,7 @@ describe('sorted numbers', () => {
     );
   });
 
-  test('are those of a set of many, whatever came and went since the last search', () => {
+  test('match a large set, whatever changed since the last search', () => {
     const value = fc.nat(4000);
     const step = fc.record({
       kind: fc.constantFrom('add', 'delete', 'next'),
@@ -79,7 +79,7 @@ describe('sorted numbers', () => {
     ['descending', (index: number) => 9999 - index],
     ['scattered', (index: number) => (index * 7919) % 10_000],
   ] as const) {
-    test(`ten thousand of them, ${order}, past 32 bits`, () => {
+    test(`are found among ten thousand, added ${order}, past 32 bits`, () => {
       const numbers = new SortedNumbers();
       const expected = Array.from({ length: 10_000 }, (_, index) => index * 2 ** 33);
       for (let index = 0; index < 10_000; index++) numbers.add(place(index) * 2 ** 33);

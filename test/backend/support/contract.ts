@@ -1,11 +1,11 @@
 /**
- * What every writable backend keeps to, whatever it is made of. Each test has a
- * fresh disk; a plain Buffer is the model of what must be on it.
+ * The contract of every disk, writable or read-only. Each test has a fresh disk;
+ * a plain Buffer is the model of its content.
  */
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import fc from 'fast-check';
-import type { Backend } from '../../../lib/backend/backend.js';
+import type { Backend, Slice } from '../../../lib/backend/backend.js';
 import {
   assertSame,
   joined,
@@ -23,7 +23,7 @@ export interface Subject {
   readonly sizes: readonly number[];
   /** Random sequences a size. */
   readonly runs: number;
-  /** Why it cannot be had here. */
+  /** Why it cannot run here. */
   readonly skip?: string | undefined;
 }
 
@@ -43,16 +43,16 @@ export function backendContract(name: string, subject: Subject): void {
           });
         };
         if (size > 0) {
-          check('it is made of zeros', isZero);
+          check('a new disk reads as zeros', isZero);
           check('any range can be read', readsRanges);
-          check('requests in progress at once do not disturb each other', overlaps);
-          check('extents tell the truth of every byte', tellsExtents);
-          check('data is taken when it is said to be', keepsData);
-          check('a written disk reads as zeros after one great zeroing', zeroesAll);
+          check('concurrent requests do not disturb each other', overlaps);
+          check('extents describe every byte correctly', tellsExtents);
+          check('written data is consumed when consumesWrites says so', keepsData);
+          check('a written disk reads as zeros once all of it is zeroed', zeroesAll);
           randomSequences(subject, size);
         }
-        check('flushes at once are all answered', flushes);
-        test('closing waits for what is in progress', async (t) => {
+        check('concurrent flushes all complete', flushes);
+        test('closing waits for requests in progress', async (t) => {
           await closes(requireWritable(await subject.make(t, size)));
         });
       });
@@ -60,8 +60,26 @@ export function backendContract(name: string, subject: Subject): void {
   });
 }
 
+/** The part of the contract that holds for a disk that cannot be written. */
+export function readOnlyContract(
+  name: string,
+  make: (t: TestContext) => Promise<{ readonly disk: Backend; readonly content: Buffer }>,
+): void {
+  test(`${name} keeps the backend contract, without members that write`, async (t) => {
+    const { disk, content } = await make(t);
+    assert.equal(disk.size, content.length);
+    for (const member of ['write', 'writeTarget', 'trim', 'writeZeroes', 'flush', 'resize']) {
+      assert.equal(member in disk, false, member);
+    }
+    await matches(disk, content);
+    await describesExtents(disk, content, [0, 1, Math.floor(disk.size / 2)]);
+    await disk.cache?.(0, disk.size);
+    await disk.close?.();
+  });
+}
+
 function randomSequences(subject: Subject, size: number): void {
-  test('random operations leave what the model has', async (t) => {
+  test('random operations match the model', async (t) => {
     await fc.assert(
       fc.asyncProperty(operations(size), async (sequence: readonly Operation[]) => {
         const disk = requireWritable(await subject.make(t, size));
@@ -85,13 +103,19 @@ async function isZero(disk: WritableBackend): Promise<void> {
 async function readsRanges(disk: WritableBackend): Promise<void> {
   const content = pattern(disk.size, 1);
   await disk.write(0, Uint8Array.from(content), { fua: false });
+  await matches(disk, content);
+}
+
+/** Reads return `content`, through readSlice too. */
+async function matches(disk: Backend, content: Buffer): Promise<void> {
+  const slice: Slice = { memory: new Uint8Array(0), start: 0 };
   for (const offset of [0, 1, Math.floor(disk.size / 2), disk.size - 1]) {
     for (const length of [1, 511, 4096, 4097, disk.size]) {
       if (offset + length > disk.size) continue;
-      assertSame(
-        joined(await disk.read(offset, length)),
-        content.subarray(offset, offset + length),
-      );
+      const expected = content.subarray(offset, offset + length);
+      assertSame(joined(await disk.read(offset, length)), expected);
+      if (disk.readSlice?.(offset, length, slice) !== true) continue;
+      assertSame(slice.memory.subarray(slice.start, slice.start + length), expected);
     }
   }
 }
@@ -142,7 +166,16 @@ async function tellsExtents(disk: WritableBackend): Promise<void> {
     else await disk.trim(offset, length, { fua: false });
   }
   const content = await readAll(disk);
-  for (const offset of [0, 1, step - 1, step, Math.floor(disk.size / 2), disk.size - 1]) {
+  await describesExtents(disk, content, [0, 1, step - 1, step, Math.floor(disk.size / 2)]);
+}
+
+async function describesExtents(
+  disk: Backend,
+  content: Buffer,
+  offsets: readonly number[],
+): Promise<void> {
+  assert.ok(disk.extents !== undefined);
+  for (const offset of [...offsets, disk.size - 1]) {
     if (offset >= disk.size) continue;
     for (const one of [false, true]) {
       let position = offset;
