@@ -1,10 +1,9 @@
 /**
- * A client from its first byte to its last: handshake, then transmission.
- * Caller: server.ts. Calls: handshake/negotiate.ts, transmission/session.ts.
- * Owns: the streams, the transport, the handshake's timer. All of it is cold:
- * what every read goes through is input.ts.
+ * The connection of a client: negotiation, then transmission. Owns the streams, the
+ * transport and the timer of the negotiation. All of it is cold: reads go through
+ * reader.ts.
  */
-import { Duplex, type Readable, type Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { ByteQueue } from '../handshake/byte-queue.js';
 import type { Client, SecureConnection } from '../handshake/client.js';
@@ -21,15 +20,13 @@ import type { BusyPoll } from './busy-poll/busy-poll.js';
 import type { Catalog } from './exports/catalog.js';
 import { ConnectionExports } from './exports/connection-exports.js';
 import { FailureLog } from './failure-log.js';
-import { Input } from './input.js';
 import type { Logger } from './options.js';
 import { peerName } from './peer.js';
+import { Reader } from './reader.js';
 import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from '../sockets/streams.js';
 import type { TlsAcceptor } from './tls/acceptor.js';
-
-/** Time for a client to close TLS after its connection has failed. */
-const tlsCloseTimeoutMs = 1000;
+import { closeTls } from './tls/closing.js';
 
 /**
  * What the kernel may queue for a client on a Unix socket: twice the default, so
@@ -57,31 +54,31 @@ export class Connection implements Watched {
   readonly backendClosed: Promise<void>;
   /** Settles when no function of the user is running for it either: it no longer counts. */
   readonly slotReleased: Promise<void>;
-  // These three are others once TLS is in use.
+  // TLS replaces these three.
   transport: Transport;
   private readable: Readable;
   private writable: Writable;
-  /** What is written to where there is no TLS, and what OpenSSL writes to where there is. */
-  private readonly beneath: Writable;
+  /** The stream of the socket, on which TLS may be layered. */
+  private readonly rawWritable: Writable;
   private readonly context: ConnectionContext;
   private readonly peer: string;
   private readonly client: Client;
   private readonly handshakeBytes: ByteQueue;
-  private readonly input: Input;
+  private readonly reader: Reader;
   private readonly handshakeTimer: NodeJS.Timeout;
   private readonly exports: ConnectionExports;
   private readonly conversation: Conversation;
   private session: Session | undefined;
   private stopping = false;
   private flushPoint: FlushPoint = 'read';
-  /** At the end, wait for the client's. */
+  /** After the last reply, wait for the client to disconnect. */
   private lingers = false;
   private exportName = '';
   private readonly failures = new FailureLog((level, error, what) => {
     this.log(level, error, what);
   });
 
-  /** `admitted`: whether the client may be here at all, where that is still being asked. */
+  /** `admitted` is the access check, if it is still in progress. */
   constructor(
     context: ConnectionContext,
     open: OpenStreams,
@@ -92,16 +89,13 @@ export class Connection implements Watched {
     this.client = client;
     this.peer = peerName(client);
     this.handshakeBytes = new ByteQueue(context.limits.optionBytesMax, () => {
-      this.input.readOn();
+      this.reader.resume();
     });
-    this.input = new Input(this.handshakeBytes, context.busyPoll);
-    const streams = open({
-      buffer: () => this.input.nextBuffer(),
-      callback: (count) => this.input.received(count),
-    });
+    this.reader = new Reader(this.handshakeBytes, context.busyPoll);
+    const streams = open(this.reader.readInto);
     this.readable = streams.input;
     this.writable = streams.output;
-    this.beneath = streams.output;
+    this.rawWritable = streams.output;
     this.transport = attach(this.writable, {
       strategy: context.strategy,
       sendBufferBytes: unixSendBufferBytes,
@@ -117,14 +111,14 @@ export class Connection implements Watched {
     this.backendClosed = this.answered.then(() => this.exports.close());
     this.slotReleased = this.backendClosed.then(() => this.exports.answered());
     this.handshakeTimer = setTimeout(() => {
-      this.cut(
+      this.fail(
         new NbdError(
           'NBDCORK_HANDSHAKE_TIMEOUT',
           `The client did not choose an export within ${context.limits.handshakeTimeoutMs} ms.`,
         ),
       );
     }, context.limits.handshakeTimeoutMs);
-    void this.shakeHands(admitted);
+    void this.negotiate(admitted);
   }
 
   /** True before the client has chosen an export. */
@@ -133,19 +127,19 @@ export class Connection implements Watched {
   }
 
   /**
-   * What waits here would not tell: it stays the same for long while a slow client
-   * reads. The kernel takes more only when much of what it has is read, and OpenSSL
-   * a whole batch at a time.
+   * Not the bytes that are pending here: their number stays the same for long while
+   * a slow client reads. The kernel accepts more only after much of its buffer was
+   * read, and OpenSSL a whole batch at a time.
    */
   get readByPeerBytes(): number | undefined {
-    const waiting = pendingBytes(this.writable);
-    if (waiting === 0) return undefined;
-    return this.transport.counters.bytes - waiting - unreadByPeer(this.beneath);
+    const pending = pendingBytes(this.writable);
+    if (pending === 0) return undefined;
+    return this.transport.counters.bytes - pending - unreadByPeer(this.rawWritable);
   }
 
   stalled(): void {
     const { sendTimeoutMs } = this.context.limits;
-    this.cut(
+    this.fail(
       new NbdError(
         'NBDCORK_CLIENT_STALLED',
         `The client has not read its replies for ${sendTimeoutMs} ms.`,
@@ -153,7 +147,7 @@ export class Connection implements Watched {
     );
   }
 
-  /** Answer what is in progress, then end; in the handshake, tell whoever asks. */
+  /** Ends after the requests in progress; a negotiation refuses further options. */
   shutDown(): void {
     this.stopping = true;
     if (this.session === undefined) {
@@ -169,10 +163,10 @@ export class Connection implements Watched {
     this.writable.destroy();
   }
 
-  /** Settles when the streams in use are closed. */
+  /** Listens to the streams in use. Resolves when they are closed. */
   private follow(readsInto: boolean): Promise<void> {
     const { readable, writable } = this;
-    this.input.readFrom(readable, readsInto);
+    this.reader.attach(readable, readsInto);
     readable.on('end', () => {
       this.inputEnded();
     });
@@ -196,9 +190,9 @@ export class Connection implements Watched {
     return Promise.all(closings).then(() => undefined);
   }
 
-  private async shakeHands(admitted: Promise<boolean> | undefined): Promise<void> {
+  private async negotiate(admitted: Promise<boolean> | undefined): Promise<void> {
     try {
-      // Until then nothing is said to it, and nothing is done for it.
+      // Send nothing before the client is admitted.
       if (admitted !== undefined) {
         if (!(await admitted)) this.destroy();
         if (this.writable.destroyed) return;
@@ -207,32 +201,29 @@ export class Connection implements Watched {
       if (agreement === undefined) this.end();
       else if (!this.writable.destroyed) this.transmit(agreement);
     } catch (error) {
-      this.cut(error);
+      this.fail(error);
     } finally {
       clearTimeout(this.handshakeTimer);
     }
   }
 
-  /** Go on with the same connection, but encrypted. */
+  /** Continues the connection with TLS. */
   private async startTls(acknowledge: () => void): Promise<SecureConnection> {
     const { tls, logger, strategy } = this.context;
-    // The client has to wait for the answer, so who sends more is somebody who
-    // would have it taken for what comes encrypted (as in CVE-2021-3716).
+    // The client must wait for the reply. An attacker may insert plaintext that would
+    // be taken for bytes of the encrypted connection (as in CVE-2021-3716).
     if (!this.handshakeBytes.empty) {
       throw new NbdError(
         'NBDCORK_TLS_INJECTION',
         'Plaintext received after NBD_OPT_STARTTLS: the client is faulty, or under attack.',
       );
     }
-    // What comes from now on is for OpenSSL, which refuses what is not encrypted.
-    this.input.pause();
+    // Further bytes are for OpenSSL, which rejects plaintext.
+    this.reader.pause();
     acknowledge();
     await this.transport.sent();
-    this.input.letGo();
-    const secured = await tls.accept(duplexOf(this.readable, this.writable), {
-      buffer: () => this.input.nextBuffer(),
-      callback: (count) => this.input.received(count),
-    });
+    this.reader.detach();
+    const secured = await tls.accept(this.readable, this.writable, this.reader.readInto);
     this.flushPoint = 'tick';
     this.readable = secured.socket;
     this.writable = secured.socket;
@@ -254,8 +245,8 @@ export class Connection implements Watched {
       allocate: (bytes) => Buffer.allocUnsafeSlow(bytes),
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
-    // The client may have sent requests right behind NBD_OPT_GO, without waiting for the answer.
-    this.input.deliverTo(this.session, this.handshakeBytes.takeAll());
+    // The client may have sent requests after NBD_OPT_GO, without waiting for the reply.
+    this.reader.startSession(this.session, this.handshakeBytes.takeAll());
     if (this.stopping) this.shutDown();
     if (this.readable.readableEnded) this.session.end();
   }
@@ -263,13 +254,13 @@ export class Connection implements Watched {
   private sessionEvents(): SessionEvents {
     return {
       resume: () => {
-        this.input.readOn();
+        this.reader.resume();
       },
       sessionEnded: () => {
         this.end();
       },
       sessionFailed: (error) => {
-        this.cut(error);
+        this.fail(error);
       },
       requestFailed: (error, request) => {
         this.failures.requestFailed(error, request);
@@ -291,9 +282,9 @@ export class Connection implements Watched {
   }
 
   /**
-   * Close after the last reply. Where a client did not agree to that it may be
-   * sending: closing a TCP socket with something unread resets the connection,
-   * and the client would lose the replies that it has yet to read.
+   * Closes after the last reply. If the server is stopping, the client may still be
+   * sending: closing a TCP socket with unread data resets the connection, and the
+   * client would lose replies.
    */
   private end(): void {
     const { readable, writable } = this;
@@ -302,40 +293,22 @@ export class Connection implements Watched {
       if (!this.lingers || readable.readableEnded) this.destroy();
     });
     this.transport.end();
-    if (this.lingers) this.input.readOn();
+    if (this.lingers) this.reader.resume();
   }
 
-  /** Close at once, because of the client. */
-  private cut(error: unknown): void {
+  /** Closes at once because of an error. */
+  private fail(error: unknown): void {
     if (codeOf(error) === 'NBDCORK_CLIENT_LEFT') this.log('debug', error, 'connection closed');
     else this.log('warn', error, 'connection closed');
     this.transport.flush();
-    this.hangUp();
-  }
-
-  /**
-   * "If TLS is negotiated, the party initiating the transaction SHOULD shutdown TLS
-   * first" ("Termination of the session during option haggling"): where nothing waits
-   * for the client before that, and as long as the client may take.
-   */
-  private hangUp(): void {
-    const { writable } = this;
-    const secured = !Object.is(writable, this.beneath);
-    if (!secured || !writable.writable || writable.writableLength > 0) {
+    if (Object.is(this.writable, this.rawWritable)) {
       this.destroy();
       return;
     }
-    this.input.pause();
-    const timer = setTimeout(() => {
-      this.destroy();
-    }, tlsCloseTimeoutMs);
-    writable.once('finish', () => {
+    this.reader.pause();
+    closeTls(this.transport, this.writable, this.closed, () => {
       this.destroy();
     });
-    void this.closed.then(() => {
-      clearTimeout(timer);
-    });
-    this.transport.end();
   }
 
   private async release(): Promise<void> {
@@ -354,10 +327,4 @@ export class Connection implements Watched {
 
 function defer(callback: () => void): void {
   setImmediate(callback);
-}
-
-/** Two pipes become one stream for TLS. */
-function duplexOf(readable: Readable, writable: Writable): Duplex {
-  if (writable instanceof Duplex && Object.is(readable, writable)) return writable;
-  return Duplex.from({ readable, writable });
 }

@@ -6,7 +6,7 @@ import type { StrategyName } from '../transport/transport.js';
 import type { Allow } from './access.js';
 import type { TlsOptions } from './tls/options.js';
 
-/** What a server tells of its doings: any logger of pino's shape will do. */
+/** Logger of a server, such as pino. */
 export interface Logger {
   /** Details of a connection, such as failed requests past the first ten. */
   debug(details: object, message: string): void;
@@ -18,69 +18,68 @@ export interface Logger {
   error(details: object, message: string): void;
 }
 
-/** Makes the backend of an export when it is needed. */
+/** Opens the backend of an export on demand. */
 export type OpenBackend = (client: Client) => MaybePromise<Backend>;
 
 /**
- * A disk, and how clients may use it. One that is given by name is checked by
- * `createServer`, which throws; one that is found or opened later is checked
- * then, and refused to that client.
+ * A disk, and how clients may use it. `createServer` checks exports given by name,
+ * and throws. Exports that are found or opened later are checked then; errors refuse
+ * them to the client.
  */
 export interface ExportOptions extends Omit<ExportDescription, 'name'> {
   /**
-   * The disk, or what opens it: with its first client, to be flushed and closed
-   * with the server. A backend that cannot be opened refuses that client only.
+   * The disk, or a function that opens it for its first client. The server flushes
+   * and closes it. If opening fails, only that client is refused.
    */
   readonly backend: Backend | OpenBackend;
 }
 
-/** Exports that are found or made when a client asks for them. */
+/** Exports that are found or created when a client requests them. */
 export interface ExportFinder {
   /**
-   * The export of that name for that client, or undefined where there is none.
-   * Asked by every client. The first backend that it gives or opens is kept
-   * under the name until the server ends, unless the export is `perConnection`;
-   * another one that it gives for that name later is closed at once, unused.
-   * One that needs TLS, given to a client without, waits for a client with TLS.
-   * What it throws refuses that client only.
+   * The export of that name for that client, or undefined if there is none. Called
+   * for every client. The first backend of a name is kept until the server closes,
+   * unless the export is `perConnection`; further backends for that name are closed
+   * unused. The backend of an export that requires TLS, found for a client without,
+   * is kept for a client with TLS. If it throws, only that client is refused.
    */
   find(name: string, client: Client): MaybePromise<Backend | ExportOptions | undefined>;
   /**
-   * What clients see that ask for a list; nothing where absent. What no client
-   * can be told is left out. What it throws refuses that client's question only.
+   * The exports that a client sees in a list; none if absent. Entries with an
+   * invalid name or description are left out. If it throws, only that request fails.
    */
   list?(client: Client): MaybePromise<readonly ExportDescription[]>;
 }
 
-/** The disks by name. The name '' is the default export, for clients that ask for none. */
+/** Disks by name. The name '' is the default export. */
 export type Exports = Readonly<Record<string, Backend | ExportOptions>> | ExportFinder;
 
 /** Options of `createServer`. */
 export interface ServerOptions {
-  /** The disks to serve, or what finds them by name. */
+  /** The disks to serve, or a finder. */
   readonly exports: Exports;
-  /** The name of the export for clients that ask for none, where none has the name ''. */
+  /** Name of the export for clients that request the empty name, if no export has it. */
   readonly defaultExport?: string;
-  /** Who may use what; everybody everything where absent. See `allowByRules`. */
+  /** Decides which clients may use which exports; all of them if absent. See `allowByRules`. */
   readonly allow?: Allow;
-  /** How replies are sent; `auto` is the best that each connection supports. */
+  /** How replies are sent; `auto`, the default, is the best that each connection supports. */
   readonly transmit?: StrategyName | 'auto';
   /**
-   * How long to stay awake for the next request where sleeping is known to cost
-   * more than that, in microseconds from 0 (never) to 1000; 100 unless given.
-   * Where the process may write to /dev/cpu_dma_latency, the kernel is asked to
-   * keep the other processors awake meanwhile; not with 0.
+   * Maximum time to busy-poll for the next request, in microseconds from 0 (never)
+   * to 1000; 100 by default. The server polls only where waking up was measured to be
+   * slower. If the process can write to /dev/cpu_dma_latency, the kernel keeps other
+   * processors awake meanwhile.
    */
   readonly busyPollMicroseconds?: number;
-  /** Any of the limits, in place of its default. */
+  /** Limits that differ from `defaultLimits`. */
   readonly limits?: Partial<Limits>;
-  /** Encryption, and who may connect. Off where absent. */
+  /** Encryption and authentication; off if absent. */
   readonly tls?: TlsOptions;
-  /** Silent where absent. */
+  /** Without it, nothing is logged. */
   readonly logger?: Logger;
 }
 
-/** Where to listen. TCP is on 127.0.0.1 and port 10809 unless told otherwise. */
+/** Where to listen: by default on TCP port 10809 of 127.0.0.1. */
 export type ListenOptions =
   | {
       /** TCP port; 0 takes any free one. */
@@ -93,7 +92,7 @@ export type ListenOptions =
       readonly path: string;
     }
   | {
-      /** A listening socket that was inherited, as with systemd's socket activation. */
+      /** Descriptor of an inherited listening socket, as in socket activation. */
       readonly fd: number;
     };
 

@@ -1,4 +1,4 @@
-/** The time that stopping may take, from when it is made until `clear`. */
+/** Deadlines of a shutdown, from its construction until `clear`. */
 export class StopClock {
   private readonly timeoutMs: number;
   private readonly timers: NodeJS.Timeout[] = [];
@@ -7,7 +7,7 @@ export class StopClock {
     this.timeoutMs = timeoutMs;
   }
 
-  /** A promise of false, for when `share` of the whole time is over. */
+  /** Resolves with false when `share` of the timeout has passed. */
   after(share: number): Promise<false> {
     return new Promise((resolve) => {
       this.timers.push(setTimeout(resolve, this.timeoutMs * share, false));
@@ -19,11 +19,11 @@ export class StopClock {
   }
 }
 
-/** True where `work` ends, well or not, before the time is over. */
-export function endsBefore(over: Promise<false>, work: Promise<unknown>): Promise<boolean> {
+/** True if `work` settles, fulfilled or rejected, before the deadline. */
+export function endsBefore(deadline: Promise<false>, work: Promise<unknown>): Promise<boolean> {
   const ended = work.then(
     () => true,
     () => true,
   );
-  return Promise.race([ended, over]);
+  return Promise.race([ended, deadline]);
 }

@@ -7,16 +7,15 @@ import { closeBackend } from './close-backend.js';
 import type { Logger, OpenBackend } from '../options.js';
 
 /**
- * The backends of a server: opened, measured, and closed with it. It keeps those
- * that clients share; those of one connection are its own, see
- * `connection-exports.ts`.
+ * Opens, measures and closes backends. Owns those that clients share, until the
+ * server closes; a connection owns those that were opened for it alone.
  */
 export class Backends {
-  /** What was opened or found with its first client, by the name of the export. */
+  /** Backends that were opened or found for their first client, by the name of the export. */
   private readonly opened = new Map<string, Promise<Backend>>();
-  /** What was found for clients that have to start TLS first: nobody has them yet. */
+  /** Backends that were found for clients that must start TLS first, and are not in use yet. */
   private readonly held = new Map<string, Backend>();
-  /** Backends that were given ready, or are open by now. */
+  /** Open backends that clients may use. */
   private readonly kept: Set<Backend>;
   private readonly openExportsMax: number;
   private readonly logger: Logger;
@@ -29,7 +28,7 @@ export class Backends {
   }
 
   /**
-   * The backend that all clients of an export share, opened with the first.
+   * The backend that all clients of an export share, opened for the first of them.
    * @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`; the next client may try again.
    */
   async shared(name: string, backend: Backend | OpenBackend, client: Client): Promise<Backend> {
@@ -43,15 +42,15 @@ export class Backends {
     try {
       return await (opening ?? this.keep(name, () => this.check(name, first)));
     } finally {
-      // Whoever asks for a name has the disk that was found first, and any other nobody has.
+      // All clients of a name use the backend that was found first; others are closed.
       for (const one of new Set([first, backend])) await this.discard(one);
     }
   }
 
   /**
-   * A finder has opened a backend for a client that may not have it before TLS: the
-   * next one has it. Such clients choose any number of names, so the oldest of those
-   * that nobody came for are closed, and take no room from others.
+   * Keeps a backend that was found for a client that must start TLS first. Such
+   * clients can request any number of names, so the oldest unused backends are closed,
+   * and do not count as open exports.
    */
   async hold(name: string, backend: Backend | OpenBackend): Promise<void> {
     const { held, kept, opened, openExportsMax } = this;
@@ -68,7 +67,7 @@ export class Backends {
     await this.discard(oldest[1]);
   }
 
-  /** Closes what nobody can have, unless somebody has it already. */
+  /** Closes a backend that no client will use, unless it is in use under another name. */
   async discard(backend: Backend | OpenBackend): Promise<void> {
     if (typeof backend === 'function' || !isObject(backend)) return;
     if (this.kept.has(backend) || [...this.held.values()].includes(backend)) return;
@@ -82,14 +81,14 @@ export class Backends {
     try {
       return await this.check(name, backend);
     } catch (error) {
-      // Nobody else knows of it, and clients may ask for such a one without end.
+      // There is no other reference, and clients may repeat the request forever.
       if (isObject(backend)) await this.closeOne(backend);
       throw error;
     }
   }
 
   /**
-   * What a backend has to look for anew may be wrong by now, as when it was opened.
+   * Measures a backend again, and checks the result.
    * @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`.
    */
   async measure(name: string, backend: Backend): Promise<void> {
@@ -98,17 +97,17 @@ export class Backends {
     await this.check(name, backend);
   }
 
-  /** Flush and close the backends that clients share. Failures are logged. */
+  /** Flushes and closes the backends that clients share. Errors are logged. */
   async close(): Promise<void> {
     this.closed = true;
     const open = new Set([...this.kept, ...this.held.values()]);
     this.held.clear();
-    // Each by itself: one that never opens must not keep the others from being flushed.
+    // Independently: a backend that never opens must not delay flushing the others.
     const opening = [...this.opened.values()].map((backend) => this.closeWhenOpen(backend, open));
     await Promise.all([...[...open].map((backend) => this.closeOne(backend)), ...opening]);
   }
 
-  /** Closes what none of `closed` is. Why it cannot be opened, whoever asked for it was told. */
+  /** Closes a backend that is not in `closed`. If opening fails, its client has been told. */
   private closeWhenOpen(opening: Promise<Backend>, closed: Set<Backend>): Promise<void> {
     return opening.then(
       (backend) => {
@@ -124,11 +123,11 @@ export class Backends {
     try {
       await closeBackend(backend);
     } catch (error) {
-      this.logger.error({ err: error }, `closing a backend failed: ${messageOf(error)}`);
+      this.logger.error({ err: error }, `cannot close backend: ${messageOf(error)}`);
     }
   }
 
-  /** @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE` for whatever `work` throws. */
+  /** @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE` for any error in `work`. */
   async attempt<T>(name: string, work: () => MaybePromise<T>): Promise<T> {
     try {
       return await work();
@@ -137,7 +136,7 @@ export class Backends {
     }
   }
 
-  /** @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE` for whatever is wrong with it. */
+  /** @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE` for an invalid backend. */
   private check(name: string, backend: Backend): Promise<Backend> {
     return this.attempt(name, () => {
       checkBackend(name, backend);
@@ -145,7 +144,7 @@ export class Backends {
     });
   }
 
-  /** The backend that `open` brings is that of the name from now on. */
+  /** Opens the backend of a name for all its clients. */
   private keep(name: string, open: () => Promise<Backend>): Promise<Backend> {
     this.requireRunning(name);
     this.requireRoom(name);
@@ -159,25 +158,22 @@ export class Backends {
   }
 
   private requireRunning(name: string): void {
-    if (this.closed) throw this.unavailable(name, new Error('the server stops'));
+    if (this.closed) throw this.unavailable(name, new Error('the server is closing'));
   }
 
-  /** Clients choose the names, so they could have any number of exports made. */
+  /** Clients choose the names, and could otherwise open any number of exports. */
   private requireRoom(name: string): void {
     const { openExportsMax } = this;
     if (this.opened.size < openExportsMax) return;
-    throw this.unavailable(name, new Error(`${openExportsMax} exports are open, the limit`));
+    throw this.unavailable(name, new Error(`limit of ${openExportsMax} open exports reached`));
   }
 
-  /** The client learns that it failed, the log why. */
+  /** Logs the reason; the client only gets the code and the name. */
   private unavailable(name: string, cause: unknown): NbdError {
-    this.logger.error(
-      { export: name, err: cause },
-      `an export cannot be opened: ${messageOf(cause)}`,
-    );
+    this.logger.error({ export: name, err: cause }, `cannot open export: ${messageOf(cause)}`);
     return new NbdError(
       'NBDCORK_EXPORT_UNAVAILABLE',
-      `The export ${quoted(name)} cannot be opened now. The server's log says why.`,
+      `Export ${quoted(name)} is unavailable: see the log of the server.`,
       cause,
     );
   }

@@ -15,25 +15,23 @@ import type { ExportFinder, ExportOptions, Exports, Logger } from '../options.js
 
 export interface CatalogOptions {
   readonly access: AccessControl;
-  /** The name of the export that clients get who ask for none. */
+  /** Name of the export for clients that request the empty name. */
   readonly defaultExport: string | undefined;
   readonly openExportsMax: number;
   readonly logger: Logger;
 }
 
-/**
- * The exports of a server: which there are, and for whom.
- */
+/** The exports of a server: those given by name, or a finder. */
 export class Catalog {
   private readonly fixed: ReadonlyMap<string, ExportOptions>;
   private readonly finder: ExportFinder | undefined;
   private readonly options: CatalogOptions;
   readonly backends: Backends;
 
-  /** @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_STRING` for an export that no client could use. */
+  /** @throws NbdError `NBDCORK_BAD_EXPORT` or `NBDCORK_BAD_STRING` for an export that no client can use. */
   constructor(exports: Exports, options: CatalogOptions) {
     if (!isObject(exports)) {
-      throw badExport('There are no exports: give an object of them, by their names, or a finder.');
+      throw badExport('No exports: set `exports` to an object of exports by name, or to a finder.');
     }
     this.options = options;
     this.finder = isFinder(exports) ? exports : undefined;
@@ -47,51 +45,53 @@ export class Catalog {
     );
     const { defaultExport } = options;
     if (this.finder === undefined && this.fixed.size === 0) {
-      throw badExport('There is nothing to serve: give one export or more.');
+      throw badExport('No exports: add at least one.');
     }
     if (
       this.finder === undefined &&
       defaultExport !== undefined &&
       !this.fixed.has(defaultExport)
     ) {
-      throw badExport(`The default export '${defaultExport}' is not among the exports.`);
+      throw badExport(
+        `Unknown default export ${quoted(defaultExport)}: it must be one of the exports.`,
+      );
     }
     const backends = [...this.fixed.values()].map(({ backend }) => backend);
     this.backends = new Backends(
       backends.filter((backend) => typeof backend !== 'function'),
-      // Only who is found by name can be any number.
+      // The number of exports given by name is fixed.
       this.finder === undefined ? Infinity : options.openExportsMax,
       options.logger,
     );
   }
 
-  /** Those that were given by name. */
+  /** Names of the exports, without those of a finder. */
   get names(): readonly string[] {
     return [...this.fixed.keys()];
   }
 
-  /** As far as can be said before it is asked for. */
+  /** False for an export of a finder, which is unknown before it is requested. */
   requiresTls(name: string): boolean {
     return this.fixed.get(this.nameOf(name))?.tls === 'require';
   }
 
   /**
-   * Undefined where there is none, or none without TLS.
+   * Undefined if there is no such export, or none without TLS.
    * @throws NbdError `NBDCORK_EXPORT_DENIED` or `NBDCORK_EXPORT_UNAVAILABLE`.
    */
   async find(
-    asked: string,
+    requested: string,
     client: Client,
     mayStartTls: boolean,
   ): Promise<(ExportDescription & ExportOptions) | undefined> {
-    const name = this.nameOf(asked);
+    const name = this.nameOf(requested);
     if (!(await this.options.access.allows(client, name))) {
-      // Without TLS it does not exist for this client, which is told to start TLS as
-      // of what does not exist at all: so names stay hidden.
+      // A client that can start TLS is told to do so for any name, so that it cannot
+      // find out which names exist.
       if (mayStartTls) return undefined;
       throw denied(name);
     }
-    const entry = this.fixed.get(name) ?? (await this.make(name, client));
+    const entry = this.fixed.get(name) ?? (await this.findByName(name, client));
     if (entry === undefined) return undefined;
     if (entry.tls === 'require' && client.tls === undefined) {
       await this.backends.hold(name, entry.backend);
@@ -100,9 +100,9 @@ export class Catalog {
     return { ...entry, name };
   }
 
-  /** Who asks for no export gets the default one, where there is none without a name. */
-  private nameOf(asked: string): string {
-    return asked === '' && !this.fixed.has('') ? (this.options.defaultExport ?? '') : asked;
+  /** The empty name is the default export, unless there is an export with that name. */
+  private nameOf(requested: string): string {
+    return requested === '' && !this.fixed.has('') ? (this.options.defaultExport ?? '') : requested;
   }
 
   /** @throws NbdError `NBDCORK_LIST_UNAVAILABLE`. */
@@ -110,10 +110,10 @@ export class Catalog {
     try {
       return await this.listFor(client);
     } catch (error) {
-      this.options.logger.error({ err: error }, `exports cannot be listed: ${messageOf(error)}`);
+      this.options.logger.error({ err: error }, `cannot list exports: ${messageOf(error)}`);
       throw new NbdError(
         'NBDCORK_LIST_UNAVAILABLE',
-        "The exports cannot be listed now. The server's log says why.",
+        'The list of exports is unavailable: see the log of the server.',
         error,
       );
     }
@@ -132,18 +132,18 @@ export class Catalog {
     return listed;
   }
 
-  /** Of what a finder lists: the log tells of what no client could be told. */
+  /** False for a name or a description that cannot be sent to clients, which is logged. */
   private isListable(entry: ExportDescription): boolean {
     try {
       checkDescription(entry);
       return true;
     } catch (error) {
-      this.options.logger.error({ err: error }, `an export cannot be listed: ${messageOf(error)}`);
+      this.options.logger.error({ err: error }, `cannot list an export: ${messageOf(error)}`);
       return false;
     }
   }
 
-  private make(name: string, client: Client): Promise<ExportOptions | undefined> {
+  private findByName(name: string, client: Client): Promise<ExportOptions | undefined> {
     return this.backends.attempt(name, async () => {
       const value = await this.finder?.find(name, client);
       if (value === undefined) return undefined;
@@ -168,8 +168,5 @@ function badExport(message: string): NbdError {
 }
 
 function denied(name: string): NbdError {
-  return new NbdError(
-    'NBDCORK_EXPORT_DENIED',
-    `The export ${quoted(name)} is not for this client.`,
-  );
+  return new NbdError('NBDCORK_EXPORT_DENIED', `Access to export ${quoted(name)} denied.`);
 }

@@ -1,11 +1,11 @@
 import type { Backend } from '../../backend/backend.js';
 
-/** The last that is done with a disk: what it was given is stable, what it holds is free. */
+/** Flushes and closes a backend. */
 export async function closeBackend(backend: Backend): Promise<void> {
   try {
     if (backend.write !== undefined) await backend.flush?.();
   } catch (error) {
-    // What may be lost is worse than what stays open.
+    // The error of flush matters more: data may be lost.
     await Promise.allSettled([release(backend)]);
     throw error;
   }

@@ -7,66 +7,66 @@ import type { Catalog } from './catalog.js';
 import type { OpenBackend } from '../options.js';
 
 /**
- * The exports as one connection sees them. It holds at most one backend of its
- * own: a client that asks for another export gives back the one it has.
+ * The exports for one connection. Owns at most one backend, of an export that is
+ * `perConnection`: it is closed when the client requests another one.
  */
 export class ConnectionExports implements ExportCatalog {
   private readonly catalog: Catalog;
   private own: { readonly name: string; readonly backend: Backend } | undefined;
   private closed = false;
-  /** The question in progress: an export may take its time to be found. */
-  private asking: Promise<unknown> = Promise.resolve();
-  /** The backend of its own that is being opened. */
+  /** The call in progress: a finder may take any time. */
+  private pending: Promise<unknown> = Promise.resolve();
+  /** The opening of its own backend. */
   private opening: Promise<unknown> = Promise.resolve();
 
   constructor(catalog: Catalog) {
     this.catalog = catalog;
   }
 
-  find(asked: string, client: Client, mayStartTls: boolean): Promise<Export | undefined> {
-    return this.ask(() => this.open(asked, client, mayStartTls));
+  find(requested: string, client: Client, mayStartTls: boolean): Promise<Export | undefined> {
+    return this.call(() => this.open(requested, client, mayStartTls));
   }
 
   measure({ name, backend }: Export): Promise<void> {
-    return this.ask(() => this.catalog.backends.measure(name, backend));
+    return this.call(() => this.catalog.backends.measure(name, backend));
   }
 
   list(client: Client): Promise<readonly ExportDescription[]> {
-    return this.ask(() => this.catalog.list(client));
+    return this.call(() => this.catalog.list(client));
   }
 
-  /** What is opened from now on is opened for whom TLS has proven the client to be. */
+  /** Closes its own backend: after TLS the client has another identity. */
   forget(): Promise<void> {
-    return this.ask(() => this.release());
+    return this.call(() => this.release());
   }
 
-  /** Nobody uses the connection's own backend any more. Settles when none is left, nor will be. */
+  /** Closes its own backend, and one that is still being opened. */
   async close(): Promise<void> {
     this.closed = true;
     await this.release();
-    // Where it fails, the handshake has been told.
+    // An error in it was reported to the negotiation.
     await Promise.allSettled([this.opening]);
   }
 
-  /** Settles when nothing is asked any more: a hook of the user's may take any time to answer. */
+  /** Resolves when no function of the user is running: a finder may take any time. */
   async answered(): Promise<void> {
-    await Promise.allSettled([this.asking]);
+    await Promise.allSettled([this.pending]);
   }
 
-  /** The handshake asks for one thing after the other; what it has read may outlast the connection. */
-  private async ask<T>(question: () => Promise<T>): Promise<T> {
+  /** The negotiation makes one call at a time, and may go on after the connection has closed. */
+  private async call<T>(work: () => Promise<T>): Promise<T> {
     if (this.isClosed()) throw clientLeft();
-    const answer = question();
-    this.asking = answer;
-    return answer;
+    const result = work();
+    this.pending = result;
+    return result;
   }
 
   private async open(
-    asked: string,
+    requested: string,
     client: Client,
     mayStartTls: boolean,
   ): Promise<Export | undefined> {
-    const found = await this.catalog.find(asked, client, mayStartTls);
+    const found = await this.catalog.find(requested, client, mayStartTls);
     if (found === undefined) return undefined;
     const { name, backend, perConnection } = found;
     const opened =
@@ -76,15 +76,15 @@ export class ConnectionExports implements ExportCatalog {
     return { ...found, backend: opened };
   }
 
-  /** NBD_OPT_INFO and NBD_OPT_GO for one export are answered by the same backend. */
+  /** NBD_OPT_INFO and NBD_OPT_GO for one export use the same backend. */
   private async openOwn(name: string, open: OpenBackend, client: Client): Promise<Backend> {
     if (this.own?.name === name) return this.own.backend;
-    // The client left while the export was being found.
+    // The client disconnected while the export was being found.
     if (this.isClosed()) throw clientLeft();
     await this.release();
     const backend = await this.catalog.backends.open(name, open, client);
     this.own = { name, backend };
-    // The client left while its backend was being opened.
+    // The client disconnected while its backend was being opened.
     if (this.isClosed()) {
       await this.release();
       throw clientLeft();
@@ -92,7 +92,7 @@ export class ConnectionExports implements ExportCatalog {
     return backend;
   }
 
-  /** Asked anew each time: it changes while something is awaited. */
+  /** Not narrowed by the compiler: it changes during an await. */
   private isClosed(): boolean {
     return this.closed;
   }

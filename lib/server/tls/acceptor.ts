@@ -4,7 +4,7 @@
  * certificates and keys.
  */
 import { randomBytes } from 'node:crypto';
-import type { Duplex } from 'node:stream';
+import { Duplex, type Readable, type Writable } from 'node:stream';
 import { TLSSocket, type SecureContext } from 'node:tls';
 import { NbdError } from '../../errors.js';
 import { tlsModes, type ClientTls, type TlsMode } from '../../handshake/client.js';
@@ -47,11 +47,11 @@ export class TlsAcceptor {
   }
 
   /**
-   * Performs the handshake on a stream that has no other reader.
+   * Performs the handshake on streams that have no other reader.
    * @throws NbdError `NBDCORK_TLS_FAILED` with the reason; `NBDCORK_CLIENT_LEFT`
    *   if the connection was closed by this side.
    */
-  accept(stream: Duplex, onread: ReadInto): Promise<SecuredStream> {
+  accept(readable: Readable, writable: Writable, onread: ReadInto): Promise<SecuredStream> {
     const { context } = this;
     if (context === undefined) throw new NbdError('NBDCORK_BAD_TLS', 'TLS is off.');
     return new Promise((resolve, reject) => {
@@ -60,7 +60,7 @@ export class TlsAcceptor {
         socket.destroy();
         reject(new NbdError('NBDCORK_TLS_FAILED', `TLS handshake failed: ${reason}.`, cause));
       };
-      const socket = new TLSSocket(stream, {
+      const socket = new TLSSocket(duplexOf(readable, writable), {
         isServer: true,
         secureContext: context,
         requestCert: this.verifyPeer,
@@ -147,4 +147,10 @@ function checkMode(mode: string, verifyPeer: unknown): void {
 /** In the form of RFC 4514, from the lines of Node.js, which are escaped accordingly. */
 function distinguishedName(subject: string): string {
   return subject.split('\n').reverse().join(',').replaceAll(' + ', '+');
+}
+
+/** Joins two pipes into one stream. */
+function duplexOf(readable: Readable, writable: Writable): Duplex {
+  if (writable instanceof Duplex && Object.is(readable, writable)) return writable;
+  return Duplex.from({ readable, writable });
 }
