@@ -107,7 +107,33 @@ export default defineConfig(
     },
   },
   {
-    files: ['test/conformance/**/*.ts'],
-    rules: forbidImports(String.raw`/lib/`, 'All servers are judged alike: by their bytes.'),
+    files: ['lib/**/*.ts'],
+    rules: {
+      'no-console': 'error',
+      '@typescript-eslint/consistent-type-assertions': ['error', { assertionStyle: 'never' }],
+    },
+  },
+  {
+    // A test that used the codecs of lib/ would repeat their mistakes.
+    files: [
+      'test/conformance/**/*.ts',
+      'test/fuzz/{model,streams}/**/*.ts',
+      'test/fuzz/{oracle,replies}.ts',
+      'test/support/{byte-client,disks,numbers,status,tls}.ts',
+    ],
+    rules: {
+      '@typescript-eslint/no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              regex: String.raw`\.\./lib/`,
+              allowTypeImports: true,
+              message: 'Servers are judged by their bytes alone: share no code with lib/.',
+            },
+          ],
+        },
+      ],
+    },
   },
 );

@@ -34,7 +34,7 @@ export function loadAddon(): NativeAddon | undefined {
   if (process.platform !== 'linux' || process.env['NBDCORK_NO_NATIVE'] === '1') return undefined;
   try {
     const require = createRequire(import.meta.url);
-    // node-gyp-build has no types of its own.
+    // eslint-disable-next-line @typescript-eslint/consistent-type-assertions -- node-gyp-build has no types
     const load = require('node-gyp-build') as (folder: string) => unknown;
     const loaded = load(packageRoot);
     // A file built from another version may lack functions.

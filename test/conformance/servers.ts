@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { readPid } from '../../benchmarks/candidates/programs.js';
 import { programPath } from '../support/program.js';
 import { createAuthority, issueCertificate, type Certificate } from '../support/tls.js';
 import { Client, exportName } from './client.js';
@@ -119,6 +118,8 @@ const nbdServer: ServerKind = {
 
 const peers = [nbdkit, qemuNbd, nbdServer];
 
+const daemonStartMs = 10_000;
+
 /** A kind of server in a version, in the root folder in which its program is. */
 export class Subject {
   readonly name: string;
@@ -191,6 +192,17 @@ async function makeCertificates(folder: string): Promise<Certificate> {
   return { key, cert };
 }
 
+/** The process in a daemon's file, once it is written whole: process 0 would be our own group. */
+async function readPid(path: string): Promise<number> {
+  const deadline = performance.now() + daemonStartMs;
+  while (performance.now() < deadline) {
+    const text = existsSync(path) ? readFileSync(path, 'latin1') : '';
+    if (text.endsWith('\n')) return Number(text);
+    await delay(20);
+  }
+  throw new Error(`it wrote no process ID to ${path}`);
+}
+
 function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
   return pid === undefined || exitCode !== null || signalCode !== null;
 }
@@ -233,8 +245,7 @@ class StartedServer {
     try {
       if (kind.pidFile !== undefined) {
         await once(child, 'exit');
-        // Whole: process 0 would be all of our own group.
-        server.pid = await readPid(join(host, kind.pidFile), kind.name);
+        server.pid = await readPid(join(host, kind.pidFile));
       }
       await server.answers();
     } catch (cause) {
