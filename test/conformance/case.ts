@@ -3,33 +3,33 @@ import { headerKinds } from '../support/byte-client.js';
 import { NotOffered, type Client } from './client.js';
 import type { DiskKind } from './disks.js';
 
-/** One thing that the specification asks of a server. */
+/** One requirement of the specification. */
 export interface Case {
   /** In proto.md, or an extension of it. */
   readonly section: string;
   readonly level: 'MUST' | 'SHOULD' | 'MAY';
   readonly title: string;
-  /** What is served; the one that can be written unless given. */
+  /** Default: `writable`. */
   readonly disk?: DiskKind;
-  /** Throws where the server does otherwise, and NotOffered where it need not do it. */
+  /** @throws where the server does not meet it; NotOffered where the feature is optional and absent. */
   readonly check: (connect: () => Promise<Client>) => Promise<void>;
 }
 
-/** A client that has answered the greeting. */
-export function haggling(
+/** Check with a client that has answered the greeting. */
+export function duringNegotiation(
   check: (client: Client) => Promise<void>,
   headers: Headers = 'simple',
 ): Case['check'] {
   return async (connect) => {
     const client = await connect();
     await client.greet();
-    await client.agree(headers);
+    await client.negotiateHeaders(headers);
     await check(client);
   };
 }
 
-/** Clients in the transmission phase, with every kind of headers that the server has. */
-export function everyKind(
+/** Check with clients in the transmission phase, with each kind of headers that the server has. */
+export function withEachHeaderKind(
   check: (client: Client, flags: number) => Promise<void>,
   kinds: readonly Headers[] = headerKinds,
   contexts: readonly string[] = [],
@@ -47,7 +47,7 @@ export function everyKind(
         if (!(error instanceof NotOffered)) throw withKind(error, headers);
         lacking = error;
       }
-      client.leave();
+      client.disconnect();
     }
     if (checked === 0 && lacking !== undefined) throw lacking;
   };
@@ -58,7 +58,7 @@ function withKind(error: unknown, headers: Headers): Error {
   return new Error(`with ${headers} headers: ${message}`, { cause: error });
 }
 
-/** For what the server has only where it has said so. */
-export function offered(flags: number, flag: number, name: string): void {
+/** @throws NotOffered where a transmission flag is not set. */
+export function requireOffered(flags: number, flag: number, name: string): void {
   if ((flags & flag) === 0) throw new NotOffered(`${name} is not set`);
 }

@@ -61,9 +61,9 @@ export class Client {
   private readonly certified: Certificate | undefined;
   private received: Buffer[] = [];
   private count = 0;
-  private over = false;
+  private closed = false;
   private wake: () => void = () => undefined;
-  private readonly asked = new Map<bigint, Request>();
+  private readonly outstanding = new Map<bigint, Request>();
   private lastCookie = 0x5a5a000000000000n;
 
   private constructor(socket: Socket, certified: Certificate | undefined) {
@@ -88,14 +88,14 @@ export class Client {
     });
     socket.on('error', () => undefined); // a reset is followed by 'close'
     socket.on('close', () => {
-      this.over = true;
+      this.closed = true;
       this.wake();
     });
   }
 
   /** NBD_OPT_STARTTLS, which must succeed: from here on everything is within TLS. */
   async startTls(): Promise<void> {
-    assert.equal(await this.final(opt.startTls), rep.ack);
+    assert.equal(await this.finalReply(opt.startTls), rep.ack);
     // Who the server is, is of no interest here.
     const socket = connectTls({
       ...this.certified,
@@ -107,7 +107,7 @@ export class Client {
     this.listen();
   }
 
-  leave(): void {
+  disconnect(): void {
     this.socket.destroy();
   }
 
@@ -117,7 +117,7 @@ export class Client {
 
   async take(count: number): Promise<Buffer> {
     while (this.count < count) {
-      assert.ok(!this.over, 'the server closed the connection');
+      assert.ok(!this.closed, 'the server closed the connection');
       await new Promise<void>((resolve) => (this.wake = resolve));
     }
     const [first = Buffer.alloc(0)] = this.received;
@@ -129,8 +129,8 @@ export class Client {
 
   /** That the server closes the connection, and says nothing before. */
   async expectClosed(): Promise<void> {
-    while (!this.over) await new Promise<void>((resolve) => (this.wake = resolve));
-    assert.equal(this.count, 0, 'the server said something before it closed');
+    while (!this.closed) await new Promise<void>((resolve) => (this.wake = resolve));
+    assert.equal(this.count, 0, 'the server sent data before it closed the connection');
   }
 
   /** The handshake flags, answered with the client's. */
@@ -164,17 +164,17 @@ export class Client {
     }
   }
 
-  /** How the server answers in the end. */
-  async final(type: number, data?: Uint8Array): Promise<number> {
+  /** The type of the final reply. */
+  async finalReply(type: number, data?: Uint8Array): Promise<number> {
     return (await this.option(type, data)).at(-1)?.type ?? 0;
   }
 
-  /** The same of an option for which the server may end the connection. */
-  async finalOrClosed(type: number, data?: Uint8Array): Promise<number | 'closed'> {
+  /** The same for an option to which the server may close the connection. */
+  async finalReplyOrClosed(type: number, data?: Uint8Array): Promise<number | 'closed'> {
     try {
-      return await this.final(type, data);
+      return await this.finalReply(type, data);
     } catch (error) {
-      if (this.over) return 'closed';
+      if (this.closed) return 'closed';
       throw error;
     }
   }
@@ -199,24 +199,24 @@ export class Client {
     };
   }
 
-  /** Agree on headers, where the server has them. */
-  async agree(headers: Headers): Promise<void> {
+  /** Negotiate headers. @throws NotOffered where the server does not have them. */
+  async negotiateHeaders(headers: Headers): Promise<void> {
     this.headers = headers;
     if (headers === 'simple') return;
     const type = headers === 'extended' ? opt.extendedHeaders : opt.structuredReply;
-    if ((await this.final(type)) !== rep.ack) throw new NotOffered(`no ${headers} headers`);
+    if ((await this.finalReply(type)) !== rep.ack) throw new NotOffered(`no ${headers} headers`);
   }
 
   /** From the greeting into the transmission phase. */
   async open(headers: Headers = 'simple', contexts: readonly string[] = []): Promise<Described> {
     await this.greet();
-    await this.agree(headers);
-    if (contexts.length > 0) await this.select(contexts);
+    await this.negotiateHeaders(headers);
+    if (contexts.length > 0) await this.setMetaContexts(contexts);
     return this.describe(opt.go, [info.blockSize]);
   }
 
-  /** NBD_OPT_SET_META_CONTEXT with contexts that every server has that has any. */
-  async select(contexts: readonly string[]): Promise<void> {
+  /** NBD_OPT_SET_META_CONTEXT, with contexts that every server has if it has any. */
+  async setMetaContexts(contexts: readonly string[]): Promise<void> {
     const replies = await this.option(opt.setMetaContext, contextData(exportName, contexts));
     const final = replies.pop()?.type;
     if (final === rep.errUnsup) throw new NotOffered('no metadata contexts');
@@ -227,15 +227,15 @@ export class Client {
   }
 
   request(fields: RequestFields): bigint {
-    const asked = this.expect(fields);
+    const asked = this.expectReply(fields);
     this.send(requestBytes(this.headers, asked));
     return asked.cookie;
   }
 
-  /** Know of a request that is sent otherwise. */
-  expect<Fields extends RequestFields>(fields: Fields): Fields & { cookie: bigint } {
+  /** Expect the reply to a request that the caller sends. */
+  expectReply<Fields extends RequestFields>(fields: Fields): Fields & { cookie: bigint } {
     const cookie = fields.cookie ?? (this.lastCookie += 0x10101n);
-    this.asked.set(cookie, { ...fields, chunks: [] });
+    this.outstanding.set(cookie, { ...fields, chunks: [] });
     return { ...fields, cookie };
   }
 
@@ -246,16 +246,28 @@ export class Client {
     return reply;
   }
 
-  /** The next reply that is whole, whosever it is. */
+  /** The next complete reply, to any request. */
   async reply(): Promise<Reply> {
+    const reply = await this.framedReply();
+    return typeof reply === 'bigint' ? this.completeReply(reply) : reply;
+  }
+
+  /** Receive a reply whose content is unspecified: only its framing is checked. */
+  async skipReply(): Promise<void> {
+    const reply = await this.framedReply();
+    if (typeof reply === 'bigint') this.takeRequest(reply);
+  }
+
+  /** A simple reply, or the cookie of a request all chunks of whose reply have arrived. */
+  private async framedReply(): Promise<Reply | bigint> {
     for (;;) {
       const header = await this.take(4);
       const number = header.readUInt32BE();
       if (number === magic.simple) return this.simpleReply();
       assert.notEqual(this.headers, 'simple', `the magic of a reply: 0x${number.toString(16)}`);
       assert.equal(number, magic[this.headers], 'the magic of a reply');
-      const reply = await this.chunk();
-      if (reply !== undefined) return reply;
+      const cookie = await this.chunk();
+      if (cookie !== undefined) return cookie;
     }
   }
 
@@ -264,7 +276,7 @@ export class Client {
     try {
       return await this.reply();
     } catch (error) {
-      if (this.over) return 'closed';
+      if (this.closed) return 'closed';
       throw error;
     }
   }
@@ -272,7 +284,7 @@ export class Client {
   private async simpleReply(): Promise<Reply> {
     const rest = await this.take(headerBytes.simple - 4);
     const error = rest.readUInt32BE(0);
-    const { cookie, request } = this.answered(rest.readBigUInt64BE(4));
+    const { cookie, request } = this.takeRequest(rest.readBigUInt64BE(4));
     assert.notEqual(this.headers, 'extended', 'a simple reply where headers are extended');
     const { type, length = 0 } = request;
     const isRead = type === cmd.read;
@@ -281,12 +293,12 @@ export class Client {
     return { cookie, chunks: undefined, error, data, status: [] };
   }
 
-  /** A chunk. The reply, where it is the last one. */
-  private async chunk(): Promise<Reply | undefined> {
+  /** Receive a chunk. Returns the cookie where it is the last one. */
+  private async chunk(): Promise<bigint | undefined> {
     const extended = this.headers === 'extended';
     const rest = await this.take(headerBytes[this.headers] - 4);
     const cookie = rest.readBigUInt64BE(4);
-    const request = this.asked.get(cookie);
+    const request = this.outstanding.get(cookie);
     assert.ok(request !== undefined, 'a reply to no request');
     const offset = BigInt(request.offset ?? 0);
     if (extended) assert.equal(rest.readBigUInt64BE(12), offset, 'the offset of the request');
@@ -294,11 +306,11 @@ export class Client {
     const flags = rest.readUInt16BE(0);
     request.chunks.push({ flags, type: rest.readUInt16BE(2), payload: await this.take(length) });
     assert.equal(flags & ~1, 0, 'NBD_REPLY_FLAG_DONE is the only flag');
-    return flags === 1 ? this.finished(cookie) : undefined;
+    return flags === 1 ? cookie : undefined;
   }
 
-  private finished(of: bigint): Reply {
-    const { cookie, request } = this.answered(of);
+  private completeReply(of: bigint): Reply {
+    const { cookie, request } = this.takeRequest(of);
     const { chunks } = request;
     const failure = chunks.find(({ type }) => type >= 0x8000);
     const error = failure?.payload.readUInt32BE(0) ?? 0;
@@ -317,10 +329,10 @@ export class Client {
     return { cookie, chunks, error, data, status };
   }
 
-  private answered(cookie: bigint): { cookie: bigint; request: Request } {
-    const request = this.asked.get(cookie);
+  private takeRequest(cookie: bigint): { cookie: bigint; request: Request } {
+    const request = this.outstanding.get(cookie);
     assert.ok(request !== undefined, 'a reply to no request');
-    this.asked.delete(cookie);
+    this.outstanding.delete(cookie);
     return { cookie, request };
   }
 }
@@ -341,7 +353,7 @@ function contentOf(request: Request, whole: boolean): Buffer {
     const start = Number(payload.readBigUInt64BE(0) - BigInt(request.offset ?? 0));
     const bytes = type === 1 ? payload.subarray(8) : Buffer.alloc(payload.readUInt32BE(8));
     assert.ok(bytes.length > 0 || length === 0, 'a content chunk has at least one byte');
-    assert.ok(start >= 0 && start + bytes.length <= length, 'a content chunk out of the request');
+    assert.ok(start >= 0 && start + bytes.length <= length, 'a content chunk outside the request');
     const overlaps = seen.subarray(start, start + bytes.length).includes(1);
     assert.ok(!overlaps, 'content chunks overlap');
     seen.fill(1, start, start + bytes.length);

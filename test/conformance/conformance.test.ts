@@ -1,4 +1,4 @@
-/** What is asked of all servers by `npm run conformance`, nbdcork does. */
+/** nbdcork meets the requirements that `npm run conformance` checks on all servers. */
 import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import type { Case } from './case.js';
@@ -7,7 +7,7 @@ import { NotOffered, type Client } from './client.js';
 import { judge } from './judge.js';
 import { Subject } from './servers.js';
 
-describe('nbdcork does what the specification asks', () => {
+describe('nbdcork conforms to the specification', () => {
   const subject = Subject.nbdcork();
   after(() => subject.stop());
 
@@ -21,47 +21,49 @@ describe('nbdcork does what the specification asks', () => {
           return client;
         });
       } finally {
-        for (const client of clients) client.leave();
+        for (const client of clients) client.disconnect();
       }
       assert.ok(!subject.hasEnded(disk));
     });
   }
 });
 
-describe('a server', () => {
+describe('the verdict on a server', () => {
   const subject = Subject.nbdcork();
   after(() => subject.stop());
-  const asks = (check: Case['check']): Case => ({ section: '', level: 'MUST', title: '', check });
+  const caseOf = (check: Case['check']): Case => ({ section: '', level: 'MUST', title: '', check });
 
-  test('that does as it is asked is told so', async () => {
-    const greets = asks(async (connect) => assert.equal(await (await connect()).greet(), 3));
-    // No time is long enough that a machine could not be too slow for it.
-    assert.equal((await judge(greets, subject, 2 ** 31 - 1)).is, 'yes');
+  test('that meets a requirement is yes', async () => {
+    const greets = caseOf(async (connect) => assert.equal(await (await connect()).greet(), 3));
+    // No timeout, which a slow machine could exceed.
+    assert.equal((await judge(greets, subject, 2 ** 31 - 1)).result, 'yes');
   });
 
-  test('that does otherwise is told why', async () => {
-    const fails = asks(async (connect) => assert.equal((await (await connect()).take(2))[0], 1));
-    const { is, why } = await judge(fails, subject, 2 ** 31 - 1);
-    assert.equal(is, 'no');
-    assert.match(why, /78 !== 1/);
+  test('that does not meet a requirement is no, with the reason', async () => {
+    const fails = caseOf(async (connect) => assert.equal((await (await connect()).take(2))[0], 1));
+    const { result, reason } = await judge(fails, subject, 2 ** 31 - 1);
+    assert.equal(result, 'no');
+    assert.match(reason, /78 !== 1/);
   });
 
-  test('that does not do what it may do is no culprit either', async () => {
-    const differs = asks(async (connect) => assert.equal((await (await connect()).take(2))[0], 1));
+  test('that does not do what it MAY do is differs', async () => {
+    const differs = caseOf(async (connect) =>
+      assert.equal((await (await connect()).take(2))[0], 1),
+    );
     const verdict = await judge({ ...differs, level: 'MAY' }, subject, 2 ** 31 - 1);
-    assert.equal(verdict.is, 'differs');
+    assert.equal(verdict.result, 'differs');
   });
 
-  test('that lacks what it need not have is no culprit', async () => {
-    const lacks = asks(() => Promise.reject(new NotOffered('no such thing')));
+  test('that has no such optional feature is lacks', async () => {
+    const lacks = caseOf(() => Promise.reject(new NotOffered('no such thing')));
     const verdict = await judge(lacks, subject, 2 ** 31 - 1);
     assert.deepEqual(verdict, { is: 'lacks', why: 'no such thing' });
   });
 
-  test('that never answers is given up', async () => {
-    const waits = asks(async (connect) => {
+  test('that never answers is hangs', async () => {
+    const waits = caseOf(async (connect) => {
       await (await connect()).take(1000);
     });
-    assert.equal((await judge(waits, subject, 1)).is, 'hangs');
+    assert.equal((await judge(waits, subject, 1)).result, 'hangs');
   });
 });

@@ -3,14 +3,13 @@ import { open } from 'node:fs/promises';
 import { u32 } from '../support/numbers.js';
 
 /**
- * A disk that can be written, the same read-only, one whose size is no multiple
- * of 512, one that clients may resize, one that is served with TLS only, and
- * one with TLS for those who ask for it.
+ * A writable disk, the same read-only, one whose size is not a multiple of 512, one
+ * that clients may resize, one served only over TLS, and one with optional TLS.
  */
 export type DiskKind = 'writable' | 'readOnly' | 'odd' | 'resizable' | 'tls' | 'optionalTls';
 
 export const diskBytes: Readonly<Record<DiskKind, number>> = {
-  // More than the 2^25 bytes that a request may ask for.
+  // More than the 2^25 bytes of the largest request.
   writable: 40 * 2 ** 20,
   readOnly: 40 * 2 ** 20,
   odd: 1000,
@@ -19,13 +18,13 @@ export const diskBytes: Readonly<Record<DiskKind, number>> = {
   optionalTls: 40 * 2 ** 20,
 };
 
-/** Bytes at the beginning that no case changes; behind them everything is zero. */
+/** Bytes at the beginning that no case changes. All after them are zero. */
 const contentBytes = 2 ** 20;
 
-/** Where cases write. */
+/** Offset at which cases write. */
 export const scratch = 2 ** 21;
 
-/** Every four bytes tell their own offset. */
+/** Every four bytes contain their own index. */
 export const content = Buffer.concat(
   Array.from({ length: contentBytes / 4 }, (_, index) => u32(0xa0000000 + index)),
 );

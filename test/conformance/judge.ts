@@ -4,22 +4,22 @@ import type { Subject } from './servers.js';
 
 export interface Verdict {
   /**
-   * `differs`: it does not do what it may do; `lacks`: it need not have this;
-   * `hangs`: it did not answer in time.
+   * `differs`: it does not do what it MAY do; `lacks`: it does not have an optional
+   * feature; `hangs`: it did not answer in time.
    */
-  readonly is: 'yes' | 'no' | 'differs' | 'lacks' | 'hangs';
-  readonly why: string;
+  readonly result: 'yes' | 'no' | 'differs' | 'lacks' | 'hangs';
+  readonly reason: string;
 }
 
-/** Whether a server does as a case asks, on connections of its own. */
+/** Run a case on a server, over its own connections. */
 export async function judge(one: Case, subject: Subject, timeoutMs: number): Promise<Verdict> {
   const disk = one.disk ?? 'writable';
   const clients: Client[] = [];
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<Verdict>((resolve) => {
     timer = setTimeout(resolve, timeoutMs, {
-      is: 'hangs',
-      why: `no answer in ${timeoutMs / 1000} s`,
+      result: 'hangs',
+      reason: `no answer in ${timeoutMs / 1000} s`,
     });
   });
   const checked = one
@@ -29,19 +29,19 @@ export async function judge(one: Case, subject: Subject, timeoutMs: number): Pro
       return client;
     })
     .then(
-      (): Verdict => ({ is: 'yes', why: '' }),
+      (): Verdict => ({ result: 'yes', reason: '' }),
       (error: unknown) => verdictOf(one, error),
     );
   const verdict = await Promise.race([checked, late]);
   clearTimeout(timer);
-  for (const client of clients) client.leave();
+  for (const client of clients) client.disconnect();
   if (!subject.hasEnded(disk)) return verdict;
-  return { is: 'no', why: `the server ended by itself; ${verdict.why}` };
+  return { result: 'no', reason: `the server exited; ${verdict.reason}` };
 }
 
 function verdictOf({ level }: Case, error: unknown): Verdict {
   const failed = level === 'MAY' ? 'differs' : 'no';
-  const is = error instanceof NotOffered ? 'lacks' : failed;
+  const result = error instanceof NotOffered ? 'lacks' : failed;
   const message = error instanceof Error ? error.message : String(error);
-  return { is, why: message.split('\n').filter(Boolean).join(' ').replaceAll(/\s+/g, ' ') };
+  return { result, reason: message.split('\n').filter(Boolean).join(' ').replaceAll(/\s+/g, ' ') };
 }

@@ -1,4 +1,4 @@
-/** The servers that are compared: how each is started with a disk, on a Unix socket. */
+/** The servers that are compared, and how each is started with a disk on a Unix socket. */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,11 +11,11 @@ import { createAuthority, issueCertificate, type Certificate } from '../support/
 import { Client, exportName } from './client.js';
 import { makeDisk, type DiskKind } from './disks.js';
 
-/** Where a server finds its disk and makes its socket. */
-interface Place {
+/** What a server is started with. */
+interface ServerSetup {
   readonly disk: string;
   readonly socket: string;
-  /** For what else it needs. */
+  /** For its other files. */
   readonly folder: string;
   readonly readOnly: boolean;
   readonly resizable: boolean;
@@ -26,13 +26,13 @@ interface Place {
 interface ServerKind {
   readonly name: string;
   readonly version: readonly [string, ...string[]];
-  /** `host` is the folder as this process knows it, where the server runs in another root. */
-  readonly command: (place: Place, host: string) => readonly [string, ...string[]];
-  /** A file in which a server that goes into the background writes its process's number. */
+  /** `host` is the path of the folder in this process: the server may run in another root. */
+  readonly command: (setup: ServerSetup, host: string) => readonly [string, ...string[]];
+  /** File to which a server that becomes a daemon writes its process ID. */
   readonly pidFile?: string;
 }
 
-const tlsOf: Readonly<Partial<Record<DiskKind, Place['tls']>>> = {
+const tlsOf: Readonly<Partial<Record<DiskKind, ServerSetup['tls']>>> = {
   tls: 'require',
   optionalTls: 'on',
 };
@@ -52,7 +52,7 @@ const nbdcork: ServerKind = {
   ],
 };
 
-/** With the filter, names of exports are checked. */
+/** The filter makes nbdkit check export names. */
 const nbdkit: ServerKind = {
   name: 'nbdkit',
   version: ['nbdkit', '--version'],
@@ -120,7 +120,7 @@ const peers = [nbdkit, qemuNbd, nbdServer];
 
 const daemonStartMs = 10_000;
 
-/** A kind of server in a version, in the root folder in which its program is. */
+/** A server in one version, with the root folder of its program. */
 export class Subject {
   readonly name: string;
   private readonly kind: ServerKind;
@@ -133,7 +133,7 @@ export class Subject {
     this.name = `${kind.name} ${version}`;
   }
 
-  /** nbdcork, and the others that are installed here. */
+  /** nbdcork, and the other servers that are installed. */
   static all(): Subject[] {
     const roots = ['/', ...(process.env['NBDCORK_TRIXIE'] ?? '').split(':')].filter(Boolean);
     const found = [
@@ -156,7 +156,7 @@ export class Subject {
     return status === 0 && version !== undefined ? new Subject(kind, root, version) : undefined;
   }
 
-  /** Another client of the server with this disk, which is started where it does not run. */
+  /** Connect another client to the server with this disk. Starts it unless it runs. */
   async connect(disk: DiskKind): Promise<Client> {
     let server = this.started.get(disk);
     if (server?.isAlive() !== true) {
@@ -164,10 +164,10 @@ export class Subject {
       server = await StartedServer.start(this.kind, this.root, disk);
       this.started.set(disk, server);
     }
-    return Client.connect(server.socket, server.certified);
+    return Client.connect(server.socket, server.clientCertificate);
   }
 
-  /** Whether a server has ended by itself. */
+  /** Whether the server with this disk has exited. */
   hasEnded(disk: DiskKind): boolean {
     return this.started.get(disk)?.isAlive() === false;
   }
@@ -182,7 +182,7 @@ function inRoot(root: string, command: readonly [string, ...string[]]): [string,
   return root === '/' ? [...command] : ['chroot', root, ...command];
 }
 
-/** What all four find by these names, or are told of. */
+/** The file names that all four servers expect or are configured with. */
 async function makeCertificates(folder: string): Promise<Certificate> {
   const by = await createAuthority();
   const { key, cert } = await issueCertificate(by, 'localhost');
@@ -209,15 +209,15 @@ function hasEnded({ pid, exitCode, signalCode }: ChildProcess): boolean {
 
 class StartedServer {
   readonly socket: string;
-  /** For its clients as well: nbd-server turns those away that show none. */
-  readonly certified: Certificate | undefined;
+  /** Also for clients: nbd-server refuses those without one. */
+  readonly clientCertificate: Certificate | undefined;
   private readonly folder: string;
   private readonly child: ChildProcess;
-  /** Of the process that is the server, where it is not the child. */
+  /** Process ID of the server, where it is not the child. */
   private pid: number | undefined;
 
   private constructor(folder: string, child: ChildProcess, shown: Certificate | undefined) {
-    this.certified = shown;
+    this.clientCertificate = shown;
     this.folder = folder;
     this.child = child;
     this.socket = join(folder, 'socket');
@@ -229,7 +229,7 @@ class StartedServer {
     await makeDisk(join(host, 'disk'), disk);
     const shown = tlsOf[disk] && (await makeCertificates(host));
     const folder = root === '/' ? host : join('/tmp', host.slice(temporary.length));
-    const place = {
+    const setup = {
       folder,
       disk: join(folder, 'disk'),
       socket: join(folder, 'socket'),
@@ -237,10 +237,10 @@ class StartedServer {
       resizable: disk === 'resizable',
       tls: tlsOf[disk],
     };
-    const [command, ...args] = inRoot(root, kind.command(place, host));
+    const [command, ...args] = inRoot(root, kind.command(setup, host));
     const child = spawn(command, args, { stdio: ['ignore', 'ignore', 'pipe'] });
-    let said = '';
-    child.stderr.setEncoding('utf8').on('data', (text: string) => (said += text));
+    let errors = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text));
     const server = new StartedServer(host, child, shown);
     try {
       if (kind.pidFile !== undefined) {
@@ -250,7 +250,7 @@ class StartedServer {
       await server.answers();
     } catch (cause) {
       server.stop();
-      throw new Error(`${kind.name} does not start: ${said}`, { cause });
+      throw new Error(`${kind.name} does not start: ${errors}`, { cause });
     }
     return server;
   }
@@ -264,11 +264,11 @@ class StartedServer {
     }
   }
 
-  /** None of the others says when it listens. */
+  /** The other servers do not report when they listen. */
   private async answers(): Promise<void> {
     for (;;) {
       try {
-        (await Client.connect(this.socket)).leave();
+        (await Client.connect(this.socket)).disconnect();
         return;
       } catch (error) {
         if (!this.isAlive()) throw error;
@@ -277,7 +277,7 @@ class StartedServer {
     }
   }
 
-  /** Their disks are of no use any more, and some do not stop while they have clients. */
+  /** SIGKILL: their disks are discarded, and some do not stop while they have clients. */
   stop(): void {
     if (this.pid === undefined) this.child.kill('SIGKILL');
     else if (this.isAlive()) process.kill(this.pid, 'SIGKILL');

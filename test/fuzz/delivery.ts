@@ -1,28 +1,28 @@
-/** How the bytes of a client come: in which pieces, over what, and how it reads and ends. */
+/** How the bytes of a client are delivered: the pieces, the connection, how it reads and ends. */
 import fc from 'fast-check';
-import { places, type Place } from './world.js';
+import { connectionKinds, type ConnectionKind } from './target.js';
 
-/** Pieces of a size, or pieces that end at places, which are 2^16ths of the whole. */
-export type Cut = { readonly size: number } | { readonly places: readonly number[] };
+/** Pieces of a size, or pieces that end at positions, in 2^16ths of the whole. */
+export type Cut = { readonly size: number } | { readonly positions: readonly number[] };
 
 export interface Delivery {
-  readonly place: Place;
+  readonly connection: ConnectionKind;
   /** `slowly` takes a chunk a turn of the event loop. */
   readonly reading: 'at once' | 'slowly' | 'late' | 'never';
-  /** `answered` ends when everything has come that has to; the others at once. */
+  /** `answered` ends when all replies have arrived; the others at once. */
   readonly ending: 'answered' | 'end' | 'destroy' | 'reset';
   /**
-   * When the next piece comes: `at once`, after a turn of the event loop, or while
-   * an answer is being taken, which over a duplex is while the server sends it.
+   * When the next piece is sent: `at once`, after a turn of the event loop, or while
+   * a reply is read, which over a duplex is while the server sends it.
    */
   readonly pace: 'at once' | 'turns' | 'answers';
   readonly cut: Cut;
-  /** Where in the stream the server is told to stop, in 2^16ths; not at all where absent. */
+  /** Position in the stream, in 2^16ths, at which the server stops. Absent: it does not. */
   readonly stop?: number;
 }
 
 const parts = 2 ** 16;
-/** No more pieces than that of one size. */
+/** Pieces of one size, at most. */
 const piecesMax = 3000;
 
 export function piecesOf(bytes: Buffer, cut: Cut): readonly Buffer[] {
@@ -32,7 +32,7 @@ export function piecesOf(bytes: Buffer, cut: Cut): readonly Buffer[] {
     const step = Math.max(cut.size, Math.ceil(bytes.length / piecesMax));
     for (let end = step; end < bytes.length; end += step) ends.push(end);
   } else {
-    ends.push(...cut.places.map((place) => Math.floor((bytes.length * place) / parts)));
+    ends.push(...cut.positions.map((position) => Math.floor((bytes.length * position) / parts)));
     ends.sort((a, b) => a - b);
   }
   return [0, ...ends]
@@ -48,7 +48,7 @@ const cuts: fc.Arbitrary<Cut> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ size: fc.integer({ min: 1, max: 100_000 }) }) },
   {
     weight: 2,
-    arbitrary: fc.record({ places: fc.array(fc.nat(parts), { minLength: 1, maxLength: 12 }) }),
+    arbitrary: fc.record({ positions: fc.array(fc.nat(parts), { minLength: 1, maxLength: 12 }) }),
   },
 );
 const readings = fc.oneof(
@@ -61,9 +61,9 @@ const endings = fc.oneof(
   { weight: 3, arbitrary: fc.constant('end' as const) },
   { weight: 1, arbitrary: fc.constantFrom('destroy' as const, 'reset' as const) },
 );
-const placed = fc.oneof(
-  { weight: 8, arbitrary: fc.constant<Place>('duplex') },
-  { weight: 1, arbitrary: fc.constantFrom(...places) },
+const connections = fc.oneof(
+  { weight: 8, arbitrary: fc.constant<ConnectionKind>('duplex') },
+  { weight: 1, arbitrary: fc.constantFrom(...connectionKinds) },
 );
 const stops = fc.oneof(
   { weight: 30, arbitrary: fc.constant(undefined) },
@@ -72,7 +72,7 @@ const stops = fc.oneof(
 
 export const deliveries: fc.Arbitrary<Delivery> = fc
   .record({
-    place: placed,
+    connection: connections,
     reading: readings,
     ending: endings,
     pace: fc.constantFrom('at once' as const, 'turns' as const, 'answers' as const),
@@ -81,8 +81,8 @@ export const deliveries: fc.Arbitrary<Delivery> = fc
   })
   .map(({ stop, ...delivery }) => {
     const { reading, ending } = delivery;
-    // Who never reads can only be gone.
+    // A client that never reads cannot see an orderly end.
     const patient = reading === 'never' && (ending === 'answered' || ending === 'end');
-    const told = { ...delivery, ending: patient ? 'destroy' : ending };
-    return stop === undefined ? told : { ...told, stop };
+    const result = { ...delivery, ending: patient ? 'destroy' : ending };
+    return stop === undefined ? result : { ...result, stop };
   });

@@ -1,4 +1,4 @@
-/** The disks of the fuzzed server: what `model/profiles.ts` says, and able to begin anew. */
+/** The disks of the fuzzed server, as `model/profiles.ts` describes them. */
 import {
   MemoryBackend,
   NbdError,
@@ -18,14 +18,14 @@ import {
   wideFlags,
 } from './model/profiles.js';
 
-/** A disk that can be as it was at first. */
+/** A disk that can return to its initial content. */
 export interface Resettable extends Backend {
   reset(): void;
-  /** What it holds, without the server. */
+  /** Its content, read without the server. */
   peek(offset: number, length: number): Buffer;
 }
 
-/** As many chunks as the streams' writes may take, and a few more. */
+/** Enough for all writes of a stream. */
 const chunksMax = 1024;
 
 /** Memory in small chunks, with a hole where the base has zeros. */
@@ -52,7 +52,7 @@ export class MemoryDisk extends MemoryBackend implements Resettable {
   }
 }
 
-/** No more than a disk needs to be one: read-only. */
+/** The minimum of a disk: read-only. */
 export class PlainDisk implements Resettable {
   readonly size: number;
   protected readonly bytes: Buffer;
@@ -77,15 +77,15 @@ export class PlainDisk implements Resettable {
   }
 }
 
-/** Neither FUA nor FLUSH. */
-export class OwnDisk extends PlainDisk {
+/** Adds writes, without FUA and FLUSH. */
+export class WritableDisk extends PlainDisk {
   write(offset: number, data: Uint8Array): void {
     this.bytes.set(data, offset);
   }
 }
 
-/** A minimum block size, contexts of its own, and everything at once but for one context. */
-export class BlockDisk extends OwnDisk {
+/** A minimum block size and custom contexts. All calls but those of one context are synchronous. */
+export class BlockDisk extends WritableDisk {
   readonly blockSize = { minimum: 512, preferred: 4096, maximum: 32_768 };
   readonly rotational = true;
   readonly contexts: readonly MetaContext[] = [
@@ -102,7 +102,7 @@ export class BlockDisk extends OwnDisk {
   ];
 
   flush(): void {
-    // Everything is where it will ever be.
+    // Nothing is cached.
   }
 
   trim(offset: number, length: number): void {
@@ -133,9 +133,9 @@ export class BlockDisk extends OwnDisk {
   }
 }
 
-/** Answers in any order, after no more than a few turns of the event loop. */
+/** Answers in any order, after at most a few turns of the event loop. */
 export class SlowDisk extends PlainDisk {
-  /** Calls that are not answered. */
+  /** Calls in progress. */
   active = 0;
   private calls = 0;
 
@@ -145,40 +145,40 @@ export class SlowDisk extends PlainDisk {
   }
 
   override read(offset: number, length: number): MaybePromise<Uint8Array> {
-    return this.later(offset, length, () =>
+    return this.afterTurns(offset, length, () =>
       Buffer.from(this.bytes.subarray(offset, offset + length)),
     );
   }
 
   write(offset: number, data: Uint8Array): MaybePromise<void> {
-    return this.later(offset, data.length, () => {
+    return this.afterTurns(offset, data.length, () => {
       this.bytes.set(data, offset);
     });
   }
 
   flush(): MaybePromise<void> {
-    return this.later(0, this.size, () => undefined);
+    return this.afterTurns(0, this.size, () => undefined);
   }
 
   trim(offset: number, length: number): MaybePromise<void> {
-    return this.later(offset, length, () => {
+    return this.afterTurns(offset, length, () => {
       this.bytes.fill(0, offset, offset + length);
     });
   }
 
   writeZeroes(offset: number, length: number, { fast }: WriteZeroesOptions): MaybePromise<void> {
-    return this.later(offset, length, () => {
+    return this.afterTurns(offset, length, () => {
       if (fast) throw new NbdError('ENOTSUP', 'Zeroing is as slow as writing here.');
       this.bytes.fill(0, offset, offset + length);
     });
   }
 
   cache(offset: number, length: number): MaybePromise<void> {
-    return this.later(offset, length, () => undefined);
+    return this.afterTurns(offset, length, () => undefined);
   }
 
   extents(offset: number, length: number): MaybePromise<Iterable<Extent>> {
-    return this.later(offset, length, () => {
+    return this.afterTurns(offset, length, () => {
       const half = Math.ceil(length / 2);
       return [half, this.size - offset - half]
         .filter((bytes) => bytes > 0)
@@ -187,10 +187,10 @@ export class SlowDisk extends PlainDisk {
   }
 
   /** The result of `work`, some turns of the event loop from now. */
-  protected async later<T>(offset: number, length: number, work: () => T): Promise<T> {
+  protected async afterTurns<T>(offset: number, length: number, work: () => T): Promise<T> {
     // "The server calls a method only with a range that lies inside the disk."
     const inside = offset >= 0 && length > 0 && offset + length <= this.size;
-    if (!inside) throw new Error(`${length} bytes at ${offset} are asked for`);
+    if (!inside) throw new Error(`the server called with ${length} bytes at ${offset}`);
     const turns = Math.imul(++this.calls, 2654435761) >>> 30;
     this.active++;
     try {
@@ -204,7 +204,7 @@ export class SlowDisk extends PlainDisk {
   }
 }
 
-/** Fails as `model/profiles.ts` says, in every way that there is. */
+/** Fails as `model/profiles.ts` describes, in every possible way. */
 export class FailingDisk extends SlowDisk {
   override read(offset: number, length: number): MaybePromise<Uint8Array> {
     const kind = kindAt(offset);
@@ -239,12 +239,12 @@ export class FailingDisk extends SlowDisk {
   override extents(offset: number, length: number): MaybePromise<Iterable<Extent>> {
     const kind = kindAt(offset);
     if (kind === 4) return [{ length: 0, hole: false, zero: false }];
-    if (kind === 5) return this.later(offset, length, () => []);
+    if (kind === 5) return this.afterTurns(offset, length, () => []);
     if (kind === 7) return Promise.reject(Object.assign(new Error('no'), { code: 'EACCES' }));
     return this.failing(offset, length, () => super.extents(offset, length));
   }
 
-  /** Fails at once or later, with everything that can be thrown. */
+  /** Fails synchronously or later, with every kind of value that can be thrown. */
   private failing<T>(
     offset: number,
     length: number,
@@ -257,7 +257,7 @@ export class FailingDisk extends SlowDisk {
       case 2:
         throw new Error(`no such sector: ${'long '.repeat(2000)}`);
       case 3:
-        return this.later(offset, length, () => {
+        return this.afterTurns(offset, length, () => {
           throw new NbdError('ENOSPC', 'The disk is full.');
         });
       case 4:

@@ -1,11 +1,11 @@
-/** Rounds of cases from a seed, and what is known of a case that failed. */
+/** Runs the cases of a seed, and reports the one that fails. */
 import fc from 'fast-check';
 import { deliveries } from './delivery.js';
 import { runCase, type Case } from './run-case.js';
 import { streams } from './streams/streams.js';
-import { World } from './world.js';
+import { Target } from './target.js';
 
-/** What fast-check needs to make the same cases again; with a path, the same case. */
+/** What fast-check needs to generate the same cases again; with a path, the same case. */
 export interface Seed {
   readonly seed: number;
   readonly path?: string;
@@ -13,35 +13,35 @@ export interface Seed {
 
 export interface Defect extends Seed {
   readonly path: string;
-  /** The shrunk case, and what was wrong with it. */
+  /** The shrunk case, and the error. */
   readonly report: string;
 }
 
 const cases: fc.Arbitrary<Case> = fc.record({ bytes: streams, delivery: deliveries });
-/** Shrinking a case that hangs takes its time. */
+/** Shrinking a case that hangs is slow: each attempt takes as long as the watchdog. */
 const shrinkingMs = 300_000;
 const bytesShown = 2000;
 
 export class Fuzzer {
-  /** Streams that were tried. */
+  /** Streams sent so far. */
   streams = 0;
-  private world: World | undefined;
-  private readonly newWorld: () => Promise<World>;
-  private crash: (error: unknown) => void = () => undefined;
-  private readonly crashed = (error: unknown): void => {
-    this.crash(error);
+  private target: Target | undefined;
+  private readonly newTarget: () => Promise<Target>;
+  private reportCrash: (error: unknown) => void = () => undefined;
+  private readonly onCrash = (error: unknown): void => {
+    this.reportCrash(error);
   };
 
-  /** A world is used until a case fails in it, and may have ruined it. */
-  constructor(newWorld: () => Promise<World>) {
-    this.newWorld = newWorld;
-    process.on('unhandledRejection', this.crashed);
-    process.on('uncaughtException', this.crashed);
+  /** A target is used until a case fails, which may have left it in a wrong state. */
+  constructor(newTarget: () => Promise<Target>) {
+    this.newTarget = newTarget;
+    process.on('unhandledRejection', this.onCrash);
+    process.on('uncaughtException', this.onCrash);
   }
 
-  /** `count` cases. What was wrong, if anything was. */
-  async round({ seed, path }: Seed, count: number): Promise<Defect | undefined> {
-    const property = fc.asyncProperty(cases, (one) => this.try(one));
+  /** Run `count` cases. Returns what failed, if anything. */
+  async runSeed({ seed, path }: Seed, count: number): Promise<Defect | undefined> {
+    const property = fc.asyncProperty(cases, (one) => this.runCase(one));
     const details = await fc.check(property, {
       seed,
       numRuns: count,
@@ -54,32 +54,32 @@ export class Fuzzer {
     return { seed: details.seed, path: counterexamplePath ?? '', report };
   }
 
-  /** @throws where the server does what it must not. */
-  async try(one: Case): Promise<void> {
+  /** @throws where the server violates the specification. */
+  async runCase(one: Case): Promise<void> {
     this.streams++;
-    const crashes = new Promise<never>((_, reject) => (this.crash = reject));
+    const crashes = new Promise<never>((_, reject) => (this.reportCrash = reject));
     const stops = one.delivery.stop !== undefined;
-    const world = stops ? await this.newWorld() : (this.world ??= await this.newWorld());
+    const target = stops ? await this.newTarget() : (this.target ??= await this.newTarget());
     try {
-      await Promise.race([runCase(world, one), crashes]);
+      await Promise.race([runCase(target, one), crashes]);
     } catch (error) {
-      if (!stops) this.world = undefined;
-      world.abandon();
+      if (!stops) this.target = undefined;
+      target.abandon();
       throw error;
     }
   }
 
   /** @throws where the server does not close. */
   async close(): Promise<void> {
-    process.off('unhandledRejection', this.crashed);
-    process.off('uncaughtException', this.crashed);
-    const { world } = this;
-    this.world = undefined;
-    await world?.close();
+    process.off('unhandledRejection', this.onCrash);
+    process.off('uncaughtException', this.onCrash);
+    const { target } = this;
+    this.target = undefined;
+    await target?.close();
   }
 }
 
-/** The command that makes the case of a defect again. */
+/** The command that repeats the case of a defect. */
 export function commandFor({ seed, path }: Seed): string {
   return `npm run fuzz -- --seed ${seed}${path === undefined ? '' : ` --path ${path}`}`;
 }

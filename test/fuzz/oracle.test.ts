@@ -1,4 +1,4 @@
-/** The oracle agrees with a right answer, and with none that is changed anywhere. */
+/** The oracle accepts a correct reply, and rejects every change of it. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
@@ -15,8 +15,8 @@ import { Oracle } from './oracle.js';
 const memory = profiles[0]?.base ?? Buffer.alloc(0);
 const headerOptions = { simple: 0, structured: opt.structuredReply, extended: opt.extendedHeaders };
 
-/** What a client asks: two reads, and a write that is too far. */
-function asked(headers: Headers): Buffer {
+/** A client's bytes: two reads, and a write past the end. */
+function clientBytes(headers: Headers): Buffer {
   const agreement = headerOptions[headers];
   return Buffer.concat([
     u32(3),
@@ -33,7 +33,7 @@ function optionReply(option: number, type: number, ...data: Buffer[]): Buffer {
   return Buffer.concat([u64(0x3e889045565a9n), u32(option), u32(type), u32(bytes.length), bytes]);
 }
 
-/** 1 and so on: everything, multi-conn, cache and fast zeroes, and DF where there are chunks. */
+/** Transmission flags of `memory`, with DF where replies have chunks. */
 function flagsFor(headers: Headers): number {
   return 0xd6d | (headers === 'simple' ? 0 : 0x80);
 }
@@ -68,7 +68,7 @@ function chunk(
   ]);
 }
 
-/** One a request, in an order that is another. */
+/** One for each request, in another order. */
 function replies(headers: Headers): Buffer[] {
   const first = memory.subarray(5, 45);
   const third = memory.subarray(100, 103);
@@ -77,7 +77,7 @@ function replies(headers: Headers): Buffer[] {
       Buffer.concat([u32(0x67446698), u32(error), u64(cookie), data]);
     return [simple(28, 2n), simple(0, 3n, third), simple(0, 1n, first)];
   }
-  const text = Buffer.from('too far');
+  const text = Buffer.from('past the end');
   const failure = [u32(28), u16(text.length), text];
   return [
     chunk(headers, { type: 0x8001, cookie: 2n, offset: 2 ** 40 }, ...failure),
@@ -86,8 +86,8 @@ function replies(headers: Headers): Buffer[] {
   ];
 }
 
-/** Whether the oracle has nothing against it. */
-function agrees(sent: Buffer, received: Buffer): boolean {
+/** Whether the oracle accepts what was received as complete. */
+function accepts(sent: Buffer, received: Buffer): boolean {
   const oracle = new Oracle(sent);
   try {
     oracle.push(received);
@@ -100,26 +100,26 @@ function agrees(sent: Buffer, received: Buffer): boolean {
 
 describe('the oracle', () => {
   for (const headers of headerKinds) {
-    test(`agrees with a right answer with ${headers} headers, and with nothing else`, () => {
-      const sent = asked(headers);
+    test(`accepts only the correct replies with ${headers} headers`, () => {
+      const sent = clientBytes(headers);
       const all = replies(headers);
       const right = Buffer.concat([handshake(headers), ...all]);
-      assert.ok(agrees(sent, right));
+      assert.ok(accepts(sent, right));
       for (let length = 0; length < right.length; length++) {
-        assert.ok(!agrees(sent, right.subarray(0, length)), `cut behind ${length} bytes`);
+        assert.ok(!accepts(sent, right.subarray(0, length)), `truncated to ${length} bytes`);
       }
-      assert.ok(!agrees(sent, Buffer.concat([right, Buffer.of(0)])), 'a byte more');
+      assert.ok(!accepts(sent, Buffer.concat([right, Buffer.of(0)])), 'a byte more');
       for (const reply of all) {
-        assert.ok(!agrees(sent, Buffer.concat([right, reply])), 'a reply twice');
+        assert.ok(!accepts(sent, Buffer.concat([right, reply])), 'a reply twice');
       }
-      // What is said to people may be any text.
-      const text = right.indexOf('too far');
+      // The message of an error may be any text.
+      const text = right.indexOf('past the end');
       for (let bit = 0; bit < right.length * 8; bit++) {
         const at = bit >> 3;
-        if (text >= 0 && at >= text && at < text + 7) continue;
+        if (text >= 0 && at >= text && at < text + 'past the end'.length) continue;
         const wrong = Buffer.from(right);
         wrong.writeUInt8(wrong.readUInt8(at) ^ (1 << (bit & 7)), at);
-        assert.ok(!agrees(sent, wrong), `another bit in byte ${at}`);
+        assert.ok(!accepts(sent, wrong), `another bit in byte ${at}`);
       }
     });
   }

@@ -1,105 +1,114 @@
 /**
- * Judges everything that a server sends on one connection, byte by byte as it
- * comes, by what the model says of what the client sent. Shares nothing with
- * lib/.
+ * Checks every byte that a server sends on one connection, as it arrives, against
+ * what the model derives from the client's bytes. Shares no code with lib/.
  */
 import assert from 'node:assert/strict';
 import { rep } from '../support/numbers.js';
-import { haggle, type Agreed, type Answer, type Ending, type Haggling } from './model/haggling.js';
-import { readRequests, type Requested } from './model/requests.js';
-import { judgeReplies } from './replies.js';
+import {
+  readNegotiation,
+  type Agreement,
+  type Answer,
+  type Ending,
+  type Negotiation,
+} from './model/negotiation.js';
+import { readRequests, type Transmission } from './model/requests.js';
+import { checkReplies } from './replies.js';
 
 const errorTextBytesMax = 4096;
 const optionReplyBytesMax = 2 ** 16;
 
-/** A step of a judgement: it asks for so many bytes of what the server sends. */
-export type Judging = Generator<number, void, Buffer>;
+/** A check in steps: each yields the number of bytes that it needs next. */
+export type Check = Generator<number, void, Buffer>;
 
 export class Oracle {
-  readonly haggling: Haggling;
+  readonly negotiation: Negotiation;
   /** Undefined where no export is chosen. */
-  readonly requested: Requested | undefined;
+  readonly transmission: Transmission | undefined;
   readonly ending: Ending;
-  /** Bytes that the client sent and that end the connection before they are looked at. */
+  /** Bytes that the client sent after those that end the connection. */
   readonly unread: number;
-  /** Nobody could tell which reply is whose. */
+  /** Replies cannot be assigned to requests. */
   readonly ambiguous: boolean;
-  private readonly judging: Judging;
-  private wanted: number;
+  private readonly check: Check;
+  private neededBytes: number;
   private pieces: Buffer[] = [];
   private received = 0;
-  private over = false;
+  private finished = false;
   total = 0;
 
-  /** `sent` is everything that the client sends. */
+  /** @param sent All bytes that the client sends. */
   constructor(sent: Buffer, stopping = false) {
-    this.haggling = haggle(sent);
-    const { agreed, length } = this.haggling;
-    this.requested =
-      agreed === undefined ? undefined : readRequests(sent, length, agreed, stopping);
-    const last = this.requested ?? this.haggling;
+    this.negotiation = readNegotiation(sent);
+    const { agreement, length } = this.negotiation;
+    this.transmission =
+      agreement === undefined ? undefined : readRequests(sent, length, agreement, stopping);
+    const last = this.transmission ?? this.negotiation;
     this.ending = last.ending;
     this.unread = last.ending === 'open' ? 0 : sent.length - last.length;
     this.ambiguous =
-      agreed !== undefined &&
-      this.requested !== undefined &&
-      isAmbiguous(agreed, this.requested, stopping);
-    this.judging = this.judge(stopping);
-    this.wanted = this.next();
+      agreement !== undefined &&
+      this.transmission !== undefined &&
+      isAmbiguous(agreement, this.transmission, stopping);
+    this.check = this.checkAll(stopping);
+    this.neededBytes = this.next();
   }
 
-  /** Everything has come that had to. */
+  /** All expected replies have arrived. */
   get satisfied(): boolean {
-    return this.over && this.received === 0;
+    return this.finished && this.received === 0;
   }
 
-  /** Bytes that the server sent. @throws AssertionError where it must not have. */
+  /** Check bytes that the server sent. @throws AssertionError where they are wrong. */
   push(bytes: Buffer): void {
     this.pieces.push(bytes);
     this.received += bytes.length;
     this.total += bytes.length;
-    while (!this.over && this.received >= this.wanted) {
+    while (!this.finished && this.received >= this.neededBytes) {
       const all = Buffer.concat(this.pieces);
-      const taken = all.subarray(0, this.wanted);
-      this.pieces = [all.subarray(this.wanted)];
+      const taken = all.subarray(0, this.neededBytes);
+      this.pieces = [all.subarray(this.neededBytes)];
       this.received -= taken.length;
-      this.wanted = this.next(taken);
+      this.neededBytes = this.next(taken);
     }
-    if (this.over) assert.equal(this.received, 0, 'the server sends more than was asked for');
+    if (this.finished) assert.equal(this.received, 0, 'the server sends more than it was asked to');
   }
 
   private next(bytes: Buffer = Buffer.alloc(0)): number {
-    const { done, value } = this.judging.next(bytes);
-    this.over = done === true;
+    const { done, value } = this.check.next(bytes);
+    this.finished = done === true;
     return value ?? Infinity;
   }
 
-  private *judge(stopping: boolean): Judging {
+  private *checkAll(stopping: boolean): Check {
     const greeting = yield 18;
     assert.equal(greeting.toString('latin1'), 'NBDMAGICIHAVEOPT\0\x03');
-    for (const answer of this.haggling.answers) {
-      if (yield* judgeAnswer(answer, stopping)) return;
+    for (const answer of this.negotiation.answers) {
+      if (yield* checkAnswer(answer, stopping)) return;
     }
-    const { agreed } = this.haggling;
-    if (agreed === undefined || this.requested === undefined) return;
+    const { agreement } = this.negotiation;
+    if (agreement === undefined || this.transmission === undefined) return;
     if (this.ambiguous) yield Infinity;
-    yield* judgeReplies(agreed, this.requested);
+    yield* checkReplies(agreement, this.transmission);
   }
 }
 
 /**
- * A disk that answers in any order, and requests that cannot be told apart; or a
- * size that depends on when the server was told to stop.
+ * A disk that answers in any order, with requests that share a cookie; or a size
+ * that depends on when the server stops.
  */
-function isAmbiguous({ profile }: Agreed, { asked }: Requested, stopping: boolean): boolean {
+function isAmbiguous(
+  { profile }: Agreement,
+  { expected }: Transmission,
+  stopping: boolean,
+): boolean {
   if (stopping && profile.name === 'resizable') return true;
-  const cookies = new Set(asked.map(({ cookie }) => cookie));
+  const cookies = new Set(expected.map(({ cookie }) => cookie));
   const anyOrder = !profile.inOrder || profile.name === 'resizable';
-  return anyOrder && cookies.size < asked.length;
+  return anyOrder && cookies.size < expected.length;
 }
 
-/** All replies to one option. True where the server stops, and that was the last one. */
-function* judgeAnswer(answer: Answer, stopping: boolean): Generator<number, boolean, Buffer> {
+/** Check all replies to one option. True where the server stops after this one. */
+function* checkAnswer(answer: Answer, stopping: boolean): Generator<number, boolean, Buffer> {
   if ('bytes' in answer) {
     const bytes = yield answer.bytes.length;
     assert.deepEqual(bytes, answer.bytes, 'the answer to NBD_OPT_EXPORT_NAME');
@@ -110,7 +119,7 @@ function* judgeAnswer(answer: Answer, stopping: boolean): Generator<number, bool
   for (;;) {
     const header = yield 20;
     assert.equal(header.readBigUInt64BE(0), 0x3e889045565a9n, 'the magic of an option reply');
-    assert.equal(header.readUInt32BE(8), option, 'the option that is replied to');
+    assert.equal(header.readUInt32BE(8), option, 'the option of a reply');
     const type = header.readUInt32BE(12);
     const length = header.readUInt32BE(16);
     assert.ok(length <= optionReplyBytesMax, `an option reply of ${length} bytes`);
@@ -118,9 +127,9 @@ function* judgeAnswer(answer: Answer, stopping: boolean): Generator<number, bool
     if (stopping && type === errShutdown) return true;
     if (type === rep.ack || type >= 2 ** 31) {
       assert.equal(type, final, `the final reply to option ${option}`);
-      assert.deepEqual(left, [], `replies to option ${option} that did not come`);
+      assert.deepEqual(left, [], `missing replies to option ${option}`);
       if (type === rep.ack) assert.equal(data.length, 0, 'NBD_REP_ACK has no data');
-      else judgeText(data);
+      else checkText(data);
       return false;
     }
     const index = left.findIndex((one) => one.type === type && one.data.equals(data));
@@ -131,9 +140,9 @@ function* judgeAnswer(answer: Answer, stopping: boolean): Generator<number, bool
 
 const errShutdown = 0x80000007;
 
-/** "Conventions": UTF-8 without NUL, at most 4096 bytes. For people, so not empty. */
-export function judgeText(bytes: Buffer): void {
-  assert.ok(bytes.length > 0 && bytes.length <= errorTextBytesMax, 'the length of a text');
-  assert.ok(!bytes.includes(0), 'NUL in a text');
-  assert.ok(Buffer.from(bytes.toString('utf8')).equals(bytes), 'a text is not UTF-8');
+/** "Conventions": UTF-8 without NUL, at most 4096 bytes. Human-readable, so not empty. */
+export function checkText(bytes: Buffer): void {
+  assert.ok(bytes.length > 0 && bytes.length <= errorTextBytesMax, 'the length of a message');
+  assert.ok(!bytes.includes(0), 'NUL in a message');
+  assert.ok(Buffer.from(bytes.toString('utf8')).equals(bytes), 'a message is not UTF-8');
 }

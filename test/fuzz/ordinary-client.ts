@@ -1,13 +1,13 @@
-/** A client that does nothing wrong, beside one that does. */
+/** A well-behaved client beside the fuzzed one, which must be served correctly all the time. */
 import assert from 'node:assert/strict';
 import { ByteClient, headerKinds } from '../support/byte-client.js';
 import { pattern } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
 import { ordinaryName } from './model/profiles.js';
-import type { Link } from './world.js';
+import type { Link } from './target.js';
 
 export const ordinaryBytes = 65_536;
-/** After so many checks it comes anew, with other headers. */
+/** Then it connects again, with the next kind of headers. */
 const checksPerConnection = 50;
 
 export class OrdinaryClient {
@@ -21,7 +21,7 @@ export class OrdinaryClient {
     this.connect = connect;
   }
 
-  /** Write something, and read it and more. @throws where that goes wrong. */
+  /** Write, then read the same and more. @throws where a reply is wrong. */
   async check(): Promise<void> {
     const count = this.checks++;
     if (count % checksPerConnection === 0) await this.renew(count / checksPerConnection);
@@ -34,12 +34,12 @@ export class OrdinaryClient {
     const start = Math.max(0, offset - 1000);
     const length = payload.length + 2000;
     const { error, data } = await client.call({ type: cmd.read, offset: start, length });
-    assert.equal(error, 0, 'the ordinary client gets an error');
+    assert.equal(error, 0, 'an error for the ordinary client');
     const expected = this.model.subarray(start, start + length);
-    assert.ok(data.equals(expected), 'the ordinary client reads something else than it wrote');
+    assert.ok(data.equals(expected), 'the ordinary client reads other data than it wrote');
   }
 
-  /** Leave, and see that the server has let go. */
+  /** Disconnect, and wait until the server has released the connection. */
   async close(): Promise<void> {
     this.client?.stream.destroy();
     await this.released();

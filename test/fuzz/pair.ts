@@ -1,34 +1,34 @@
-/** Two streams in memory that are to each other what the two ends of a socket are. */
+/** Two connected streams in memory that behave like the two ends of a socket. */
 import { Duplex } from 'node:stream';
 
-export function socketLikePair(): [Duplex, End] {
-  const near = new End();
-  const far = new End();
+export function socketPair(): [Duplex, PairEnd] {
+  const near = new PairEnd();
+  const far = new PairEnd();
   near.other = far;
   far.other = near;
   return [near, far];
 }
 
-class End extends Duplex {
-  other: End | undefined;
-  /** Lets the other end write again. */
-  private wanted: ((error?: Error) => void) | undefined;
+class PairEnd extends Duplex {
+  other: PairEnd | undefined;
+  /** Lets the other end continue to write. */
+  private continueWrite: ((error?: Error) => void) | undefined;
 
   constructor() {
     super({ allowHalfOpen: true });
   }
 
   override _read(): void {
-    const { wanted } = this;
-    this.wanted = undefined;
-    wanted?.();
+    const { continueWrite } = this;
+    this.continueWrite = undefined;
+    continueWrite?.();
   }
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error) => void): void {
     const { other } = this;
-    if (other === undefined || other.destroyed) done(gone('EPIPE'));
+    if (other === undefined || other.destroyed) done(socketError('EPIPE'));
     else if (other.readableEnded || other.push(Buffer.from(chunk))) done();
-    else other.wanted = done;
+    else other.continueWrite = done;
   }
 
   override _final(done: () => void): void {
@@ -38,16 +38,16 @@ class End extends Duplex {
 
   /** The other end reads what was sent before and then the end, unless this was a reset. */
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    const { other, wanted } = this;
-    this.wanted = undefined;
+    const { other, continueWrite } = this;
+    this.continueWrite = undefined;
     done(error);
-    wanted?.(gone('EPIPE'));
+    continueWrite?.(socketError('EPIPE'));
     if (other === undefined || other.destroyed) return;
-    if (error !== null) other.destroy(gone('ECONNRESET'));
+    if (error !== null) other.destroy(socketError('ECONNRESET'));
     else if (!this.writableFinished) other.push(null);
   }
 }
 
-function gone(code: string): Error {
+function socketError(code: string): Error {
   return Object.assign(new Error(code), { code });
 }

@@ -1,4 +1,4 @@
-/** Delivers a case to the server as it says, and has everything judged that comes back. */
+/** Sends a case to the server and checks everything that it sends back. */
 import assert from 'node:assert/strict';
 import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -6,64 +6,65 @@ import { eventLoopTurn } from '../support/server.js';
 import { SlowDisk } from './disks.js';
 import { piecesOf, type Delivery } from './delivery.js';
 import { Oracle } from './oracle.js';
-import type { Link, World } from './world.js';
+import type { Link, Target } from './target.js';
 
-/** What a client does: all of its bytes, and how they come. */
+/** What a client does: all bytes that it sends, and how they are delivered. */
 export interface Case {
   readonly bytes: Buffer;
   readonly delivery: Delivery;
 }
 
-/** A machine is slow, but not so slow: what takes longer hangs. */
+/** A case that takes longer hangs, however slow the machine is. */
 const watchdogMs = 60_000;
-/** A piece past this many does not get a turn of its own. */
+/** Further pieces do not get a turn of the event loop each. */
 const turnsMax = 400;
-/** Turns of the event loop before a client reads that reads late. */
+/** Turns of the event loop before a client with `reading: 'late'` reads. */
 const lateTurns = 4;
 const diskBytesMax = 2 ** 20;
 
-/** @throws where the server did anything that it must not. */
-export async function runCase(world: World, { bytes, delivery }: Case): Promise<void> {
+/** @throws where the server violates the specification. */
+export async function runCase(target: Target, { bytes, delivery }: Case): Promise<void> {
   const stops = delivery.stop !== undefined;
   const oracle = new Oracle(bytes, stops);
-  const link = await world.connect(delivery.place);
-  const conversation = new Conversation(world, link, oracle, delivery);
+  const link = await target.connect(delivery.connection);
+  const client = new CaseClient(target, link, oracle, delivery);
   let alarm: NodeJS.Timeout | undefined;
   const hangs = new Promise<never>((_, reject) => {
     alarm = setTimeout(() => {
-      reject(new Error(`it hangs ${conversation.doing}`));
+      reject(new Error(`the case hangs: ${client.state}`));
     }, watchdogMs);
   });
   try {
-    await Promise.race([conversation.run(bytes), hangs, conversation.failed]);
-    conversation.judgeEnd();
-    const after = stops ? world.server.close() : judgeWorld(world, oracle, conversation.complete);
+    await Promise.race([client.run(bytes), hangs, client.failed]);
+    client.checkComplete();
+    const after = stops ? target.server.close() : checkTarget(target, oracle, client.complete);
     await Promise.race([after, hangs]);
-    world.judgeLog();
+    target.checkLog();
   } finally {
     clearTimeout(alarm);
     link.stream.destroy();
   }
 }
 
-class Conversation {
-  /** Rejected when the oracle does not agree. */
+class CaseClient {
+  /** Rejected when the oracle finds a wrong byte. */
   readonly failed: Promise<never>;
-  /** For people, where it hangs. */
-  doing = '';
+  /** What is waited for, for the message of a case that hangs. */
+  state = 'sending';
   private readonly stream: Duplex;
-  private readonly world: World;
+  private readonly target: Target;
   private readonly link: Link;
   private readonly oracle: Oracle;
   private readonly delivery: Delivery;
+  private failure: { readonly error: unknown } | undefined;
   private fail: (error: unknown) => void = () => undefined;
   private unsent: Buffer[] = [];
   private serverEnded = false;
   private closed = false;
   private wake: () => void = () => undefined;
 
-  constructor(world: World, link: Link, oracle: Oracle, delivery: Delivery) {
-    this.world = world;
+  constructor(target: Target, link: Link, oracle: Oracle, delivery: Delivery) {
+    this.target = target;
     this.link = link;
     this.stream = link.stream;
     this.oracle = oracle;
@@ -71,7 +72,8 @@ class Conversation {
     this.failed = new Promise((_, reject) => {
       this.fail = reject;
     });
-    this.failed.catch(() => undefined); // it is raced for where it counts
+    // `checkComplete` throws it as well, where it comes after the race for it.
+    this.failed.catch((error: unknown) => (this.failure = { error }));
     this.stream.on('error', () => undefined); // a reset or EPIPE; 'close' follows
     this.stream.on('end', () => {
       this.serverEnded = true;
@@ -84,34 +86,35 @@ class Conversation {
     if (delivery.reading === 'at once' || delivery.reading === 'slowly') this.read();
   }
 
-  /** Every reply has to be there: nobody cut the connection, and nothing got lost on the way. */
+  /** Whether every reply must have arrived: the connection was not cut, and no bytes were lost. */
   get complete(): boolean {
     const { ending, stop } = this.delivery;
     const { oracle } = this;
     if (stop !== undefined) return false;
     if (oracle.ending === 'broken' || oracle.ambiguous) return false;
     if (ending === 'destroy' || ending === 'reset') return false;
-    // Who sends to a server that has closed may lose what it has not read.
+    // A client that sends to a closed connection may lose what it has not read.
     if (oracle.unread > 0) return false;
-    // Whoever leaves the handshake need not be answered.
-    const inHandshake = oracle.requested === undefined && oracle.ending === 'open';
+    // A client that leaves during the handshake need not be answered.
+    const inHandshake = oracle.transmission === undefined && oracle.ending === 'open';
     return !inHandshake || ending === 'answered';
   }
 
   async run(bytes: Buffer): Promise<void> {
     await this.send(bytes);
-    await this.endAsToldTo();
-    this.doing = 'and the server does not let go of the connection';
+    await this.endConnection();
+    this.state = 'the server does not release the connection';
     await this.link.released();
-    this.doing = 'and the connection does not close';
+    this.state = 'the connection does not close';
     if (this.delivery.reading === 'never') return;
-    while (!this.serverEnded && !this.closed) await this.event();
+    while (!this.serverEnded && !this.closed) await this.nextEvent();
   }
 
-  judgeEnd(): void {
+  checkComplete(): void {
+    if (this.failure !== undefined) throw this.failure.error;
     if (!this.complete) return;
     const { total } = this.oracle;
-    assert.ok(this.oracle.satisfied, `replies are missing: there are ${total} bytes`);
+    assert.ok(this.oracle.satisfied, `replies are missing after ${total} bytes`);
   }
 
   private async send(bytes: Buffer): Promise<void> {
@@ -127,16 +130,16 @@ class Conversation {
 
   private sendNext(): void {
     const piece = this.unsent.shift();
-    // A server that has closed may not be written to.
+    // Writing to a closed connection would fail.
     if (piece !== undefined && !this.closed && !this.serverEnded) this.stream.write(piece);
   }
 
-  /** What becomes of it is seen at the end. */
+  /** `runCase` awaits the same promise at the end. */
   private stopServer(): void {
-    this.world.server.close().catch(() => undefined);
+    this.target.server.close().catch(() => undefined);
   }
 
-  private async endAsToldTo(): Promise<void> {
+  private async endConnection(): Promise<void> {
     const { stream, delivery, oracle } = this;
     const { ending, reading } = delivery;
     if (reading === 'late') {
@@ -146,14 +149,14 @@ class Conversation {
     if (ending === 'destroy') {
       stream.destroy();
     } else if (ending === 'reset') {
-      if (stream instanceof Socket && delivery.place === 'TCP') stream.resetAndDestroy();
+      if (stream instanceof Socket && delivery.connection === 'TCP') stream.resetAndDestroy();
       else stream.destroy(new Error('reset'));
     } else if (ending === 'answered' && !oracle.ambiguous && delivery.stop === undefined) {
-      this.doing = 'and the answers do not come';
+      this.state = 'replies are missing';
       const waits = (): boolean => oracle.ending !== 'open' || !oracle.satisfied;
-      while (waits() && !this.serverEnded && !this.closed) await this.event();
+      while (waits() && !this.serverEnded && !this.closed) await this.nextEvent();
       if (oracle.ending === 'open') {
-        assert.ok(!this.serverEnded && !this.closed, 'the server closes for no reason');
+        assert.ok(!this.serverEnded && !this.closed, 'the server closes without a reason');
       }
       stream.end();
     } else {
@@ -177,25 +180,25 @@ class Conversation {
     });
   }
 
-  private event(): Promise<void> {
+  private nextEvent(): Promise<void> {
     return new Promise((resolve) => (this.wake = resolve));
   }
 }
 
-async function judgeWorld(world: World, oracle: Oracle, complete: boolean): Promise<void> {
-  await world.checkOrdinary();
-  await judgeDisk(world, oracle, complete);
+async function checkTarget(target: Target, oracle: Oracle, complete: boolean): Promise<void> {
+  await target.checkOrdinary();
+  await checkDisk(target, oracle, complete);
 }
 
-/** What the disk holds afterwards is what it was told to; then it is as it was at first. */
-async function judgeDisk(world: World, oracle: Oracle, complete: boolean): Promise<void> {
-  await world.settled();
-  const { requested, haggling } = oracle;
-  const profile = haggling.agreed?.profile;
-  if (requested === undefined || profile === undefined) return;
-  const disk = world.disk(profile.name);
+/** Compare the disk with the model, then reset it. */
+async function checkDisk(target: Target, oracle: Oracle, complete: boolean): Promise<void> {
+  await target.disksIdle();
+  const { transmission, negotiation } = oracle;
+  const profile = negotiation.agreement?.profile;
+  if (transmission === undefined || profile === undefined) return;
+  const disk = target.disk(profile.name);
   if (disk === undefined) return;
-  const { journal, size } = requested;
+  const { journal, size } = transmission;
   if (complete) assert.equal(BigInt(disk.size), size, 'the size of the disk');
   const length = Math.min(disk.size, diskBytesMax);
   const before = complete && profile.inOrder ? journal.changes.length : 0;

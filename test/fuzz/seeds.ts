@@ -1,38 +1,38 @@
 /**
- * What once failed, and is tried in every run of the tests. A case is kept by its
- * bytes: a seed means something else when a generator changes.
+ * Cases that failed in the past, run with every run of the tests. A case is kept as
+ * bytes, because a seed generates other cases when a generator changes.
  */
 import { goData, optionBytes, requestBytes } from '../support/byte-client.js';
 import { cmd, opt, u32 } from '../support/numbers.js';
 import { wholeCut, type Delivery } from './delivery.js';
 import type { Case } from './run-case.js';
 
-/** Seeds whose cases are tried in every run. */
+/** Seeds whose cases every run of the tests includes. */
 export const seeds: readonly number[] = [1, 2, 3];
 
 const usual: Delivery = {
-  place: 'duplex',
+  connection: 'duplex',
   reading: 'at once',
   ending: 'answered',
   pace: 'at once',
   cut: wholeCut,
 };
 
-function kept(bytes: readonly Uint8Array[], delivery: Partial<Delivery> = {}): Case {
+function regression(bytes: readonly Uint8Array[], delivery: Partial<Delivery> = {}): Case {
   return { bytes: Buffer.concat(bytes), delivery: { ...usual, ...delivery } };
 }
 
-/** By what was wrong. */
+/** Named after the fault. */
 export const cases: Readonly<Record<string, Case>> = {
-  'NBD_OPT_EXPORT_NAME with too much data was answered with an error': kept([
+  'NBD_OPT_EXPORT_NAME with too much data was answered with an error': regression([
     u32(3),
     optionBytes(opt.exportName, Buffer.alloc(8193)),
   ]),
-  'NBD_OPT_ABORT with too much data was answered with an error': kept([
+  'NBD_OPT_ABORT with too much data was answered with an error': regression([
     u32(3),
     optionBytes(opt.abort, Buffer.alloc(8193)),
   ]),
-  'NBD_CMD_DISC was lost where it came while the reply before it was being sent': kept(
+  'NBD_CMD_DISC was lost that arrived while the previous reply was being sent': regression(
     [
       u32(1),
       optionBytes(opt.go, goData('slow', [3])),
@@ -43,7 +43,7 @@ export const cases: Readonly<Record<string, Case>> = {
     ],
     { pace: 'answers', cut: { size: 10 } },
   ),
-  'a WRITE without its flag was not thought to have a payload': kept(
+  'a WRITE without NBD_CMD_FLAG_PAYLOAD_LEN was taken to have no payload': regression(
     [
       u32(1),
       optionBytes(opt.extendedHeaders),
@@ -53,7 +53,7 @@ export const cases: Readonly<Record<string, Case>> = {
     ],
     { ending: 'end', cut: { size: 1 } },
   ),
-  'a disk in memory that had shrunk could not grow a little': kept([
+  'a memory disk that had shrunk could not grow within its last chunk': regression([
     u32(1),
     optionBytes(opt.go, goData('resizable', [3])),
     requestBytes('simple', { type: 8, cookie: 1n, offset: 149_504 }),

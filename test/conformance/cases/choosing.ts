@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { goData, optionBytes } from '../../support/byte-client.js';
 import { cmd, info, opt, rep, transmission, u16, u32 } from '../../support/numbers.js';
-import { everyKind, haggling, type Case } from '../case.js';
+import { withEachHeaderKind, duringNegotiation, type Case } from '../case.js';
 import { exportName, NotOffered, type Client } from '../client.js';
 import { content, diskBytes } from '../disks.js';
 
@@ -39,8 +39,8 @@ export const choosing: readonly Case[] = [
   {
     section: 'NBD_OPT_EXPORT_NAME',
     level: 'MUST',
-    title: 'EXPORT_NAME of what does not exist closes the connection',
-    check: haggling(async (client) => {
+    title: 'EXPORT_NAME of an unknown export closes the connection',
+    check: duringNegotiation(async (client) => {
       client.send(optionBytes(opt.exportName, Buffer.from('nowhere')));
       await client.expectClosed();
     }),
@@ -48,7 +48,7 @@ export const choosing: readonly Case[] = [
   {
     section: 'NBD_OPT_INFO and NBD_OPT_GO',
     level: 'MUST',
-    title: 'GO tells the size, and no zeroes follow its ACK',
+    title: 'GO returns the size, and no zeroes follow its ACK',
     check: async (connect) => {
       const client = await connect();
       await client.greet(1);
@@ -59,8 +59,8 @@ export const choosing: readonly Case[] = [
   {
     section: 'NBD_OPT_INFO and NBD_OPT_GO',
     level: 'MUST',
-    title: 'INFO tells what GO tells',
-    check: haggling(async (client) => {
+    title: 'INFO returns what GO returns',
+    check: duringNegotiation(async (client) => {
       const first = await client.describe(opt.info, [info.blockSize]);
       assert.deepEqual(await client.describe(opt.go, [info.blockSize]), first);
     }),
@@ -68,8 +68,8 @@ export const choosing: readonly Case[] = [
   {
     section: 'NBD_REP_ERR_UNKNOWN',
     level: 'MUST',
-    title: 'INFO and GO of what does not exist are ERR_UNKNOWN, and haggling goes on',
-    check: haggling(async (client) => {
+    title: 'INFO and GO of an unknown export are ERR_UNKNOWN, and negotiation continues',
+    check: duringNegotiation(async (client) => {
       for (const option of [opt.info, opt.go]) {
         const types = (await client.option(option, goData('nowhere'))).map(({ type }) => type);
         assert.deepEqual(types, [rep.errUnknown]);
@@ -81,9 +81,9 @@ export const choosing: readonly Case[] = [
     section: 'NBD_REP_ERR_INVALID',
     level: 'MUST',
     title: `INFO and GO with ${what} are ERR_INVALID, or end the connection`,
-    check: haggling(async (client) => {
+    check: duringNegotiation(async (client) => {
       for (const option of [opt.info, opt.go]) {
-        const final = await client.finalOrClosed(option, data);
+        const final = await client.finalReplyOrClosed(option, data);
         if (final === 'closed') return;
         assert.equal(final, rep.errInvalid);
       }
@@ -94,16 +94,16 @@ export const choosing: readonly Case[] = [
     section: 'Conventions',
     level: 'MUST',
     title: 'a name of 4,097 bytes is refused, or ends the connection',
-    check: haggling(async (client) => {
-      const final = await client.finalOrClosed(opt.go, goData('x'.repeat(4097)));
+    check: duringNegotiation(async (client) => {
+      const final = await client.finalReplyOrClosed(opt.go, goData('x'.repeat(4097)));
       assert.ok(final === 'closed' || final >= 0x80000000);
     }),
   },
   {
     section: 'NBD_OPT_INFO and NBD_OPT_GO',
     level: 'MUST',
-    title: 'information that no server knows is ignored',
-    check: haggling(async (client) => {
+    title: 'unknown information requests are ignored',
+    check: duringNegotiation(async (client) => {
       await client.describe(opt.go, [0x7ffe, info.name, 99]);
     }),
   },
@@ -112,7 +112,7 @@ export const choosing: readonly Case[] = [
     level: 'MUST',
     title: 'a disk of 1,000 bytes has 1,000 bytes',
     disk: 'odd',
-    check: haggling(async (client) => {
+    check: duringNegotiation(async (client) => {
       assert.equal((await client.describe(opt.go)).size, 1000n);
       const { data } = await client.call({ type: cmd.read, offset: 999, length: 1 });
       assert.deepEqual(data, content.subarray(999, 1000));
@@ -122,9 +122,9 @@ export const choosing: readonly Case[] = [
     section: 'Size constraints',
     level: 'MUST',
     title: 'block sizes are powers of 2 in their order, and the maximum is large enough',
-    check: haggling(async (client) => {
+    check: duringNegotiation(async (client) => {
       const { blockSize } = await client.describe(opt.go, [info.blockSize]);
-      if (blockSize === undefined) throw new NotOffered('no block sizes are told');
+      if (blockSize === undefined) throw new NotOffered('no block sizes');
       const { minimum, preferred, maximum } = blockSize;
       const isPowerOf2 = (value: number): boolean => value > 0 && (value & (value - 1)) === 0;
       assert.ok(isPowerOf2(minimum) && minimum <= 65_536, `minimum ${minimum}`);
@@ -136,7 +136,7 @@ export const choosing: readonly Case[] = [
     section: 'Transmission flags',
     level: 'MUST',
     title: 'HAS_FLAGS is set, DF with chunks only, FAST_ZERO with WRITE_ZEROES only',
-    check: everyKind(async (client, flags) => {
+    check: withEachHeaderKind(async (client, flags) => {
       const has = (flag: number): boolean => (flags & flag) !== 0;
       assert.ok(has(transmission.hasFlags), 'HAS_FLAGS');
       assert.ok(client.headers !== 'simple' || !has(transmission.sendDf), 'SEND_DF');

@@ -1,33 +1,33 @@
 /** The extension EXTENDED_HEADERS, of servers that have it. */
 import assert from 'node:assert/strict';
 import { cmd, cmdFlag, err, opt, rep, u32 } from '../../support/numbers.js';
-import { everyKind, haggling, type Case } from '../case.js';
+import { withEachHeaderKind, duringNegotiation, type Case } from '../case.js';
 import type { Client } from '../client.js';
 import { diskBytes, scratch } from '../disks.js';
-import { goesOn } from './requests.js';
+import { stillAnswers } from './requests.js';
 
 const extendedOnly = (check: (client: Client) => Promise<void>): Case['check'] =>
-  everyKind(check, ['extended']);
+  withEachHeaderKind(check, ['extended']);
 
 export const extended: readonly Case[] = [
   {
     section: 'NBD_OPT_EXTENDED_HEADERS',
     level: 'SHOULD',
-    title: 'EXTENDED_HEADERS works without structured replies, and behind them',
-    check: haggling(async (client) => {
+    title: 'EXTENDED_HEADERS works with and without structured replies before it',
+    check: duringNegotiation(async (client) => {
       client.headers = 'structured';
-      assert.equal(await client.final(opt.structuredReply), rep.errExtHeaderReqd);
+      assert.equal(await client.finalReply(opt.structuredReply), rep.errExtHeaderReqd);
       client.headers = 'extended';
       await client.describe(opt.go);
-      await goesOn(client);
+      await stillAnswers(client);
     }, 'extended'),
   },
   {
     section: 'NBD_OPT_EXTENDED_HEADERS',
     level: 'SHOULD',
     title: 'EXTENDED_HEADERS with data is ERR_INVALID',
-    check: haggling(async (client) => {
-      assert.equal(await client.final(opt.extendedHeaders, u32(1)), rep.errInvalid);
+    check: duringNegotiation(async (client) => {
+      assert.equal(await client.finalReply(opt.extendedHeaders, u32(1)), rep.errInvalid);
     }, 'extended'),
   },
   {
@@ -40,7 +40,7 @@ export const extended: readonly Case[] = [
         const reply = await client.call({ type, offset, length: 512 });
         assert.notEqual(reply.chunks, undefined);
       }
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
@@ -52,7 +52,7 @@ export const extended: readonly Case[] = [
       for (const type of [cmd.read, cmd.writeZeroes, cmd.flush, 0x4142]) {
         const fields = { type, offset: scratch, payload, flags: cmdFlag.payloadLen };
         assert.equal((await client.call(fields)).error, err.EINVAL, `command ${type}`);
-        await goesOn(client);
+        await stillAnswers(client);
       }
     }),
   },
@@ -67,7 +67,7 @@ export const extended: readonly Case[] = [
       assert.notEqual((await client.call(zeroes)).error, 0);
       const trim = { type: cmd.trim, offset: scratch, length };
       assert.notEqual((await client.call(trim)).error, 0);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
 ];

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { optionBytes } from '../../support/byte-client.js';
 import { opt, rep, u32 } from '../../support/numbers.js';
-import { haggling, type Case } from '../case.js';
+import { duringNegotiation, type Case } from '../case.js';
 import { exportName } from '../client.js';
 
 const noData = Buffer.alloc(0);
@@ -33,22 +33,22 @@ export const handshake: readonly Case[] = [
   ...[4, 99, 0xffffffff].map((type): Case => ({
     section: 'Fixed newstyle negotiation',
     level: 'MUST',
-    title: `option ${type}, which is none, is ERR_UNSUP, and the next is understood`,
-    check: haggling(async (client) => {
+    title: `unknown option ${type} is ERR_UNSUP, and the next is answered`,
+    check: duringNegotiation(async (client) => {
       for (const data of [noData, Buffer.alloc(1000, 1)]) {
         assert.deepEqual(
           (await client.option(type, data)).map((reply) => reply.type),
           [rep.errUnsup],
         );
       }
-      assert.equal(await client.final(opt.abort), rep.ack);
+      assert.equal(await client.finalReply(opt.abort), rep.ack);
     }),
   })),
   {
     section: 'Newstyle negotiation',
     level: 'MUST',
-    title: 'an option that comes byte by byte is one like any other',
-    check: haggling(async (client) => {
+    title: 'an option that arrives byte by byte is answered',
+    check: duringNegotiation(async (client) => {
       for (const byte of optionBytes(99, Buffer.alloc(5))) client.send(Buffer.of(byte));
       assert.equal((await client.optionReplies(99)).at(-1)?.type, rep.errUnsup);
     }),
@@ -57,21 +57,23 @@ export const handshake: readonly Case[] = [
     section: 'NBD_OPT_ABORT',
     level: 'MUST',
     title: 'ABORT is acknowledged',
-    check: haggling(async (client) => assert.equal(await client.final(opt.abort), rep.ack)),
+    check: duringNegotiation(async (client) =>
+      assert.equal(await client.finalReply(opt.abort), rep.ack),
+    ),
   },
   {
     section: 'NBD_OPT_ABORT',
     level: 'SHOULD',
-    title: 'ABORT with data is acknowledged as well',
-    check: haggling(async (client) => {
-      assert.equal(await client.final(opt.abort, Buffer.from('goodbye')), rep.ack);
+    title: 'ABORT with data is acknowledged',
+    check: duringNegotiation(async (client) => {
+      assert.equal(await client.finalReply(opt.abort, Buffer.from('goodbye')), rep.ack);
     }),
   },
   {
     section: 'NBD_OPT_LIST',
     level: 'MUST',
     title: 'LIST names the export',
-    check: haggling(async (client) => {
+    check: duringNegotiation(async (client) => {
       const replies = await client.option(opt.list);
       assert.equal(replies.pop()?.type, rep.ack);
       const names = replies.map(({ type, data }) => {
@@ -87,43 +89,43 @@ export const handshake: readonly Case[] = [
     section: 'NBD_OPT_LIST',
     level: 'SHOULD',
     title: 'LIST with data is ERR_INVALID',
-    check: haggling(async (client) => {
-      assert.equal(await client.final(opt.list, Buffer.alloc(8)), rep.errInvalid);
+    check: duringNegotiation(async (client) => {
+      assert.equal(await client.finalReply(opt.list, Buffer.alloc(8)), rep.errInvalid);
     }),
   },
   {
     section: 'Newstyle negotiation',
     level: 'MUST',
-    title: 'behind LIST with data the next option is understood',
-    check: haggling(async (client) => {
+    title: 'after LIST with data the next option is answered',
+    check: duringNegotiation(async (client) => {
       await client.option(opt.list, Buffer.alloc(8));
-      assert.equal(await client.final(99), rep.errUnsup);
+      assert.equal(await client.finalReply(99), rep.errUnsup);
     }),
   },
   {
     section: 'NOTLS mode',
     level: 'MUST',
-    title: 'STARTTLS without TLS is an error, and haggling goes on',
-    check: haggling(async (client) => {
-      const final = await client.final(opt.startTls);
+    title: 'STARTTLS without TLS is an error, and negotiation continues',
+    check: duringNegotiation(async (client) => {
+      const final = await client.finalReply(opt.startTls);
       assert.ok(Object.values<number>(errors).includes(final), `0x${final.toString(16)}`);
-      assert.equal(await client.final(99), rep.errUnsup);
+      assert.equal(await client.finalReply(99), rep.errUnsup);
     }),
   },
   {
     section: 'NBD_OPT_STRUCTURED_REPLY',
     level: 'SHOULD',
     title: 'STRUCTURED_REPLY with data is ERR_INVALID',
-    check: haggling(async (client) => {
-      assert.equal(await client.final(opt.structuredReply, u32(1)), rep.errInvalid);
+    check: duringNegotiation(async (client) => {
+      assert.equal(await client.finalReply(opt.structuredReply, u32(1)), rep.errInvalid);
     }, 'structured'),
   },
   {
     section: 'Fixed newstyle negotiation',
     level: 'MUST',
     title: 'STRUCTURED_REPLY twice is acknowledged or ERR_INVALID',
-    check: haggling(async (client) => {
-      const final = await client.final(opt.structuredReply);
+    check: duringNegotiation(async (client) => {
+      const final = await client.finalReply(opt.structuredReply);
       assert.ok(final === rep.ack || final === rep.errInvalid, `0x${final.toString(16)}`);
     }, 'structured'),
   },

@@ -1,11 +1,11 @@
-/** "TLS support", most of all of servers that require it, and NBD_OPT_STARTTLS. */
+/** "TLS support"; mostly of servers that require it. NBD_OPT_STARTTLS. */
 import assert from 'node:assert/strict';
 import { goData, optionBytes } from '../../support/byte-client.js';
 import { info, opt, rep } from '../../support/numbers.js';
 import { contextData } from '../../support/status.js';
-import { haggling, type Case } from '../case.js';
+import { duringNegotiation, type Case } from '../case.js';
 import { exportName, NotOffered } from '../client.js';
-import { goesOn } from './requests.js';
+import { stillAnswers } from './requests.js';
 
 const disk = 'tls';
 
@@ -19,10 +19,10 @@ export const tls: readonly Case[] = [
   } as const).map(([name, [type, data]]): Case => ({
     section: 'FORCEDTLS mode',
     level: 'MUST',
-    title: `${name} before TLS is ERR_TLS_REQD, and haggling goes on`,
+    title: `${name} before TLS is ERR_TLS_REQD, and negotiation continues`,
     disk,
-    check: haggling(async (client) => {
-      assert.equal(await client.final(type, data), rep.errTlsReqd);
+    check: duringNegotiation(async (client) => {
+      assert.equal(await client.finalReply(type, data), rep.errTlsReqd);
       await client.startTls();
     }),
   })),
@@ -31,7 +31,7 @@ export const tls: readonly Case[] = [
     level: 'MUST',
     title: 'EXPORT_NAME before TLS closes the connection',
     disk,
-    check: haggling(async (client) => {
+    check: duringNegotiation(async (client) => {
       client.send(optionBytes(opt.exportName, Buffer.from(exportName)));
       await client.expectClosed();
     }),
@@ -41,8 +41,8 @@ export const tls: readonly Case[] = [
     level: 'MUST',
     title: 'ABORT before TLS is acknowledged, or as any other option ERR_TLS_REQD',
     disk,
-    check: haggling(async (client) => {
-      const final = await client.final(opt.abort);
+    check: duringNegotiation(async (client) => {
+      const final = await client.finalReply(opt.abort);
       assert.ok(final === rep.ack || final === rep.errTlsReqd, `0x${final.toString(16)}`);
     }),
   },
@@ -51,45 +51,45 @@ export const tls: readonly Case[] = [
     level: 'SHOULD',
     title: 'STARTTLS with data is ERR_INVALID',
     disk,
-    check: haggling(async (client) => {
-      assert.equal(await client.final(opt.startTls, Buffer.alloc(8)), rep.errInvalid);
+    check: duringNegotiation(async (client) => {
+      assert.equal(await client.finalReply(opt.startTls, Buffer.alloc(8)), rep.errInvalid);
     }),
   },
   {
     section: 'NBD_OPT_STARTTLS',
     level: 'MUST',
-    title: 'behind STARTTLS options and requests are within TLS',
+    title: 'after STARTTLS options and requests use TLS',
     disk,
-    check: haggling(async (client) => {
+    check: duringNegotiation(async (client) => {
       await client.startTls();
       await client.describe(opt.go, [info.blockSize]);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
     section: 'NBD_OPT_STARTTLS',
     level: 'MUST',
-    title: 'STARTTLS within TLS is ERR_INVALID, and haggling goes on',
+    title: 'STARTTLS within TLS is ERR_INVALID, and negotiation continues',
     disk,
-    check: haggling(async (client) => {
+    check: duringNegotiation(async (client) => {
       await client.startTls();
-      assert.equal(await client.final(opt.startTls), rep.errInvalid);
+      assert.equal(await client.finalReply(opt.startTls), rep.errInvalid);
       await client.describe(opt.go);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
     section: 'NBD_OPT_STARTTLS',
     level: 'MUST',
-    title: 'STARTTLS makes the server forget structured replies',
+    title: 'STARTTLS resets structured replies',
     disk: 'optionalTls',
-    check: haggling(async (client) => {
-      const final = await client.final(opt.structuredReply);
+    check: duringNegotiation(async (client) => {
+      const final = await client.finalReply(opt.structuredReply);
       if (final !== rep.ack) throw new NotOffered('no structured replies, or none before TLS');
       await client.startTls();
       await client.describe(opt.go);
       // The client takes nothing but simple replies here.
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   ...Object.entries({
@@ -100,11 +100,11 @@ export const tls: readonly Case[] = [
     level: 'MUST',
     title: `${name} before TLS is never ERR_TLS_REQD`,
     disk: 'optionalTls',
-    check: haggling(async (client) => {
-      const agreed = await client.final(opt.structuredReply);
+    check: duringNegotiation(async (client) => {
+      const agreed = await client.finalReply(opt.structuredReply);
       if (agreed !== rep.ack) throw new NotOffered('no structured replies, or none before TLS');
       for (const asked of [exportName, 'nothing']) {
-        const final = await client.final(type, contextData(asked, []));
+        const final = await client.finalReply(type, contextData(asked, []));
         if (final === rep.errUnsup) throw new NotOffered('no metadata contexts');
         assert.notEqual(final, rep.errTlsReqd);
       }

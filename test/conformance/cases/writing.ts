@@ -1,10 +1,10 @@
 /** Commands that change the disk, and the disks that they must not change. */
 import assert from 'node:assert/strict';
 import { cmd, cmdFlag, err, transmission } from '../../support/numbers.js';
-import { everyKind, offered, type Case } from '../case.js';
+import { withEachHeaderKind, requireOffered, type Case } from '../case.js';
 import type { Client } from '../client.js';
 import { diskBytes, scratch } from '../disks.js';
-import { goesOn } from './requests.js';
+import { stillAnswers } from './requests.js';
 
 const size = diskBytes.writable;
 
@@ -31,7 +31,7 @@ const writes: readonly Case[] = [
     check: async (connect) => {
       const reader = await connect();
       await reader.open();
-      await everyKind(async (client) => {
+      await withEachHeaderKind(async (client) => {
         const around = Buffer.alloc(40_000, 'around');
         await write(client, scratch, around);
         const payload = Buffer.alloc(10_240, client.headers);
@@ -46,22 +46,22 @@ const writes: readonly Case[] = [
     section: 'NBD_CMD_FLAG_FUA',
     level: 'MUST',
     title: 'WRITE with FUA is accepted where it is offered',
-    check: everyKind(async (client, transmissionFlags) => {
-      offered(transmissionFlags, transmission.sendFua, 'SEND_FUA');
+    check: withEachHeaderKind(async (client, transmissionFlags) => {
+      requireOffered(transmissionFlags, transmission.sendFua, 'SEND_FUA');
       const flags = writeFlags(client, cmdFlag.fua);
       const fields = { type: cmd.write, offset: scratch, payload: Buffer.alloc(512, 'fua'), flags };
       assert.equal((await client.call(fields)).error, 0);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
     section: 'NBD_CMD_WRITE',
     level: 'SHOULD',
     title: 'WRITE of no bytes does not disconnect',
-    check: everyKind(
+    check: withEachHeaderKind(
       async (client) => {
         await client.call({ type: cmd.write, offset: scratch, length: 0 });
-        await goesOn(client);
+        await stillAnswers(client);
       },
       ['simple', 'structured'],
     ),
@@ -69,36 +69,36 @@ const writes: readonly Case[] = [
   {
     section: 'Error values',
     level: 'SHOULD',
-    title: 'WRITE past the end is ENOSPC, and its payload no request',
-    check: everyKind(async (client) => {
+    title: 'WRITE past the end is ENOSPC, and its payload is not taken for a request',
+    check: withEachHeaderKind(async (client) => {
       const payload = Buffer.alloc(65_536, 1);
       for (const offset of [size - 512, size, size + 65_536]) {
         const reply = await client.call({ type: cmd.write, offset, payload });
         assert.equal(reply.error, err.ENOSPC, `at ${offset}`);
       }
-      await goesOn(client);
+      await stillAnswers(client);
       assert.ok((await read(client, size - 512, 512)).every((byte) => byte === 0));
     }),
   },
   {
     section: 'Error values',
     level: 'SHOULD',
-    title: 'WRITE with an unknown flag is EINVAL, and its payload no request',
-    check: everyKind(async (client) => {
+    title: 'WRITE with an unknown flag is EINVAL, and its payload is not taken for a request',
+    check: withEachHeaderKind(async (client) => {
       const flags = writeFlags(client, 0x4000);
       const fields = { type: cmd.write, offset: scratch, payload: Buffer.alloc(512, 2), flags };
       assert.equal((await client.call(fields)).error, err.EINVAL);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
     section: 'Size constraints',
     level: 'SHOULD',
-    title: 'WRITE of 32 MiB is no attack',
-    check: everyKind(async (client) => {
+    title: 'WRITE of 32 MiB is accepted',
+    check: withEachHeaderKind(async (client) => {
       const payload = Buffer.alloc(2 ** 25);
       await write(client, scratch, payload);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
 ];
@@ -108,8 +108,8 @@ const effects: readonly Case[] = [
     section: 'NBD_CMD_WRITE_ZEROES',
     level: 'MUST',
     title: 'WRITE_ZEROES zeroes its range, with and without NO_HOLE',
-    check: everyKind(async (client, transmissionFlags) => {
-      offered(transmissionFlags, transmission.sendWriteZeroes, 'SEND_WRITE_ZEROES');
+    check: withEachHeaderKind(async (client, transmissionFlags) => {
+      requireOffered(transmissionFlags, transmission.sendWriteZeroes, 'SEND_WRITE_ZEROES');
       for (const flags of [0, cmdFlag.noHole]) {
         const around = Buffer.alloc(200_000, 'around');
         await write(client, scratch, around);
@@ -124,7 +124,7 @@ const effects: readonly Case[] = [
     section: 'NBD_CMD_WRITE_ZEROES',
     level: 'SHOULD',
     title: 'FAST_ZERO zeroes, or is ENOTSUP and changes nothing; EINVAL where it is not offered',
-    check: everyKind(async (client, transmissionFlags) => {
+    check: withEachHeaderKind(async (client, transmissionFlags) => {
       const before = Buffer.alloc(65_536, 'before');
       await write(client, scratch, before);
       const flags = cmdFlag.fastZero;
@@ -141,45 +141,45 @@ const effects: readonly Case[] = [
     section: 'NBD_CMD_WRITE_ZEROES',
     level: 'SHOULD',
     title: 'WRITE_ZEROES past the end is ENOSPC',
-    check: everyKind(async (client, flags) => {
-      offered(flags, transmission.sendWriteZeroes, 'SEND_WRITE_ZEROES');
+    check: withEachHeaderKind(async (client, flags) => {
+      requireOffered(flags, transmission.sendWriteZeroes, 'SEND_WRITE_ZEROES');
       const fields = { type: cmd.writeZeroes, offset: size - 512, length: 1024 };
       assert.equal((await client.call(fields)).error, err.ENOSPC);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
     section: 'NBD_CMD_TRIM',
     level: 'MUST',
-    title: 'TRIM succeeds where it is offered, and leaves the rest alone',
-    check: everyKind(async (client, flags) => {
-      offered(flags, transmission.sendTrim, 'SEND_TRIM');
+    title: 'TRIM succeeds where it is offered, and does not change other data',
+    check: withEachHeaderKind(async (client, flags) => {
+      requireOffered(flags, transmission.sendTrim, 'SEND_TRIM');
       const around = Buffer.alloc(300_000, 'around');
       await write(client, scratch, around);
       const fields = { type: cmd.trim, offset: scratch + 65_536, length: 131_072 };
       assert.equal((await client.call(fields)).error, 0);
       const after = await read(client, scratch, around.length);
       assert.ok(after.subarray(0, 65_536).equals(around.subarray(0, 65_536)), 'before it');
-      assert.ok(after.subarray(196_608).equals(around.subarray(196_608)), 'behind it');
+      assert.ok(after.subarray(196_608).equals(around.subarray(196_608)), 'after it');
     }),
   },
   {
     section: 'Error values',
     level: 'SHOULD',
     title: 'TRIM past the end is EINVAL',
-    check: everyKind(async (client, flags) => {
-      offered(flags, transmission.sendTrim, 'SEND_TRIM');
+    check: withEachHeaderKind(async (client, flags) => {
+      requireOffered(flags, transmission.sendTrim, 'SEND_TRIM');
       const fields = { type: cmd.trim, offset: size - 512, length: 1024 };
       assert.equal((await client.call(fields)).error, err.EINVAL);
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
     section: 'Error values',
     level: 'SHOULD',
     title: 'NO_HOLE on TRIM is EINVAL',
-    check: everyKind(async (client, flags) => {
-      offered(flags, transmission.sendTrim, 'SEND_TRIM');
+    check: withEachHeaderKind(async (client, flags) => {
+      requireOffered(flags, transmission.sendTrim, 'SEND_TRIM');
       const fields = { type: cmd.trim, offset: scratch, length: 512, flags: cmdFlag.noHole };
       assert.equal((await client.call(fields)).error, err.EINVAL);
     }),
@@ -190,15 +190,15 @@ const readOnly: readonly Case[] = [
   {
     section: 'Error values',
     level: 'SHOULD',
-    title: 'WRITE to a read-only export is EPERM, and its payload no request',
+    title: 'WRITE to a read-only export is EPERM, and its payload is not taken for a request',
     disk: 'readOnly',
-    check: everyKind(async (client) => {
+    check: withEachHeaderKind(async (client) => {
       const payload = Buffer.alloc(65_536, 1);
       assert.equal(
         (await client.call({ type: cmd.write, offset: 8192, payload })).error,
         err.EPERM,
       );
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
@@ -206,11 +206,11 @@ const readOnly: readonly Case[] = [
     level: 'MUST',
     title: 'TRIM and WRITE_ZEROES of a read-only export fail',
     disk: 'readOnly',
-    check: everyKind(async (client) => {
+    check: withEachHeaderKind(async (client) => {
       for (const type of [cmd.trim, cmd.writeZeroes]) {
         assert.notEqual((await client.call({ type, offset: 8192, length: 4096 })).error, 0);
       }
-      await goesOn(client);
+      await stillAnswers(client);
     }),
   },
   {
@@ -218,7 +218,7 @@ const readOnly: readonly Case[] = [
     level: 'SHOULD',
     title: 'TRIM and WRITE_ZEROES of a read-only export are EPERM',
     disk: 'readOnly',
-    check: everyKind(async (client) => {
+    check: withEachHeaderKind(async (client) => {
       for (const type of [cmd.trim, cmd.writeZeroes]) {
         assert.equal((await client.call({ type, offset: 8192, length: 4096 })).error, err.EPERM);
       }

@@ -1,8 +1,8 @@
-/** Reads what a client sends, field by field. Shares nothing with lib/. */
+/** Reads what a client sends, field by field. Shares no code with lib/. */
 
-/** The stream ends here: a server waits for more. */
+/** The stream ends here: the server waits for more bytes. */
 export class EndOfBytes extends Error {}
-/** Data that are there, and wrong: NBD_REP_ERR_INVALID. */
+/** Complete but invalid data: NBD_REP_ERR_INVALID. */
 export class Malformed extends Error {}
 
 const stringBytesMax = 4096;
@@ -16,14 +16,14 @@ export class Cursor {
     this.at = at;
   }
 
-  /** @throws EndOfBytes, with nothing taken. */
+  /** @throws EndOfBytes, and consumes nothing then. */
   take(count: number): Buffer {
     if (this.at + count > this.bytes.length) throw new EndOfBytes();
     this.at += count;
     return this.bytes.subarray(this.at - count, this.at);
   }
 
-  /** All that is left, which is not taken. */
+  /** The remaining bytes, without consuming them. */
   rest(): Buffer {
     return this.bytes.subarray(this.at);
   }
@@ -40,7 +40,7 @@ export class Cursor {
     return this.take(8).readBigUInt64BE(0);
   }
 
-  /** These are for data whose end is known. */
+  /** For data of known length: a field past the end is malformed. */
   u16OrMalformed(): number {
     return this.orMalformed(() => this.u16());
   }

@@ -1,14 +1,14 @@
 /**
- * What a disk may hold, kept as what it held at first and the changes that were
- * asked for since, in their order. Shares nothing with lib/.
+ * What a disk may hold: its initial content, and the changes that were requested
+ * since, in order. Shares no code with lib/.
  */
 
-/** Bytes from `start` to before `end` become those of `data`, or zeros. */
+/** Bytes from `start` up to `end` become those of `data`, or zeros. */
 export interface Change {
   readonly start: number;
   readonly end: number;
   readonly data: Uint8Array | undefined;
-  /** False where it may have been done, or in part, or not at all. */
+  /** False where it may have been done wholly, in part, or not at all. */
   readonly certain: boolean;
 }
 
@@ -25,10 +25,9 @@ export class Journal {
   }
 
   /**
-   * Where `bytes`, read from `offset` on, are what cannot be: the position, or
-   * undefined where all is well. `before` says how many changes had been asked
-   * for by then. Those that came later may be seen: requests that overlap and are
-   * not answered yet have no order.
+   * The position of the first wrong byte in `bytes`, which were read at `offset`, or
+   * undefined. `before` is the number of changes requested before the read. Later
+   * ones may be visible too: concurrent requests that overlap have no order.
    */
   wrongAt(offset: number, bytes: Uint8Array, before: number): number | undefined {
     const expected = this.expected(offset, bytes.length, before);
@@ -41,7 +40,7 @@ export class Journal {
     return undefined;
   }
 
-  /** All of it done that is certain, and nothing else. */
+  /** The content after all changes that are certain, and no others. */
   private expected(offset: number, length: number, before: number): Buffer {
     const bytes = Buffer.alloc(length);
     if (offset < this.base.length) this.base.copy(bytes, 0, offset, offset + length);

@@ -1,6 +1,6 @@
 /**
  * What the fuzzed server offers, written down by hand: the oracle goes by this
- * and never asks the server. `world.ts` makes disks that are so. Nothing here
+ * and never asks the server. `target.ts` makes disks that are so. Nothing here
  * comes from lib/.
  */
 import { pattern } from '../../support/disks.js';
@@ -38,9 +38,9 @@ export interface Profile {
   readonly preferred: number;
   readonly maximum: number;
   readonly contexts: readonly ContextProfile[];
-  /** Its content at first; its length is the size. */
+  /** Initial content; its length is the size. */
   readonly base: Buffer;
-  /** Requests take effect in the order in which they come. */
+  /** Requests take effect in the order of arrival. */
   readonly inOrder: boolean;
   /** The disk could change its size; whether clients may have it do so is in the flags. */
   readonly hasResize: boolean;

@@ -1,45 +1,45 @@
 /**
- * The transmission phase as the specification tells it: from everything that a
- * client sends to what each request may get, and to what the disk may hold.
- * Shares nothing with lib/.
+ * A model of the transmission phase: derives from everything that a client sends
+ * the replies that each request may get, and what the disk may hold. Shares no code
+ * with lib/.
  */
 import { cmd, cmdFlag, err, transmission } from '../../support/numbers.js';
 import { Cursor, EndOfBytes } from './cursor.js';
-import type { Agreed, Ending } from './haggling.js';
+import type { Agreement, Ending } from './negotiation.js';
 import { Journal } from './journal.js';
 import { resizeCommand, type Failure } from './profiles.js';
 
-/** A request that is whole, and what it may get. */
-export interface Asked {
+/** A complete request, and the replies that it may get. */
+export interface ExpectedReply {
   readonly cookie: bigint;
   readonly type: number;
   readonly flags: number;
   readonly offset: bigint;
-  /** Of a filtered BLOCK_STATUS the effect length that is in its payload. */
+  /** Of a filtered BLOCK_STATUS: the effect length in its payload. */
   readonly length: bigint;
   /** The error numbers that it may get. */
   readonly errors: ReadonlySet<number>;
-  /** Whether success is right, too. */
+  /** Whether success is correct. */
   readonly maySucceed: boolean;
-  /** Whether the reply has to come: not where the connection is cut right behind it. */
-  readonly owed: boolean;
-  /** How the disk fails it, where it does. */
+  /** Whether the reply must arrive: not where the connection is closed right after it. */
+  readonly required: boolean;
+  /** How the disk fails it, if it does. */
   readonly failure: Failure | undefined;
-  /** Metadata contexts that it is about. */
+  /** The metadata contexts of a BLOCK_STATUS. */
   readonly contextIds: readonly number[];
-  /** How many changes of the disk were asked for before. */
+  /** Number of changes of the disk that were requested before. */
   readonly changesBefore: number;
-  /** The size of the disk by then. */
+  /** The size of the disk at that time. */
   readonly size: bigint;
 }
 
-export interface Requested {
-  readonly asked: readonly Asked[];
+export interface Transmission {
+  readonly expected: readonly ExpectedReply[];
   readonly journal: Journal;
   readonly ending: Ending;
-  /** Bytes that were understood. */
+  /** Bytes consumed. */
   readonly length: number;
-  /** The size that the disk has at the end. */
+  /** The final size of the disk. */
   readonly size: bigint;
 }
 
@@ -47,41 +47,41 @@ const simpleMagic = 0x25609513;
 const extendedMagic = 0x21e41c71;
 /** "Any payload not exceeding 2^25 bytes SHOULD NOT be considered a denial of service attack". */
 const payloadBytesTolerated = 2n ** 25n;
-/** Zeros that have to be provisioned past this fill the memory that `resizable` may have. */
+/** Provisioning more zeros may fill the memory of `resizable`. */
 const provisionedMax = 512n * 1024n;
 
-type Header = Pick<Asked, 'cookie' | 'type' | 'flags' | 'offset' | 'length'>;
+type Header = Pick<ExpectedReply, 'cookie' | 'type' | 'flags' | 'offset' | 'length'>;
 
 const writing: readonly number[] = [cmd.write, cmd.trim, cmd.writeZeroes, resizeCommand];
 
-/** What of `bytes` comes behind the handshake. `stopping`: any of it may meet ESHUTDOWN. */
+/** Read the requests in `bytes` from `at` on. `stopping`: any may fail with ESHUTDOWN. */
 export function readRequests(
   bytes: Buffer,
   at: number,
-  agreed: Agreed,
+  agreed: Agreement,
   stopping = false,
-): Requested {
+): Transmission {
   const reader = new RequestReader(new Cursor(bytes, at), agreed, stopping);
   const ending = reader.run();
-  const { asked, journal, size, cursor } = reader;
-  return { asked, journal, ending, size, length: cursor.at };
+  const { expected, journal, size, cursor } = reader;
+  return { expected, journal, ending, size, length: cursor.at };
 }
 
 class RequestReader {
-  readonly asked: Asked[] = [];
+  readonly expected: ExpectedReply[] = [];
   readonly journal: Journal;
   readonly cursor: Cursor;
   size: bigint;
   /** Memory may have run out. */
   private exhausted = false;
   private resized = false;
-  private readonly agreed: Agreed;
+  private readonly agreement: Agreement;
   private readonly extended: boolean;
   private readonly stopping: boolean;
 
-  constructor(cursor: Cursor, agreed: Agreed, stopping: boolean) {
+  constructor(cursor: Cursor, agreed: Agreement, stopping: boolean) {
     this.cursor = cursor;
-    this.agreed = agreed;
+    this.agreement = agreed;
     this.stopping = stopping;
     this.extended = agreed.headers === 'extended';
     this.journal = new Journal(agreed.profile.base);
@@ -113,12 +113,12 @@ class RequestReader {
     const length = this.extended ? cursor.u64() : BigInt(cursor.u32());
     const header = { flags, type, cookie, offset, length };
     if (type === cmd.disc) return 'left';
-    // QEMU's client leaves the flag off, and a WRITE that is taken without its payload would break the framing.
+    // QEMU's client omits the flag, and ignoring the payload of a WRITE would break the framing.
     const flagged = this.extended && (flags & cmdFlag.payloadLen) !== 0;
     const hasPayload = type === cmd.write || flagged;
     const errors = this.errorsOf(header);
     if (!hasPayload) {
-      this.note(header, errors, undefined);
+      this.addRequest(header, errors, undefined);
       return undefined;
     }
     if (length > payloadBytesTolerated) {
@@ -126,12 +126,12 @@ class RequestReader {
       return 'broken';
     }
     const payload = this.payload(header, errors);
-    if (type === cmd.blockStatus && errors.size === 0) this.noteFiltered(header, payload);
-    else this.note(header, errors, payload);
+    if (type === cmd.blockStatus && errors.size === 0) this.addFiltered(header, payload);
+    else this.addRequest(header, errors, payload);
     return undefined;
   }
 
-  /** What has come of a payload that is not whole may be on the disk already. */
+  /** The bytes of an incomplete payload may be on the disk already. */
   private payload({ offset, length }: Header, errors: ReadonlySet<number>): Buffer {
     const { cursor } = this;
     try {
@@ -142,17 +142,17 @@ class RequestReader {
     }
   }
 
-  private note(header: Header, errors: Set<number>, payload: Buffer | undefined): void {
-    const contextIds = this.agreed.contexts.map((_, index) => index + 1);
+  private addRequest(header: Header, errors: Set<number>, payload: Buffer | undefined): void {
+    const contextIds = this.agreement.contexts.map((_, index) => index + 1);
     this.add(header, errors, contextIds, payload);
   }
 
   /** "C: 64 bits, effect length" and the ids of the contexts. */
-  private noteFiltered(header: Header, payload: Buffer): void {
+  private addFiltered(header: Header, payload: Buffer): void {
     const length = payload.readBigUInt64BE(0);
     const ids: number[] = [];
     for (let at = 8; at < payload.length; at += 4) ids.push(payload.readUInt32BE(at));
-    const known = ids.every((id) => id >= 1 && id <= this.agreed.contexts.length);
+    const known = ids.every((id) => id >= 1 && id <= this.agreement.contexts.length);
     const effect = { ...header, flags: header.flags & ~cmdFlag.payloadLen, length };
     const errors = this.errorsOf(effect);
     if (!known || new Set(ids).size < ids.length) errors.add(err.EINVAL);
@@ -164,9 +164,9 @@ class RequestReader {
     errors: Set<number>,
     contextIds: readonly number[],
     payload: Buffer | undefined,
-    owed = true,
+    required = true,
   ): void {
-    const changesBefore = this.agreed.profile.inOrder ? this.journal.changes.length : 0;
+    const changesBefore = this.agreement.profile.inOrder ? this.journal.changes.length : 0;
     const { size } = this;
     const failure = errors.size === 0 ? this.failureOf(header) : undefined;
     const maySucceed = errors.size === 0 && failure === undefined;
@@ -175,14 +175,14 @@ class RequestReader {
     if (mayRunOut) errors.add(err.ENOMEM);
     if (maySucceed) this.effect(header, payload, !mayRunOut && !this.stopping);
     if (this.stopping) errors.add(err.ESHUTDOWN);
-    const answer = { errors, maySucceed, owed, failure };
-    this.asked.push({ ...header, ...answer, contextIds, changesBefore, size });
+    const answer = { errors, maySucceed, required, failure };
+    this.expected.push({ ...header, ...answer, contextIds, changesBefore, size });
   }
 
   private failureOf({ type, offset, length, flags }: Header): Failure | undefined {
-    // What has nothing to do never reaches the disk.
+    // A request of no bytes never reaches the disk.
     if (length === 0n) return undefined;
-    return this.agreed.profile.failure?.({
+    return this.agreement.profile.failure?.({
       type,
       offset: Number(offset),
       length: Number(length),
@@ -191,7 +191,7 @@ class RequestReader {
   }
 
   private mayRunOut({ type, flags, length }: Header): boolean {
-    if (this.agreed.profile.name !== 'resizable') return false;
+    if (this.agreement.profile.name !== 'resizable') return false;
     const provisions = type === cmd.writeZeroes && (flags & cmdFlag.noHole) !== 0;
     if (provisions && length > provisionedMax) this.exhausted = true;
     return this.exhausted && (provisions || type === cmd.write);
@@ -204,7 +204,7 @@ class RequestReader {
   ): void {
     if (type === cmd.write) this.change(offset, length, payload, sure);
     if (type === cmd.writeZeroes) this.change(offset, length, undefined, sure);
-    // A hint: the disk may do as it likes.
+    // A hint, which the disk may ignore.
     if (type === cmd.trim) this.change(offset, length, undefined, false);
     if (type !== resizeCommand) return;
     this.resized = true;
@@ -214,21 +214,21 @@ class RequestReader {
 
   private change(offset: bigint, length: bigint, data: Buffer | undefined, sure: boolean): void {
     const start = Number(offset);
-    const certain = sure && this.agreed.profile.inOrder;
+    const certain = sure && this.agreement.profile.inOrder;
     const end = start + (data === undefined ? Number(length) : data.length);
     this.journal.add({ start, end, data, certain });
   }
 
-  /** All that is wrong with a request; the server may name any of it. */
+  /** All errors of a request; the server may report any of them. */
   private errorsOf(header: Header): Set<number> {
     const { type, flags, offset, length } = header;
     const errors = new Set<number>();
-    const readOnly = (this.agreed.flags & transmission.readOnly) !== 0;
+    const readOnly = (this.agreement.flags & transmission.readOnly) !== 0;
     if (readOnly && writing.includes(type)) errors.add(err.EPERM);
     const allowed = this.allowedFlags(type);
     if (allowed === undefined) {
       // Of RESIZE: "EPERM: server configuration does not allow".
-      const forbidden = type === resizeCommand && this.agreed.profile.hasResize;
+      const forbidden = type === resizeCommand && this.agreement.profile.hasResize;
       if (errors.size === 0) errors.add(forbidden ? err.EPERM : err.EINVAL);
       return errors;
     }
@@ -242,7 +242,7 @@ class RequestReader {
     } else if (filtered) {
       const ids = (length - 8n) / 4n;
       const whole = length >= 12n && (length - 8n) % 4n === 0n;
-      if (!whole || ids > this.agreed.contexts.length) errors.add(err.EINVAL);
+      if (!whole || ids > this.agreement.contexts.length) errors.add(err.EINVAL);
     } else {
       this.rangeErrors(header, errors);
     }
@@ -250,7 +250,7 @@ class RequestReader {
   }
 
   private rangeErrors({ type, offset, length }: Header, errors: Set<number>): void {
-    const { minimum, maximum } = this.agreed.profile;
+    const { minimum, maximum } = this.agreement.profile;
     if (offset + length > this.size) {
       const writes = type === cmd.write || type === cmd.writeZeroes;
       errors.add(writes ? err.ENOSPC : err.EINVAL);
@@ -261,15 +261,15 @@ class RequestReader {
     if (offset % block !== 0n || length % block !== 0n) errors.add(err.EINVAL);
     if (type === cmd.blockStatus && length === 0n) errors.add(err.EINVAL);
     if (type === cmd.read && length > maximum) {
-      errors.add(this.agreed.headers === 'simple' ? err.EINVAL : err.EOVERFLOW);
+      errors.add(this.agreement.headers === 'simple' ? err.EINVAL : err.EOVERFLOW);
     }
     if (type === cmd.write && length > maximum) errors.add(err.EINVAL);
   }
 
-  /** Flags that a command may have; undefined for one that was not advertised. */
+  /** Flags that a command may have; undefined for a command that was not advertised. */
   private allowedFlags(type: number): number | undefined {
     const t = transmission;
-    const has = (flag: number): boolean => (this.agreed.flags & flag) !== 0;
+    const has = (flag: number): boolean => (this.agreement.flags & flag) !== 0;
     // "MUST accept all commands with this bit set (even by ignoring the bit)".
     const fua = has(t.sendFua) ? cmdFlag.fua : 0;
     switch (type) {
@@ -289,7 +289,7 @@ class RequestReader {
       }
       case cmd.blockStatus: {
         const filter = has(t.blockStatusPayload) ? cmdFlag.payloadLen : 0;
-        return this.agreed.contexts.length > 0 ? fua | cmdFlag.reqOne | filter : undefined;
+        return this.agreement.contexts.length > 0 ? fua | cmdFlag.reqOne | filter : undefined;
       }
       case resizeCommand:
         return has(1 << 9) ? fua : undefined;

@@ -1,10 +1,10 @@
-/** What becomes of a good stream on its way: bits, bytes and numbers that are others. */
+/** Mutations of a valid stream: other bits, bytes and numbers. */
 import fc from 'fast-check';
 
-/** A part of the whole, in 2^16ths, so that it means the same however long the stream is. */
+/** A fraction of the whole, in 2^16ths, which means the same at any length of the stream. */
 const part = fc.nat(2 ** 16 - 1);
-const place = fc.record({
-  /** Which message, and how far into it, where most fields are. */
+const position = fc.record({
+  /** A message, and an offset in it: most often in its first fields. */
   message: part,
   byte: fc.oneof({ weight: 4, arbitrary: fc.nat(35) }, { weight: 1, arbitrary: fc.nat(5000) }),
 });
@@ -15,26 +15,26 @@ const extremes = [
 ];
 
 export const mutations = fc.oneof(
-  fc.record({ kind: fc.constant('flip' as const), place, bit: fc.nat(7) }),
-  fc.record({ kind: fc.constant('cut' as const), place, length: fc.nat(80) }),
-  fc.record({ kind: fc.constant('truncate' as const), place }),
+  fc.record({ kind: fc.constant('flip' as const), position, bit: fc.nat(7) }),
+  fc.record({ kind: fc.constant('cut' as const), position, length: fc.nat(80) }),
+  fc.record({ kind: fc.constant('truncate' as const), position }),
   fc.record({
     kind: fc.constant('insert' as const),
-    place,
+    position,
     bytes: fc.uint8Array({ minLength: 1, maxLength: 60 }),
   }),
-  fc.record({ kind: fc.constant('duplicate' as const), place, length: fc.nat(600) }),
+  fc.record({ kind: fc.constant('duplicate' as const), position, length: fc.nat(600) }),
   fc.record({ kind: fc.constant('repeat' as const), message: part }),
   fc.record({
     kind: fc.constant('number' as const),
-    place,
+    position,
     width: fc.constantFrom(2, 4, 8),
     value: fc.constantFrom(...extremes),
   }),
 );
 export type Mutation = typeof mutations extends fc.Arbitrary<infer T> ? T : never;
 
-/** The messages as one stream, after all that is done to them. */
+/** The messages as one stream, with the mutations applied. */
 export function mutate(messages: readonly Buffer[], all: readonly Mutation[]): Buffer {
   let stream: Buffer = Buffer.concat(messages);
   const starts = messages.map((_, index) =>
@@ -50,7 +50,7 @@ export function mutate(messages: readonly Buffer[], all: readonly Mutation[]): B
       const message = messages[Math.floor((mutation.message * messages.length) / 2 ** 16)];
       stream = Buffer.concat([stream, message ?? Buffer.alloc(0)]);
     } else {
-      stream = changed(stream, mutation, at(mutation.place));
+      stream = changed(stream, mutation, at(mutation.position));
     }
   }
   return stream;
@@ -61,25 +61,25 @@ function changed(
   mutation: Exclude<Mutation, { kind: 'repeat' }>,
   at: number,
 ): Buffer {
-  const [before, behind] = [stream.subarray(0, at), stream.subarray(at)];
+  const [before, after] = [stream.subarray(0, at), stream.subarray(at)];
   switch (mutation.kind) {
     case 'flip': {
       const flipped = Buffer.of((stream[at] ?? 0) ^ (1 << mutation.bit));
-      return Buffer.concat([before, flipped, behind.subarray(1)]);
+      return Buffer.concat([before, flipped, after.subarray(1)]);
     }
     case 'cut':
-      return Buffer.concat([before, behind.subarray(mutation.length)]);
+      return Buffer.concat([before, after.subarray(mutation.length)]);
     case 'truncate':
       return before;
     case 'insert':
-      return Buffer.concat([before, mutation.bytes, behind]);
+      return Buffer.concat([before, mutation.bytes, after]);
     case 'duplicate':
-      return Buffer.concat([before, behind.subarray(0, mutation.length), behind]);
+      return Buffer.concat([before, after.subarray(0, mutation.length), after]);
     case 'number': {
       const { width, value } = mutation;
       const bytes = Buffer.alloc(8);
       bytes.writeBigUInt64BE(value);
-      return Buffer.concat([before, bytes.subarray(8 - width), behind.subarray(width)]);
+      return Buffer.concat([before, bytes.subarray(8 - width), after.subarray(width)]);
     }
   }
 }

@@ -1,4 +1,4 @@
-/** Options: those that there are, with good data and bad, and those that there are not. */
+/** Options: known ones with valid and invalid data, and unknown ones. */
 import fc from 'fast-check';
 import { goData, optionBytes } from '../../support/byte-client.js';
 import { opt, u32 } from '../../support/numbers.js';
@@ -7,7 +7,7 @@ import { deniedName, profiles, unavailableName } from '../model/profiles.js';
 
 const knownNames = [...profiles.map(({ name }) => name), ''];
 
-/** Names that no export has, and some that no string may be. */
+/** Names of no export, and invalid strings. */
 const strangeNames: readonly (string | Uint8Array)[] = [
   unavailableName,
   deniedName,
@@ -60,7 +60,7 @@ const information = fc.array(
   { maxLength: 5 },
 );
 
-const asked = fc.constantFrom(opt.info, opt.info, opt.go);
+const optionTypes = fc.constantFrom(opt.info, opt.info, opt.go);
 const contextual = fc.constantFrom(opt.listMetaContext, opt.setMetaContext);
 const empty = fc.constantFrom(
   opt.list,
@@ -71,7 +71,7 @@ const empty = fc.constantFrom(
 );
 
 const go = fc
-  .record({ type: asked, name: exportNames, information })
+  .record({ type: optionTypes, name: exportNames, information })
   .map(({ type, name, information: wanted }) => ({ type, data: goData(name, wanted) }));
 const context = fc
   .record({ type: contextual, name: exportNames, strings: fc.array(queries, { maxLength: 5 }) })
@@ -92,20 +92,20 @@ const tooLong = fc
   .record({ type: fc.integer({ min: 0, max: 12 }), length: fc.constantFrom(8192, 8193, 20_000) })
   .map(({ type, length }) => ({ type, data: Buffer.alloc(length) }));
 
-interface Draft {
+interface OptionDraft {
   readonly type: number;
   readonly data: Buffer;
 }
 
-/** Data that are cut, or longer than they say, or that say another number. */
-const spoilt = fc
+/** Data that are truncated, too long, or contain another number. */
+const malformed = fc
   .record({
     draft: fc.oneof(go, context),
     how: fc.constantFrom('cut', 'longer', 'number'),
     at: fc.nat(60),
     value: fc.constantFrom(0, 1, 4097, 0x7fffffff, 0x80000000, 0xffffffff),
   })
-  .map(({ draft: { type, data }, how, at, value }): Draft => {
+  .map(({ draft: { type, data }, how, at, value }): OptionDraft => {
     if (how === 'cut') return { type, data: data.subarray(0, at % (data.length + 1)) };
     if (how === 'longer') return { type, data: Buffer.concat([data, Buffer.alloc(1 + (at % 3))]) };
     const start = data.length < 4 ? 0 : at % (data.length - 3);
@@ -115,13 +115,13 @@ const spoilt = fc
     };
   });
 
-/** Options as they go over the wire, one a message. */
+/** Options in wire format, one a message. */
 export const options: fc.Arbitrary<Buffer> = fc
   .oneof(
     { weight: 5, arbitrary: go },
     { weight: 5, arbitrary: context },
     { weight: 5, arbitrary: bare },
-    { weight: 3, arbitrary: spoilt },
+    { weight: 3, arbitrary: malformed },
     { weight: 2, arbitrary: junk },
     { weight: 1, arbitrary: exportName },
     { weight: 1, arbitrary: fc.oneof(tooLong, manyQueries) },

@@ -1,4 +1,4 @@
-/** Requests of every command and flag, in and out of the disk, of any header. */
+/** Requests of every command and flag, inside and outside the disk, with any headers. */
 import fc from 'fast-check';
 import { requestBytes, type Headers } from '../../support/byte-client.js';
 import { pattern } from '../../support/disks.js';
@@ -9,7 +9,7 @@ import { profiles, resizeCommand } from '../model/profiles.js';
 const sizes = profiles.map(({ base }) => base.length);
 const payloads = pattern(70_000, 99);
 
-/** Where something begins or ends: disks, chunks, holes, numbers of 32, 53 and 64 bits. */
+/** Boundaries: of disks, chunks, holes, and numbers of 32, 53 and 64 bits. */
 const edges = [
   ...sizes.map(BigInt),
   ...[0n, 512n, 4096n, 65_536n, 131_072n],
@@ -60,15 +60,15 @@ const flags = fc.oneof(
   { weight: 1, arbitrary: fc.integer({ min: 0, max: 0xffff }) },
 );
 
-/** Known contexts mostly, now and then one twice, or one that is not there. */
+/** Mostly known contexts; sometimes repeated or unknown ones. */
 const filters = fc.oneof(
   { weight: 3, arbitrary: fc.subarray([1, 2, 3]) },
   { weight: 1, arbitrary: fc.array(fc.integer({ min: 1, max: 2 }), { maxLength: 3 }) },
   { weight: 1, arbitrary: fc.array(fc.nat(5), { maxLength: 4 }) },
 );
 
-/** A request before it is known in which headers it goes. */
-export interface Draft {
+/** A request before its kind of headers is chosen. */
+export interface RequestDraft {
   readonly type: number;
   readonly flags: number;
   readonly offset: bigint;
@@ -87,7 +87,7 @@ const types = fc.oneof(
   { weight: 1, arbitrary: fc.oneof(fc.integer({ min: 9, max: 20 }), fc.nat(0xffff)) },
 );
 
-export const drafts: fc.Arbitrary<Draft> = fc
+export const requestDrafts: fc.Arbitrary<RequestDraft> = fc
   .record({
     type: types,
     flags,
@@ -96,7 +96,7 @@ export const drafts: fc.Arbitrary<Draft> = fc
     payloadLength: payloadLengths,
     filterIds: filters,
     plain: fc.boolean(),
-    /** Which of the flags that are right, instead of `flags`; and whole blocks of 512 bytes. */
+    /** Index of a valid flag, instead of `flags`; and whole blocks of 512 bytes. */
     right: fc.option(fc.nat(2), { nil: undefined, freq: 2 }),
     blocks: fc.boolean(),
   })
@@ -110,19 +110,19 @@ export const drafts: fc.Arbitrary<Draft> = fc
     }
     const { offset } = draft;
     if (type === cmd.flush && plain) return { ...draft, offset: 0n, length: 0n };
-    // No disk of the size of a continent, most of the time.
+    // Mostly small sizes.
     if (type === resizeCommand && plain) return { ...draft, offset: offset % 300_000n, length: 0n };
     return draft;
   });
 
 /** The bytes of a request, with a cookie of its own. */
-export function bytesOf(draft: Draft, headers: Headers, index: number): Buffer {
+export function bytesOf(draft: RequestDraft, headers: Headers, index: number): Buffer {
   const { type, offset, length, payloadLength, filterIds } = draft;
   const cookie = 0xfeed_0000_0000_0000n + BigInt(index) * 0x1_0001n;
   const extended = headers === 'extended';
   if (type === cmd.write) {
     const payload = payloads.subarray(index, index + payloadLength);
-    // Now and then without the flag that says that there is a payload, as QEMU sends it.
+    // Sometimes without NBD_CMD_FLAG_PAYLOAD_LEN, as QEMU sends it.
     const without = extended && (draft.flags & cmdFlag.noHole) !== 0;
     const more = extended ? cmdFlag.payloadLen : 0;
     const flags = without ? draft.flags & ~cmdFlag.noHole : draft.flags | more;
@@ -137,6 +137,6 @@ export function bytesOf(draft: Draft, headers: Headers, index: number): Buffer {
     const payload = payloads.subarray(0, payloadLength);
     return requestBytes(headers, { type, flags: draft.flags, cookie, offset, payload });
   }
-  const told = extended ? length : BigInt.asUintN(32, length);
-  return requestBytes(headers, { type, flags: draft.flags, cookie, offset, length: told });
+  const wireLength = extended ? length : BigInt.asUintN(32, length);
+  return requestBytes(headers, { type, flags: draft.flags, cookie, offset, length: wireLength });
 }

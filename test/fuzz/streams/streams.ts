@@ -1,4 +1,4 @@
-/** Everything that a client may send: sessions, haggling, noise, whole and spoilt and spliced. */
+/** Everything that a client may send: sessions, negotiations, noise; valid, mutated, spliced. */
 import fc from 'fast-check';
 import { goData, headerKinds, optionBytes, requestBytes } from '../../support/byte-client.js';
 import { cmd, info, opt, u32 } from '../../support/numbers.js';
@@ -6,9 +6,9 @@ import { contextData } from '../../support/status.js';
 import { profiles } from '../model/profiles.js';
 import { mutate, mutations } from './mutations.js';
 import { options } from './options.js';
-import { bytesOf, drafts } from './requests.js';
+import { bytesOf, requestDrafts } from './requests.js';
 
-/** A stream before it is spoilt, by its messages. */
+/** The messages of a stream before it is mutated. */
 type Messages = readonly Buffer[];
 
 const clientFlags = fc.oneof(
@@ -16,18 +16,18 @@ const clientFlags = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, 2, 4, 0x80000000, 0xffffffff) },
 );
 
-/** Noise, at first or behind the client's flags. */
+/** Random bytes, with or without the client's flags before them. */
 const noise: fc.Arbitrary<Messages> = fc
   .record({ flags: fc.boolean(), bytes: fc.uint8Array({ maxLength: 300 }) })
   .map(({ flags, bytes }) => [...(flags ? [u32(3)] : []), Buffer.from(bytes)]);
 
-const haggling: fc.Arbitrary<Messages> = fc
+const negotiation: fc.Arbitrary<Messages> = fc
   .record({ flags: clientFlags, all: fc.array(options, { maxLength: 28, size: 'max' }) })
   .map(({ flags, all }) => [u32(flags), ...all]);
 
 const contextNames = ['base:allocation', 'x-fuzz:narrow', 'x-fuzz:wide', 'x-fuzz:later'];
 
-/** Into the transmission phase, as clients do it, and requests. */
+/** A normal handshake, and requests. */
 const session: fc.Arbitrary<Messages> = fc
   .record({
     flags: fc.constantFrom(1, 3),
@@ -41,13 +41,13 @@ const session: fc.Arbitrary<Messages> = fc
       { weight: 4, arbitrary: fc.constant([]) },
       { weight: 1, arbitrary: fc.array(options, { maxLength: 3 }) },
     ),
-    /** Contexts are selected once more, of this export or another, well or not. */
+    /** A second NBD_OPT_SET_META_CONTEXT, valid or not. */
     again: fc.oneof(
       { weight: 5, arbitrary: fc.constant(undefined) },
       { weight: 1, arbitrary: fc.constantFrom('', 'x-fuzz:', 'no colon', 'another export') },
     ),
     viaName: fc.integer({ min: 0, max: 5 }).map((value) => value === 5),
-    requests: fc.array(drafts, { maxLength: 40, size: 'max' }),
+    requests: fc.array(requestDrafts, { maxLength: 40, size: 'max' }),
     disconnects: fc.boolean(),
   })
   .map(({ flags, headers, name, contexts, before, again, viaName, requests, disconnects }) => {
@@ -84,15 +84,15 @@ function selectAgain(name: string, how: string): Buffer {
 
 const whole = fc.oneof(
   { weight: 12, arbitrary: session },
-  { weight: 4, arbitrary: haggling },
+  { weight: 4, arbitrary: negotiation },
   { weight: 1, arbitrary: noise },
 );
 
-const spoilt = fc
+const mutated = fc
   .record({ messages: whole, all: fc.array(mutations, { minLength: 1, maxLength: 4 }) })
   .map(({ messages, all }) => mutate(messages, all));
 
-/** The beginning of one and the end of another. */
+/** The beginning of one stream and the end of another. */
 const spliced = fc
   .record({ first: whole, second: whole, from: fc.nat(2 ** 16), to: fc.nat(2 ** 16) })
   .map(({ first, second, from, to }) => {
@@ -105,6 +105,6 @@ const spliced = fc
 
 export const streams: fc.Arbitrary<Buffer> = fc.oneof(
   { weight: 6, arbitrary: whole.map((messages) => Buffer.concat(messages)) },
-  { weight: 4, arbitrary: spoilt },
+  { weight: 4, arbitrary: mutated },
   { weight: 1, arbitrary: spliced },
 );

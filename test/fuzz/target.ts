@@ -1,40 +1,40 @@
-/** One server that lives as long as the fuzzing does, with a disk of every kind. */
+/** The server that is fuzzed: it runs as long as the fuzzer, with a disk of every kind. */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { once } from 'node:events';
-import { createServer, type Logger, type NbdServer } from '../../lib/index.js';
-import { MemoryBackend } from '../../lib/index.js';
+import { codeOf } from '../../lib/errors.js';
+import { createServer, MemoryBackend, type Logger, type NbdServer } from '../../lib/index.js';
 import { until } from '../support/server.js';
 import {
   BlockDisk,
   FailingDisk,
   MemoryDisk,
-  OwnDisk,
+  WritableDisk,
   PlainDisk,
   SlowDisk,
   type Resettable,
 } from './disks.js';
 import { deniedName, limits, ordinaryName, profiles, unavailableName } from './model/profiles.js';
 import { OrdinaryClient, ordinaryBytes } from './ordinary-client.js';
-import { socketLikePair } from './pair.js';
+import { socketPair } from './pair.js';
 
-export const places = ['duplex', 'Unix', 'TCP'] as const;
-export type Place = (typeof places)[number];
+export const connectionKinds = ['duplex', 'Unix', 'TCP'] as const;
+export type ConnectionKind = (typeof connectionKinds)[number];
 
-/** A client's end of a connection, and when the server is done with the other. */
+/** A client's end of a connection, and when the server has released the other. */
 export interface Link {
   readonly stream: Duplex;
   readonly released: () => Promise<void>;
 }
 
-const farAwayMs = 2 ** 30;
+const neverMs = 2 ** 30;
 
-/** What makes the disk of each export, given what it holds at first. */
-export type Makers = Readonly<Record<string, (base: Buffer) => Resettable>>;
+/** Create the disk of each export from its initial content. */
+export type DiskFactories = Readonly<Record<string, (base: Buffer) => Resettable>>;
 
-const usualMakers: Makers = {
+const defaultDisks: DiskFactories = {
   memory: (base) => new MemoryDisk(base),
   resizable: (base) => new MemoryDisk(base),
   locked: (base) => new MemoryDisk(base),
@@ -44,26 +44,26 @@ const usualMakers: Makers = {
   failing: (base) => new FailingDisk(base),
 };
 
-let worlds = 0;
+let targets = 0;
 
-/** With a socket in `folder`, and with other disks where `makers` has them. */
-export async function listeningWorld(folder: string, makers: Makers = {}): Promise<World> {
-  const world = new World({ ...usualMakers, ...makers });
-  await world.listen(join(folder, `socket${worlds++}`));
-  return world;
+/** Start a target with a socket in `folder`. `factories` replaces some of its disks. */
+export async function startTarget(folder: string, factories: DiskFactories = {}): Promise<Target> {
+  const target = new Target({ ...defaultDisks, ...factories });
+  await target.listen(join(folder, `socket${targets++}`));
+  return target;
 }
 
-export class World {
+export class Target {
   readonly server: NbdServer;
   private readonly disks: ReadonlyMap<string, Resettable>;
   private readonly ordinary: OrdinaryClient;
-  /** Reasons for which the server closed a connection that are no reasons of its own. */
-  private readonly surprises: string[] = [];
+  /** Messages about closed connections that have no error code of the server. */
+  private readonly unexpectedReasons: string[] = [];
 
-  constructor(makers: Makers) {
+  constructor(factories: DiskFactories) {
     this.disks = new Map(
       profiles.flatMap(({ name, base }) => {
-        const make = makers[name];
+        const make = factories[name];
         return make === undefined ? [] : [[name, make(base)]];
       }),
     );
@@ -71,25 +71,25 @@ export class World {
       exports: this.exports(),
       defaultExport: 'memory',
       allow: (_client, name) => name !== deniedName,
-      limits: { ...limits, handshakeTimeoutMs: farAwayMs, sendTimeoutMs: farAwayMs },
+      limits: { ...limits, handshakeTimeoutMs: neverMs, sendTimeoutMs: neverMs },
       logger: this.logger(),
     });
     this.ordinary = new OrdinaryClient(() => this.connect('duplex'));
   }
 
-  /** Listen on sockets, too: a Unix socket at `path`, and TCP. */
+  /** Also listen on sockets: a Unix socket at `path`, and TCP. */
   async listen(path: string): Promise<void> {
     await this.server.listen({ path });
     await this.server.listen({ port: 0 });
   }
 
-  async connect(place: Place): Promise<Link> {
-    if (place === 'duplex') {
-      const [near, far] = socketLikePair();
+  async connect(kind: ConnectionKind): Promise<Link> {
+    if (kind === 'duplex') {
+      const [near, far] = socketPair();
       const served = this.server.serve(far);
       return { stream: near, released: () => served };
     }
-    const address = this.server.addresses[place === 'Unix' ? 0 : 1];
+    const address = this.server.addresses[kind === 'Unix' ? 0 : 1];
     assert.ok(address !== undefined, 'the server does not listen');
     const before = this.server.connectionCount;
     const socket: Socket = connect({ ...address, allowHalfOpen: true });
@@ -99,30 +99,33 @@ export class World {
     return { stream: socket, released: () => until(() => this.server.connectionCount === before) };
   }
 
-  /** Settles when no disk is at work. */
-  async settled(): Promise<void> {
+  /** Settles when no disk has a call in progress. */
+  async disksIdle(): Promise<void> {
     const slow = [...this.disks.values()].filter((disk) => disk instanceof SlowDisk);
     await until(() => slow.every(({ active }) => active === 0));
   }
 
-  /** The disk of an export; undefined for one that each connection has of its own. */
+  /** The disk of an export; undefined where each connection has its own. */
   disk(name: string): Resettable | undefined {
     return this.disks.get(name);
   }
 
-  /** The ordinary client's turn. @throws where it is not served as ever. */
+  /** @throws where the ordinary client is not served correctly. */
   async checkOrdinary(): Promise<void> {
     await this.ordinary.check();
   }
 
-  /** @throws where the server closed a connection for a reason that it has no code for. */
-  judgeLog(): void {
-    assert.deepEqual(this.surprises.splice(0), [], 'why the server closed a connection');
+  /** @throws where the server closed a connection for a reason without an error code. */
+  checkLog(): void {
+    assert.deepEqual(this.unexpectedReasons.splice(0), [], 'why the server closed a connection');
   }
 
-  /** A case has failed: whatever is wrong here is known. */
+  /** Stop after a failed case, which may have left requests that are never answered. */
   abandon(): void {
-    this.server.close().catch(() => undefined);
+    this.server.close().catch((error: unknown) => {
+      // An unhandled rejection of any other error is reported as a failure of its own.
+      if (codeOf(error) !== 'NBDCORK_SHUTDOWN_TIMEOUT') throw error;
+    });
   }
 
   async close(): Promise<void> {
@@ -145,7 +148,7 @@ export class World {
       const base = profiles.find((profile) => profile.name === name)?.base ?? Buffer.alloc(0);
       return [
         name,
-        { backend: () => Promise.resolve(new OwnDisk(base)), perConnection: true },
+        { backend: () => Promise.resolve(new WritableDisk(base)), perConnection: true },
       ] as const;
     });
     return {
@@ -153,7 +156,7 @@ export class World {
       ...Object.fromEntries(own),
       [unavailableName]: {
         backend: () => {
-          throw new Error('it is not there');
+          throw new Error('unavailable');
         },
       },
       [deniedName]: new MemoryBackend(4096),
@@ -161,12 +164,13 @@ export class World {
     };
   }
 
-  /** A connection is closed for reasons that have a code: another one is a mistake of the server. */
+  /** The server closes connections for reasons that have a code. Any other is a fault of it. */
   private logger(): Logger {
     const look = (details: object, message: string): void => {
       if (!message.startsWith('connection closed')) return;
       const code = 'code' in details ? details.code : undefined;
-      if (typeof code !== 'string' || !code.startsWith('NBDCORK_')) this.surprises.push(message);
+      if (typeof code !== 'string' || !code.startsWith('NBDCORK_'))
+        this.unexpectedReasons.push(message);
     };
     const quiet = (): undefined => undefined;
     return { debug: look, info: quiet, warn: look, error: quiet };

@@ -1,6 +1,6 @@
 /**
- * The handshake as the specification tells it: from everything that a client
- * sends to what the fuzzed server has to answer. Shares nothing with lib/.
+ * A model of the handshake: derives from everything that a client sends what the
+ * fuzzed server has to answer. Shares no code with lib/.
  */
 import { info, opt, rep, transmission, u16, u32, u64 } from '../../support/numbers.js';
 import { Cursor, EndOfBytes, Malformed } from './cursor.js';
@@ -15,18 +15,18 @@ import {
 
 type Headers = 'simple' | 'structured' | 'extended';
 
-/** What an option gets: replies in any order, then the final one. */
+/** The answer to an option: replies in any order, then the final one. */
 interface OptionAnswer {
   readonly option: number;
   readonly replies: readonly { readonly type: number; readonly data: Buffer }[];
   readonly final: number;
 }
 
-/** NBD_OPT_EXPORT_NAME gets bytes without a header. */
+/** NBD_OPT_EXPORT_NAME is answered by bytes without a header. */
 export type Answer = OptionAnswer | { readonly bytes: Buffer };
 
-/** What was agreed on. */
-export interface Agreed {
+/** What was negotiated. */
+export interface Agreement {
   readonly profile: Profile;
   readonly headers: Headers;
   readonly flags: number;
@@ -35,22 +35,22 @@ export interface Agreed {
 }
 
 /**
- * How it ends: `open` waits for more, `left` is a client that disconnects in
- * order, `broken` is one whose connection has to be cut.
+ * How a phase ends: `open` waits for more, `left` after the client disconnects in
+ * order, `broken` where the server has to close the connection.
  */
 export type Ending = 'open' | 'left' | 'broken';
 
-export interface Haggling {
+export interface Negotiation {
   readonly answers: readonly Answer[];
-  readonly agreed: Agreed | undefined;
-  /** Where `agreed` is undefined. */
+  readonly agreement: Agreement | undefined;
+  /** Of the handshake, where `agreement` is undefined. */
   readonly ending: Ending;
-  /** Bytes that were understood. */
+  /** Bytes consumed. */
   readonly length: number;
 }
 
-/** Whose data may be too much: what is not known is refused as such, however long. */
-const known = new Set<number>([
+/** Options whose data may be too long. Unknown ones are unsupported at any length. */
+const knownOptions = new Set<number>([
   ...[opt.exportName, opt.list, opt.startTls, opt.info, opt.go, opt.structuredReply],
   ...[opt.listMetaContext, opt.setMetaContext, opt.extendedHeaders],
 ]);
@@ -59,27 +59,27 @@ const known = new Set<number>([
 class Disconnect extends Error {}
 
 const errExtHeaderReqd = rep.errExtHeaderReqd;
-/** Option data past this length are an attack. */
+/** Longer option data are an attack. */
 const optionBytesTolerated = 2 ** 20;
 const queriesMax = 1024;
 
-export function haggle(bytes: Buffer): Haggling {
-  const haggler = new Haggler(bytes);
+export function readNegotiation(bytes: Buffer): Negotiation {
+  const reader = new NegotiationReader(bytes);
   let ending: Ending = 'open';
   try {
-    haggler.run();
-    if (haggler.agreed === undefined) ending = 'left';
+    reader.run();
+    if (reader.agreement === undefined) ending = 'left';
   } catch (error) {
     if (error instanceof Disconnect) ending = 'broken';
     else if (!(error instanceof EndOfBytes)) throw error;
   }
-  const { answers, agreed, length } = haggler;
-  return { answers, agreed, ending, length };
+  const { answers, agreement, length } = reader;
+  return { answers, agreement, ending, length };
 }
 
-class Haggler {
+class NegotiationReader {
   readonly answers: Answer[] = [];
-  agreed: Agreed | undefined;
+  agreement: Agreement | undefined;
   private readonly cursor: Cursor;
   private headers: Headers = 'simple';
   private noZeroes = false;
@@ -100,7 +100,7 @@ class Haggler {
     this.noZeroes = (flags & 2) !== 0;
     for (let count = 0; count < limits.optionsMax; count++) {
       const option = this.readOption();
-      if (option === opt.abort || this.agreed !== undefined) return;
+      if (option === opt.abort || this.agreement !== undefined) return;
     }
     throw new Disconnect();
   }
@@ -128,7 +128,7 @@ class Haggler {
   private answer(option: number, data: Buffer): number {
     // "A server SHOULD ignore any data sent by the client".
     if (option === opt.abort) return rep.ack;
-    if (data.length > limits.optionBytesMax && known.has(option)) return rep.errTooBig;
+    if (data.length > limits.optionBytesMax && knownOptions.has(option)) return rep.errTooBig;
     try {
       return this.answerWellFormed(option, data);
     } catch (error) {
@@ -180,7 +180,7 @@ class Haggler {
     this.agree(name, found.profile);
     const zeroes = Buffer.alloc(this.noZeroes ? 0 : 124);
     const size = u64(found.profile.base.length);
-    this.answers.push({ bytes: Buffer.concat([size, u16(this.agreed?.flags ?? 0), zeroes]) });
+    this.answers.push({ bytes: Buffer.concat([size, u16(this.agreement?.flags ?? 0), zeroes]) });
   }
 
   private describe(option: number, data: Buffer): number {
@@ -222,8 +222,8 @@ class Haggler {
     const offered = contexts.filter(({ wide }) => !(wide && narrow));
     if (option === opt.listMetaContext) {
       const all = queries.length === 0;
-      const asked = offered.filter((one) => all || queries.some((query) => matches(query, one)));
-      this.contextReplies(asked, () => 0);
+      const matching = offered.filter((one) => all || queries.some((query) => matches(query, one)));
+      this.contextReplies(matching, () => 0);
       return rep.ack;
     }
     const selected = offered.filter((one) => queries.includes(one.name));
@@ -242,7 +242,7 @@ class Haggler {
 
   private agree(name: string, profile: Profile): void {
     const flags = this.flags(name, profile);
-    this.agreed = { profile, headers: this.headers, flags, contexts: this.contextsFor(name) };
+    this.agreement = { profile, headers: this.headers, flags, contexts: this.contextsFor(name) };
   }
 
   private contextsFor(name: string): readonly ContextProfile[] {
