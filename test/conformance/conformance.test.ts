@@ -57,7 +57,7 @@ describe('the verdict on a server', () => {
   test('that has no such optional feature is lacks', async () => {
     const lacks = caseOf(() => Promise.reject(new NotOffered('no such thing')));
     const verdict = await judge(lacks, subject, 2 ** 31 - 1);
-    assert.deepEqual(verdict, { is: 'lacks', why: 'no such thing' });
+    assert.deepEqual(verdict, { result: 'lacks', reason: 'no such thing' });
   });
 
   test('that never answers is hangs', async () => {
