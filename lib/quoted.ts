@@ -1,9 +1,9 @@
-/** Much more than people call things by. */
+/** Longer names are cut. */
 const unitsMax = 100;
 
 /**
- * What clients call something, for logs and error texts: on one line, short,
- * and without characters that a terminal obeys or that hide others.
+ * A name that a client chose, for logs and error messages: short, on one line, and
+ * without characters that control a terminal or hide others.
  */
 export function quoted(name: string): string {
   const short = name.length > unitsMax ? `${name.slice(0, unitsMax)}…` : name;

@@ -6,8 +6,8 @@ import { AllocationFlag } from '../wire/constants.js';
 const contextName = 'base:allocation';
 
 /**
- * `base:allocation` of any backend. One that does not know is all data: "a
- * server MAY always safely report a status of 0 for any block".
+ * `base:allocation` of any backend. Without `extents` all of it is data: "a server
+ * MAY always safely report a status of 0 for any block".
  */
 export function allocation(backend: Backend): MetaContext {
   return {
@@ -15,18 +15,18 @@ export function allocation(backend: Backend): MetaContext {
     status(offset, length, options) {
       if (backend.extents === undefined) return [{ length: backend.size - offset, flags: 0 }];
       const extents = backend.extents(offset, length, options);
-      return isPromise(extents) ? Promise.resolve(extents).then(statusOf) : statusOf(extents);
+      return isPromise(extents) ? Promise.resolve(extents).then(statusesOf) : statusesOf(extents);
     },
   };
 }
 
-function statusOf(extents: Iterable<Extent>): Iterable<StatusExtent> {
+function statusesOf(extents: Iterable<Extent>): Iterable<StatusExtent> {
   checkExtents(contextName, extents);
-  return { [Symbol.iterator]: () => new Flagged(extents[Symbol.iterator]()) };
+  return { [Symbol.iterator]: () => new AllocationStatus(extents[Symbol.iterator]()) };
 }
 
-/** Caller: transmission/descriptors.ts, extent by extent. Hot: written out, since V8 inlines no generator. */
-class Flagged implements Iterator<StatusExtent, undefined> {
+/** Hot: not a generator, because V8 does not inline those. */
+class AllocationStatus implements Iterator<StatusExtent, undefined> {
   private readonly extents: Iterator<Extent>;
 
   constructor(extents: Iterator<Extent>) {
@@ -37,7 +37,7 @@ class Flagged implements Iterator<StatusExtent, undefined> {
     const result = this.extents.next();
     if (result.done) return { done: true, value: undefined };
     try {
-      return { done: false, value: flagged(result.value) };
+      return { done: false, value: statusOf(result.value) };
     } catch (error) {
       this.closeQuietly();
       throw error;
@@ -45,14 +45,14 @@ class Flagged implements Iterator<StatusExtent, undefined> {
   }
 
   /**
-   * Whoever iterates closes nothing where it is `next` that throws. What closing
-   * fails with says less than why it is closed.
+   * A loop does not close an iterator whose `next` throws. An error while closing
+   * would hide the first one.
    */
   private closeQuietly(): void {
     try {
       this.return();
     } catch {
-      // The first error is told.
+      // The first error is reported.
     }
   }
 
@@ -62,7 +62,7 @@ class Flagged implements Iterator<StatusExtent, undefined> {
   }
 }
 
-function flagged(extent: Extent): StatusExtent {
+function statusOf(extent: Extent): StatusExtent {
   const { length, hole, zero } = checkedExtent(extent);
   return { length, flags: (hole ? AllocationFlag.hole : 0) | (zero ? AllocationFlag.zero : 0) };
 }

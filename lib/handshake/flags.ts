@@ -3,12 +3,12 @@ import type { Export } from '../backend/export.js';
 import { TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 
-/** "The server MUST support unfragmented reads" up to that where it has SEND_DF. */
+/** With SEND_DF, "the server MUST support unfragmented reads" of up to so many bytes. */
 const wholeReadBytesMin = 65_536;
 
 /**
- * "Transmission flags": what the backend can do within the server's limit, no more and
- * no less. `hasContexts`: the client has selected contexts for this export.
+ * "Transmission flags": exactly what the backend supports within the server's limit.
+ * `hasContexts`: the client has selected contexts for this export.
  */
 export function transmissionFlags(
   entry: Export,
@@ -22,7 +22,7 @@ export function transmissionFlags(
   let flags: number = TransmissionFlag.hasFlags;
   if (readOnly) flags |= TransmissionFlag.readOnly;
   if (backend.rotational === true) flags |= TransmissionFlag.rotational;
-  // "The cache it uses is shared among all connections": nothing is among backends of their own.
+  // "The cache it uses is shared among all connections": not if each has its own backend.
   if (backend.multiConn === true && entry.perConnection !== true)
     flags |= TransmissionFlag.canMultiConn;
   if (backend.cache !== undefined) flags |= TransmissionFlag.sendCache;
@@ -50,9 +50,9 @@ function writingFlags(backend: Backend): number {
 }
 
 /**
- * "Size constraints": the backend's, within the server's limit; the defaults
- * where it has none. The maximum "MUST be at least as large as the preferred
- * block size", whatever the limit.
+ * The block sizes of a backend, or the defaults, within the server's limit. The maximum
+ * "MUST be at least as large as the preferred block size", whatever the limit
+ * ("Size constraints").
  */
 export function blockSizeOf(backend: Backend, requestBytesMax: number): BlockSize {
   const { minimum, preferred, maximum } = backend.blockSize ?? {

@@ -2,7 +2,7 @@
 
 export const defaultPort = 10809;
 
-/** Strings (names, descriptions, messages) are at most this long: "Conventions". */
+/** The maximum length of strings: names, descriptions, messages ("Conventions"). */
 export const stringBytesMax = 4096;
 
 /** Those of "Newstyle negotiation" have 64 bits: two halves each. */

@@ -4,7 +4,7 @@ function nameIn(table: Readonly<Record<string, number>>, value: number): string 
   return Object.keys(table).find((name) => table[name] === value);
 }
 
-/** `writeZeroes` to `NBD_CMD_WRITE_ZEROES`, as the specification writes it. */
+/** The specification's spelling: `NBD_CMD_WRITE_ZEROES` for `writeZeroes`. */
 function specName(prefix: string, name: string | undefined, value: number): string {
   if (name === undefined) return `${prefix} ${value}`;
   return `${prefix}_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;

@@ -15,7 +15,7 @@ export class Request {
   /** The cookie is opaque: the reply repeats its two halves. */
   cookieHigh = 0;
   cookieLow = 0;
-  /** Bytes. Exact up to 2^53 − 1; past that only known to be larger. */
+  /** Bytes. Exact up to 2^53 − 1. Larger values are rounded, and stay larger. */
   offset = 0;
   /** Bytes of payload or effect; likewise. */
   length = 0;
@@ -23,7 +23,7 @@ export class Request {
   offsetHigh = 0;
   offsetLow = 0;
 
-  /** False where the magic is wrong, so the stream has lost its framing. */
+  /** False where the magic is wrong: the stream has lost its framing. */
   read(view: DataView, at: number): boolean {
     if (view.getUint32(at) !== magic.request) return false;
     this.readCommon(view, at);

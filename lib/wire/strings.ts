@@ -1,6 +1,6 @@
 import { stringBytesMax } from './constants.js';
 
-/** Bytes of UTF-8 that a unit of a JavaScript string takes at most. */
+/** The maximum bytes of UTF-8 for a code unit of a JavaScript string. */
 const unitBytesMax = 3;
 
 const encoder = new TextEncoder();

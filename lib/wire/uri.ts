@@ -1,7 +1,7 @@
 /** NBD URIs: uri.md beside the protocol's specification. */
 import { defaultPort } from './constants.js';
 
-/** Where a server can be reached. */
+/** The address of a server. */
 export type Address =
   | {
       /** IP address. */
@@ -14,7 +14,7 @@ export type Address =
       readonly path: string;
     };
 
-/** Where a client finds what it needs for TLS: libnbd's parameters, and QEMU's. */
+/** TLS parameters of a URI, as libnbd and QEMU read them. */
 export interface TlsParameters {
   /** The identity of a pre-shared key. */
   readonly user?: string;
@@ -26,7 +26,7 @@ export interface TlsParameters {
 
 /**
  * The URI that a client needs for an export; the empty name is the default
- * export. With TLS the scheme says that there must be no connection without.
+ * export. With TLS the scheme requires clients to use it.
  */
 export function formatUri(
   address: Address,

@@ -37,7 +37,7 @@ for (const [name, option] of [
   ['NBD_OPT_GO', opt.go],
 ] as const) {
   describe(name, () => {
-    test('tells the size and the transmission flags, then acknowledges', async (t) => {
+    test('sends the size and the transmission flags, then acknowledges', async (t) => {
       const client = await (await startServer(t, options)).connect();
       await client.greet();
       const replies = await client.option(option, goData('reads'));
@@ -46,7 +46,7 @@ for (const [name, option] of [
       assert.deepEqual(infos(replies).get(info.export), Buffer.concat([u64(4096), u16(flags)]));
     });
 
-    test('tells sizes up to 2^53 - 1 exactly', async (t) => {
+    test('sends sizes up to 2^53 - 1 exactly', async (t) => {
       for (const [exportName, size] of [
         ['largest', 2n ** 53n - 1n],
         ['empty', 0n],
@@ -58,7 +58,7 @@ for (const [name, option] of [
       }
     });
 
-    test('tells the name and the description to who asks', async (t) => {
+    test('sends the name and the description when requested', async (t) => {
       const client = await (await startServer(t, options)).connect();
       await client.greet();
       const wanted = [info.description, info.name];
@@ -67,14 +67,14 @@ for (const [name, option] of [
       assert.equal(found.get(info.description)?.toString(), 'ein Datenträger');
     });
 
-    test('tells neither to who does not ask', async (t) => {
+    test('sends neither when not requested', async (t) => {
       const client = await (await startServer(t, options)).connect();
       await client.greet();
       const found = infos(await client.option(option, goData('described', [info.blockSize])));
       assert.deepEqual([...found.keys()].sort(), [info.export, info.blockSize]);
     });
 
-    test('has no description where the export has none', async (t) => {
+    test('sends no description if the export has none', async (t) => {
       const client = await (await startServer(t, options)).connect();
       await client.greet();
       const wanted = [info.name, info.description];
@@ -83,7 +83,7 @@ for (const [name, option] of [
       assert.equal(found.has(info.description), false);
     });
 
-    test('tells the default block size', async (t) => {
+    test('sends the default block size', async (t) => {
       const client = await (await startServer(t, options)).connect();
       await client.greet();
       const found = infos(await client.option(option, goData('', [info.blockSize])));
@@ -93,7 +93,7 @@ for (const [name, option] of [
       );
     });
 
-    test('ignores information that it does not know', async (t) => {
+    test('ignores requests for unknown information', async (t) => {
       const client = await (await startServer(t, options)).connect();
       await client.greet();
       const replies = await client.option(option, goData('', [99, 0xffff, info.name]));
@@ -101,7 +101,7 @@ for (const [name, option] of [
       assert.equal(infos(replies).get(info.name)?.length, 0);
     });
 
-    test('takes names of 4096 bytes', async (t) => {
+    test('accepts names of 4096 bytes', async (t) => {
       const client = await (await startServer(t, options)).connect();
       await client.greet();
       const replies = await client.option(option, goData(longest, [info.name]));
@@ -111,7 +111,7 @@ for (const [name, option] of [
 
     for (const missing of ['nowhere', 'DESCRIBED', 'x'.repeat(4096), '\u{fffff}'.repeat(1024)]) {
       const length = Buffer.byteLength(missing);
-      test(`of an unknown name of ${length} bytes is ERR_UNKNOWN and no more`, async (t) => {
+      test(`for an unknown name of ${length} bytes is only ERR_UNKNOWN`, async (t) => {
         const client = await (await startServer(t, options)).connect();
         await client.greet();
         const [reply, ...others] = await client.option(option, goData(missing));
@@ -141,7 +141,7 @@ for (const [name, option] of [
       'a name of 4097 bytes': goData('x'.repeat(4097)),
     };
     for (const [what, data] of Object.entries(malformed)) {
-      test(`with ${what} is ERR_INVALID, and haggling goes on`, async (t) => {
+      test(`with ${what} is ERR_INVALID, and option haggling continues`, async (t) => {
         const client = await (await startServer(t, options)).connect();
         await client.greet();
         const replies = await client.option(option, data);
@@ -168,7 +168,7 @@ describe('NBD_OPT_INFO before NBD_OPT_GO', () => {
     assert.deepEqual(data, pattern(5000).subarray(0, 10));
   });
 
-  test('may ask for another export', async (t) => {
+  test('may name another export', async (t) => {
     const client = await (await startServer(t, options)).connect();
     await client.greet();
     await client.option(opt.info, goData('empty'));
@@ -183,7 +183,7 @@ describe('block sizes', () => {
   });
 
   for (const option of [opt.info, opt.go]) {
-    test(`option ${option} without asking for a minimum above 1 is refused, and told`, async (t) => {
+    test(`option ${option} without requesting a minimum above 1 is refused, and the minimum is sent`, async (t) => {
       const client = await (await startServer(t, { exports: { '': strict } })).connect();
       await client.greet();
       const replies = await client.option(option, goData('', [info.name]));

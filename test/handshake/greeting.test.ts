@@ -28,7 +28,7 @@ const nameReply = Buffer.concat([
 
 for (const kind of connectionKinds) {
   describe(`the greeting, on ${kind}`, () => {
-    test('is the two magics and the flags for fixed newstyle and no zeroes', async (t) => {
+    test('consists of both magic numbers and the flags for fixed newstyle and no zeroes', async (t) => {
       const client = await (await startServer(t, exportsOf(), kind)).connect();
       const greeting = await client.take(18);
       assert.equal(greeting.toString('latin1', 0, 8), 'NBDMAGIC');
@@ -62,7 +62,7 @@ for (const kind of connectionKinds) {
       assert.equal((await client.closed).length, 0);
     });
 
-    test('a handshake of one-byte pieces is one like any other', async (t) => {
+    test('a handshake in pieces of one byte succeeds', async (t) => {
       const client = await (await startServer(t, exportsOf(), kind)).connect();
       const bytes = Buffer.concat([
         u32(3),
@@ -81,7 +81,7 @@ for (const kind of connectionKinds) {
       assert.deepEqual(data, content.subarray(5, 82));
     });
 
-    test('requests in one packet with the whole handshake are answered', async (t) => {
+    test('requests in the same packet as the whole handshake are answered', async (t) => {
       const client = await (await startServer(t, exportsOf(), kind)).connect();
       client.headers = 'extended';
       const requests = [0, 1, 2].map((index) =>
@@ -103,7 +103,7 @@ for (const kind of connectionKinds) {
       }
     });
 
-    test('a long write that begins in one packet with GO is written', async (t) => {
+    test('a long write that begins in the same packet as GO is completed', async (t) => {
       const disk = new BufferDisk(Buffer.alloc(1 << 20));
       const client = await (await startServer(t, exportsOf(disk), kind)).connect();
       const payload = pattern(1 << 20, 9);
@@ -158,7 +158,7 @@ for (const kind of connectionKinds) {
 
   describe(`a client that leaves during the handshake, on ${kind}`, () => {
     for (const sent of [0, 2, 4, 10, 25]) {
-      test(`after ${sent} bytes is forgotten`, async (t) => {
+      test(`after ${sent} bytes is dropped`, async (t) => {
         const { server, connect } = await startServer(t, exportsOf(), kind);
         const client = await connect();
         await client.take(18);

@@ -70,7 +70,7 @@ describe('NBD_OPT_LIST_META_CONTEXT', () => {
     ['lists everything without a query', 'many', [], narrow],
     ['has base:allocation of every export', '', [], ['base:allocation']],
     ['takes a namespace as a wildcard', 'many', ['x-one:'], ['x-one:first', 'x-one:second']],
-    ['takes base: as a wildcard', 'many', ['base:'], ['base:allocation']],
+    ['accepts base: as a wildcard', 'many', ['base:'], ['base:allocation']],
     ['lists what is named', 'many', ['x-two:third'], ['x-two:third']],
     ['lists nothing twice', 'many', ['x-two:third', 'x-two:', 'x-two:third'], ['x-two:third']],
     ['ignores leaves that are not there', 'many', ['base:more', 'x-one:'], narrow.slice(1, 3)],
@@ -89,7 +89,7 @@ describe('NBD_OPT_LIST_META_CONTEXT', () => {
     });
   }
 
-  test('shows wide contexts to those who can have them', async (t) => {
+  test('lists wide contexts with extended headers', async (t) => {
     const client = await haggling(t, 'extended');
     assert.deepEqual(names(await list(client, 'many')), [...narrow, 'x-two:wide']);
     assert.deepEqual(names(await list(client, 'many', 'x-two:wide')), ['x-two:wide']);
@@ -103,7 +103,7 @@ describe('NBD_OPT_LIST_META_CONTEXT', () => {
 });
 
 describe('NBD_OPT_SET_META_CONTEXT', () => {
-  test('selects what is named in full, each with an id of its own', async (t) => {
+  test('selects contexts that are named in full, each with its own id', async (t) => {
     const client = await haggling(t);
     const told = await set(client, 'many', 'x-one:second', 'base:allocation', 'x-one:second');
     assert.equal(told.final, rep.ack);
@@ -126,7 +126,7 @@ describe('NBD_OPT_SET_META_CONTEXT', () => {
     ]);
   });
 
-  test('has a limit of contexts', async (t) => {
+  test('limits the number of contexts', async (t) => {
     const client = await haggling(t);
     const queries = Array.from({ length: 17 }, (_, index) => `x-c:${index}`);
     assert.deepEqual(await set(client, 'crowd', ...queries), {
@@ -171,7 +171,7 @@ for (const [name, option] of [
       });
     }
 
-    test('and says whether a query or the name of the export is bad', async (t) => {
+    test('and says whether a query or the name of the export is malformed', async (t) => {
       const client = await haggling(t);
       for (const [what, words] of [
         ['a query with NUL', 'The query contains NUL.'],
@@ -184,7 +184,7 @@ for (const [name, option] of [
       }
     });
 
-    test('an export that is not there', async (t) => {
+    test('an unknown export', async (t) => {
       const client = await haggling(t);
       const told = await ask(client, option, contextData('none', ['base:allocation']));
       assert.deepEqual(told, { final: rep.errUnknown, contexts: {} });
@@ -195,7 +195,7 @@ for (const [name, option] of [
       assert.deepEqual(told, { final: rep.errInvalid, contexts: {} });
     });
 
-    test('to name a wide context without extended headers', async (t) => {
+    test('a wide context named without extended headers', async (t) => {
       const client = await haggling(t);
       const told = await ask(
         client,
@@ -224,7 +224,7 @@ async function statusError(client: ByteClient, name: string): Promise<number> {
   return (await client.call({ type: cmd.blockStatus, length: 100 })).error;
 }
 
-describe('what was selected', () => {
+describe('the selection', () => {
   const forgets: Readonly<Record<string, (client: ByteClient) => Promise<unknown>>> = {
     'a selection for another export': (client) => set(client, 'many', 'base:allocation'),
     'a selection of nothing': (client) => set(client, ''),
@@ -234,7 +234,7 @@ describe('what was selected', () => {
       client.option(opt.setMetaContext, Buffer.alloc(70_000)),
   };
   for (const [what, act] of Object.entries(forgets)) {
-    test(`is forgotten after ${what}`, async (t) => {
+    test(`is dropped after ${what}`, async (t) => {
       const client = await haggling(t);
       await set(client, '', 'base:allocation');
       await act(client);
@@ -268,13 +268,13 @@ describe('what was selected', () => {
     });
   }
 
-  test('holds for the export of the same name only', async (t) => {
+  test('is valid only for the export of the same name', async (t) => {
     const client = await haggling(t);
     await set(client, '', 'base:allocation');
     assert.equal(await statusError(client, 'many'), err.EINVAL);
   });
 
-  test('holds after NBD_OPT_EXPORT_NAME too', async (t) => {
+  test('is also valid after NBD_OPT_EXPORT_NAME', async (t) => {
     const client = await haggling(t);
     await set(client, 'many', 'base:allocation');
     client.send(Buffer.concat([Buffer.from('IHAVEOPT'), u32(1), u32(4), Buffer.from('many')]));
@@ -282,7 +282,7 @@ describe('what was selected', () => {
     assert.equal((await client.call({ type: cmd.blockStatus, length: 100 })).error, 0);
   });
 
-  test('fails every query where the export has lost it since', async (t) => {
+  test('fails every query if the export no longer has the context', async (t) => {
     const contexts = [context('x-one:first')];
     const server = await startServer(t, { exports: { '': withContexts(contexts) } });
     const client = await server.connect();
@@ -353,7 +353,7 @@ describe('the contexts of a backend', () => {
     });
   }
 
-  test('cannot have one name', () => {
+  test('cannot have the same name', () => {
     const backend = withContexts([context('x-a:b'), context('x-a:b')]);
     assert.throws(() => createServer({ exports: { '': backend } }), {
       code: 'NBDCORK_BAD_CONTEXT',

@@ -35,12 +35,12 @@ describe('NBD_OPT_LIST', () => {
     ...acknowledged,
   ];
 
-  test('names every export, with its description', async (t) => {
+  test('lists every export with its description', async (t) => {
     const client = await haggling(t);
     assert.deepEqual(await client.option(opt.list), wholeList);
   });
 
-  test('works twice, and with other options between', async (t) => {
+  test('works twice, with other options in between', async (t) => {
     const client = await haggling(t);
     assert.deepEqual(await client.option(opt.list), wholeList);
     assert.deepEqual(await client.option(opt.structuredReply), acknowledged);
@@ -74,7 +74,7 @@ for (const kind of connectionKinds) {
       });
     }
 
-    test('from a client that does not wait for the reply does no harm', async (t) => {
+    test('from a client that does not wait for the reply is harmless', async (t) => {
       const { server, connect } = await startServer(t, options, kind);
       const client = await connect();
       await client.greet();
@@ -85,10 +85,10 @@ for (const kind of connectionKinds) {
   });
 }
 
-describe('an option that is not known', () => {
+describe('an unknown option', () => {
   for (const type of [0, 4, 12, 99, 0x7fffffff, 0xffffffff]) {
     for (const length of [0, 1, 65_536]) {
-      test(`${type} with ${length} bytes is ERR_UNSUP with words`, async (t) => {
+      test(`${type} with ${length} bytes is ERR_UNSUP with a message`, async (t) => {
         const client = await haggling(t);
         const [reply, ...others] = await client.option(type, Buffer.alloc(length, 0x49));
         assert.equal(reply?.type, rep.errUnsup);
@@ -120,11 +120,11 @@ describe('an option that is refused', () => {
     return found;
   }
 
-  test('every error says in words what was wrong', async (t) => {
+  test('every error has a message', async (t) => {
     for (const { data } of await refusals(t)) assert.match(data.toString(), /\w{2,} \w{2,}.*\.$/s);
   });
 
-  test('no option is refused for the platform', async (t) => {
+  test('no option gets ERR_PLATFORM', async (t) => {
     const platform = 0x80000004;
     assert.ok((await refusals(t)).every(({ type }) => type !== platform));
   });
@@ -145,7 +145,7 @@ describe('the length of an option', () => {
   }
 
   for (const length of [65_537, 2 ** 20]) {
-    test(`of ${length} bytes makes no difference to an option that is not known`, async (t) => {
+    test(`of ${length} bytes makes no difference to an unknown option`, async (t) => {
       const client = await haggling(t);
       const [reply, ...others] = await client.option(99, Buffer.alloc(length));
       assert.equal(reply?.type, rep.errUnsup);
@@ -185,9 +185,9 @@ describe('the length of an option', () => {
   });
 });
 
-describe('options without end', () => {
+describe('an endless series of options', () => {
   for (const type of [opt.list, opt.structuredReply, 99]) {
-    test(`of type ${type} end with optionsMax of them`, async (t) => {
+    test(`of type ${type} ends after optionsMax of them`, async (t) => {
       const client = await haggling(t, { ...options, limits: { optionsMax: 5 } });
       client.send(...Array.from({ length: 9 }, () => optionBytes(type)));
       for (let count = 0; count < 5; count++) await client.optionReplies(type);
@@ -195,14 +195,14 @@ describe('options without end', () => {
     });
   }
 
-  test('are answered up to optionsMax', async (t) => {
+  test('is answered up to optionsMax', async (t) => {
     const client = await haggling(t, { ...options, limits: { optionsMax: 5 } });
     for (let count = 0; count < 4; count++) await client.option(99);
     assert.equal((await client.option(opt.go, goData(''))).at(-1)?.type, rep.ack);
     assert.equal((await client.call({ type: cmd.flush })).error, 0);
   });
 
-  test('from a client that reads nothing are not answered without end', async (t) => {
+  test('from a client that reads nothing is not answered indefinitely', async (t) => {
     const description = 'x'.repeat(4096);
     const backend = new BufferDisk(pattern(100));
     const names = Array.from({ length: 256 }, (_, index) => `disk ${index}`);
@@ -280,7 +280,7 @@ describe('NBD_OPT_EXTENDED_HEADERS', () => {
     assert.equal((await client.call({ type: cmd.flush })).error, 0);
   });
 
-  test('rules out NBD_OPT_EXPORT_NAME, which closes the connection', async (t) => {
+  test('excludes NBD_OPT_EXPORT_NAME, which closes the connection', async (t) => {
     const client = await haggling(t);
     await client.option(opt.extendedHeaders);
     client.send(optionBytes(opt.exportName));
@@ -301,7 +301,7 @@ describe('names in NBD_OPT_EXPORT_NAME', () => {
     });
   }
 
-  test('may have any letters', async (t) => {
+  test('may have letters of any script', async (t) => {
     const client = await haggling(t);
     client.send(optionBytes(opt.exportName, Buffer.from('zweite Platte')));
     assert.equal((await client.take(10)).readBigUInt64BE(0), 100n);

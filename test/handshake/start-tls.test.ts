@@ -57,7 +57,7 @@ function listed(name: string, description = ''): Buffer {
 
 for (const kind of connectionKinds) {
   for (const version of versions) {
-    test(`over ${kind} by ${version}: options, reads and writes behind TLS`, async (t) => {
+    test(`over ${kind} with ${version}: options, reads and writes`, async (t) => {
       const disk = new BufferDisk(pattern(3_000_000));
       const serving = await startServer(t, options('require', { exports: { '': disk } }), kind);
       const client = await startTls(await greeted(serving), trusting(version));
@@ -81,25 +81,25 @@ for (const kind of connectionKinds) {
 }
 
 describe('NBD_OPT_STARTTLS', () => {
-  test('without a certificate is ERR_POLICY, and the client may go on', async (t) => {
+  test('without a certificate is ERR_POLICY, and the client may continue', async (t) => {
     const client = await greeted(await startServer(t, { exports: { '': open } }));
     assert.deepEqual(await types(client, opt.startTls), [rep.errPolicy]);
     assert.equal((await types(client, opt.go, goData(''))).at(-1), rep.ack);
   });
 
-  test('with data is ERR_INVALID, and works without', async (t) => {
+  test('with data is ERR_INVALID, and works without data', async (t) => {
     const client = await greeted(await startServer(t, options('require')));
     assert.deepEqual(await types(client, opt.startTls, Buffer.of(0)), [rep.errInvalid]);
     await startTls(client, trusting());
   });
 
-  test('twice is ERR_INVALID, and the client may go on', async (t) => {
+  test('twice is ERR_INVALID, and the client may continue', async (t) => {
     const client = await startTls(await greeted(await startServer(t, options('on'))), trusting());
     assert.deepEqual(await types(client, opt.startTls), [rep.errInvalid]);
     assert.equal((await types(client, opt.go, goData('secret'))).at(-1), rep.ack);
   });
 
-  test('makes the server forget structured replies', async (t) => {
+  test('resets structured replies', async (t) => {
     const client = await greeted(await startServer(t, options('on')));
     assert.deepEqual(await client.option(opt.structuredReply), acknowledged);
     const secured = await startTls(client, trusting());
@@ -109,7 +109,7 @@ describe('NBD_OPT_STARTTLS', () => {
     assert.equal((await secured.call({ type: cmd.read, length: 512 })).error, 0);
   });
 
-  test('makes the server forget extended headers', async (t) => {
+  test('resets extended headers', async (t) => {
     const client = await greeted(await startServer(t, options('on')));
     assert.deepEqual(await client.option(opt.extendedHeaders), acknowledged);
     const secured = await startTls(client, trusting());
@@ -119,7 +119,7 @@ describe('NBD_OPT_STARTTLS', () => {
     assert.equal((await secured.call({ type: cmd.read, length: 512 })).error, 0);
   });
 
-  test('makes the server close what it opened, and open it for whom TLS has proven', async (t) => {
+  test('closes the backend and opens it again for the authenticated client', async (t) => {
     const opened: { client: Client; disk: BufferDisk }[] = [];
     const backend = (client: Client): BufferDisk => {
       const disk = new BufferDisk(pattern(4096 * (opened.length + 1)));
@@ -159,7 +159,7 @@ const otherOptions: readonly (readonly [string, number, Buffer?])[] = [
 
 describe('with TLS required, a client without', () => {
   for (const [name, type, data] of otherOptions) {
-    test(`gets ERR_TLS_REQD and nothing else to ${name}`, async (t) => {
+    test(`gets only ERR_TLS_REQD for ${name}`, async (t) => {
       const client = await greeted(await startServer(t, options('require')));
       assert.deepEqual(await types(client, type, data), [rep.errTlsReqd]);
       const secured = await startTls(client, trusting());
@@ -167,7 +167,7 @@ describe('with TLS required, a client without', () => {
     });
   }
 
-  test('is closed at EXPORT_NAME', async (t) => {
+  test('is disconnected at EXPORT_NAME', async (t) => {
     const log = new Log();
     const client = await greeted(await startServer(t, options('require', { logger: log })));
     client.send(optionBytes(opt.exportName, Buffer.from('open')));
@@ -182,20 +182,20 @@ describe('with TLS required, a client without', () => {
     assert.equal((await client.closed).length, 0);
   });
 
-  test('is closed where it does not know fixed newstyle', async (t) => {
+  test('is disconnected if it does not support fixed newstyle', async (t) => {
     const client = await greeted(await startServer(t, options('require')), 0);
     assert.equal((await client.closed).length, 0);
   });
 });
 
 describe('with TLS on, a client without', () => {
-  test('may have what does not need it', async (t) => {
+  test('may use an export that does not require TLS', async (t) => {
     const client = await (await startServer(t, options('on'))).open('simple', 'open');
     const { data } = await client.call({ type: cmd.read, length: 1000 });
     assert.ok(data.equals(pattern(1000)));
   });
 
-  test('does not see in the list what needs it', async (t) => {
+  test('does not see exports that require TLS in the list', async (t) => {
     const client = await greeted(await startServer(t, options('on')));
     const first = { type: rep.server, data: listed('open') };
     assert.deepEqual(await client.option(opt.list), [first, ...acknowledged]);
@@ -206,7 +206,7 @@ describe('with TLS on, a client without', () => {
 
   for (const name of ['secret', 'nothing']) {
     for (const type of [opt.info, opt.go]) {
-      test(`gets ERR_TLS_REQD and nothing else to option ${type} of '${name}'`, async (t) => {
+      test(`gets only ERR_TLS_REQD for option ${type} of '${name}'`, async (t) => {
         const client = await greeted(await startServer(t, options('on')));
         const replies = await client.option(type, goData(name, [info.name]));
         assert.deepEqual(
@@ -230,7 +230,7 @@ describe('with TLS on, a client without', () => {
     ['LIST_META_CONTEXT', opt.listMetaContext],
     ['SET_META_CONTEXT', opt.setMetaContext],
   ] as const) {
-    test(`gets the ERR_UNKNOWN of what there is not to ${option} of what needs it`, async (t) => {
+    test(`gets ERR_UNKNOWN for ${option} of an export that requires TLS, as of an unknown one`, async (t) => {
       const client = await greeted(await startServer(t, options('on')));
       assert.deepEqual(await client.option(opt.structuredReply), acknowledged);
       const told: string[] = [];
@@ -243,7 +243,7 @@ describe('with TLS on, a client without', () => {
     });
   }
 
-  test('gets by extended headers what needs it, after TLS', async (t) => {
+  test('can use an export that requires TLS with extended headers after TLS', async (t) => {
     const client = await greeted(await startServer(t, options('on')));
     const [refused] = await types(client, opt.go, goData('secret'));
     assert.equal(refused, rep.errTlsReqd);
@@ -255,7 +255,7 @@ describe('with TLS on, a client without', () => {
     assert.deepEqual(secured.lastStatus, [{ id: secured.contextIds[0], extents: [[50_000n, 0n]] }]);
   });
 
-  test('is closed at EXPORT_NAME of what needs it', async (t) => {
+  test('is disconnected at EXPORT_NAME of an export that requires TLS', async (t) => {
     const log = new Log();
     const client = await greeted(await startServer(t, options('on', { logger: log })));
     client.send(optionBytes(opt.exportName, Buffer.from('secret')));
@@ -263,7 +263,7 @@ describe('with TLS on, a client without', () => {
     assert.equal(log.shown[0]?.details['code'], 'NBDCORK_EXPORT_REFUSED');
   });
 
-  test('is served as if TLS were off where it does not know fixed newstyle', async (t) => {
+  test('is served as if TLS were off if it does not support fixed newstyle', async (t) => {
     const client = await greeted(await startServer(t, options('on')), 0);
     assert.deepEqual(await types(client, opt.startTls), [rep.errPolicy]);
     assert.deepEqual(await types(client, opt.go, goData('secret')), [rep.errUnknown]);
@@ -273,7 +273,7 @@ describe('with TLS on, a client without', () => {
 
 describe('an attacker', () => {
   for (const kind of connectionKinds) {
-    test(`who puts an option behind NBD_OPT_STARTTLS, on ${kind}`, async (t) => {
+    test(`who sends an option right after NBD_OPT_STARTTLS, on ${kind}`, async (t) => {
       const log = new Log();
       const client = await greeted(await startServer(t, options('on', { logger: log }), kind));
       client.send(optionBytes(opt.startTls), optionBytes(opt.structuredReply));
@@ -284,7 +284,7 @@ describe('an attacker', () => {
       assert.match(log.shown[0].message, /connection closed/);
     });
 
-    test(`who sends an option in the clear after the answer, on ${kind}`, async (t) => {
+    test(`who sends an option in plaintext after the reply, on ${kind}`, async (t) => {
       const log = new Log();
       const client = await greeted(await startServer(t, options('on', { logger: log }), kind));
       assert.deepEqual(await client.option(opt.startTls), acknowledged);
@@ -294,7 +294,7 @@ describe('an attacker', () => {
       await assertReason(log, /the client did not send TLS/);
     });
 
-    test(`who sends half a handshake and hangs up, on ${kind}`, async (t) => {
+    test(`who disconnects in the middle of the TLS handshake, on ${kind}`, async (t) => {
       const log = new Log();
       const client = await greeted(await startServer(t, options('on', { logger: log }), kind));
       assert.deepEqual(await client.option(opt.startTls), acknowledged);
@@ -305,7 +305,7 @@ describe('an attacker', () => {
     });
   }
 
-  test('who says nothing after the answer is cut in time', async (t) => {
+  test('who sends nothing after the reply is disconnected at handshakeTimeoutMs', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const log = new Log();
     const limits = { handshakeTimeoutMs: 5000 };
@@ -320,7 +320,7 @@ describe('an attacker', () => {
     );
   });
 
-  test('who stops in the middle of the TLS handshake is cut in time', async (t) => {
+  test('who stops in the middle of the TLS handshake is disconnected at handshakeTimeoutMs', async (t) => {
     t.mock.timers.enable({ apis: ['setTimeout'] });
     const limits = { handshakeTimeoutMs: 5000 };
     const client = await greeted(await startServer(t, options('on', { limits })));
@@ -339,7 +339,7 @@ test('closing the server ends a TLS handshake', async (t: TestContext) => {
   assert.equal((await client.closed).length, 0);
 });
 
-test('a client that is secured is not cut by the time for the handshake', async (t) => {
+test('a client with TLS that has chosen an export is not disconnected at handshakeTimeoutMs', async (t) => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const limits = { handshakeTimeoutMs: 5000 };
   const client = await greeted(await startServer(t, options('on', { limits })));

@@ -6,7 +6,7 @@ const bad = { code: 'NBDCORK_BAD_STRING' };
 
 describe('strings from clients', () => {
   for (const text of ['', 'disk', 'Straße', '\ufeffmark', '\u{1f4be}', 'x'.repeat(4096)]) {
-    test(`${JSON.stringify(text.slice(0, 8))} is as it came`, () => {
+    test(`${JSON.stringify(text.slice(0, 8))} is unchanged`, () => {
       assert.equal(readString(Buffer.from(text)), text);
     });
   }
@@ -32,19 +32,19 @@ describe('strings from clients', () => {
 
 describe('strings for clients', () => {
   for (const text of ['', 'Straße', 'x'.repeat(4096), 'ü'.repeat(2048)]) {
-    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} letters is good`, () => {
+    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} characters is accepted`, () => {
       assert.doesNotThrow(() => checkString('name', text));
     });
   }
 
   for (const text of ['a\0', 'x'.repeat(4097), 'ü'.repeat(2049), '\ud800']) {
-    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} letters is refused`, () => {
+    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} characters is refused`, () => {
       assert.throws(() => checkString('name', text), bad);
     });
   }
 
   for (const value of [undefined, null, 5, Buffer.from('name')]) {
-    test(`${typeof value} is no text`, () => {
+    test(`${typeof value} is not a string`, () => {
       assert.throws(() => checkString('name', value), bad);
     });
   }

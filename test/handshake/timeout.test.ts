@@ -12,8 +12,8 @@ const options = {
 };
 
 for (const kind of connectionKinds) {
-  describe(`a client that takes its time to choose an export, on ${kind}`, () => {
-    test('is cut at handshakeTimeoutMs, having said nothing', async (t) => {
+  describe(`a client that is slow to choose an export, on ${kind}`, () => {
+    test('is disconnected at handshakeTimeoutMs having sent nothing', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const client = await (await startServer(t, options, kind)).connect();
       await client.take(18);
@@ -21,7 +21,7 @@ for (const kind of connectionKinds) {
       assert.equal((await client.closed).length, 0);
     });
 
-    test('is cut at handshakeTimeoutMs in the middle of an option', async (t) => {
+    test('is disconnected at handshakeTimeoutMs in the middle of an option', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const client = await (await startServer(t, options, kind)).connect();
       await client.greet();
@@ -31,7 +31,7 @@ for (const kind of connectionKinds) {
       assert.equal((await client.closed).length, 0);
     });
 
-    test('is not cut before', async (t) => {
+    test('is not disconnected before', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const client = await (await startServer(t, options, kind)).connect();
       await client.greet();
@@ -39,7 +39,7 @@ for (const kind of connectionKinds) {
       assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
     });
 
-    test('is not cut any more when it has chosen one', async (t) => {
+    test('is no longer disconnected after it has chosen one', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const client = await (await startServer(t, options, kind)).open();
       // Answered by the transmission phase: the handshake is over on the server's side too.

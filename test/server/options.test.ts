@@ -178,12 +178,12 @@ describe('limits', () => {
   test('by the name of what every object has are refused', () => {
     const limits: Partial<Limits> = JSON.parse('{"constructor": 5}') as object;
     const make = () => createServer({ exports: { '': disk }, limits });
-    refused(make, 'NBDCORK_BAD_LIMIT', /no limit constructor/);
+    refused(make, 'NBDCORK_BAD_LIMIT', /^Unknown limit 'constructor'/);
   });
 
   test('that do not exist are refused', () => {
     const limits: Partial<Limits> = JSON.parse('{"requestsMax": 5}') as object;
     const make = () => createServer({ exports: { '': disk }, limits });
-    refused(make, 'NBDCORK_BAD_LIMIT', /no limit requestsMax.*requestsInFlightMax/);
+    refused(make, 'NBDCORK_BAD_LIMIT', /^Unknown limit 'requestsMax'.*requestsInFlightMax/);
   });
 });

@@ -61,7 +61,7 @@ describe('writing the header of a reply', () => {
     );
   });
 
-  test('extended: the offset comes back as well, all of its 64 bits', () => {
+  test('extended: with all 64 bits of the offset', () => {
     fc.assert(
       fc.property(uint64, uint64, uint16, uint16, uint32, (cookie, offset, flags, type, length) => {
         const bytes = written(extendedReplyBytes, (view, at) => {

@@ -28,7 +28,7 @@ describe('the header of a request', () => {
   });
 
   for (const headers of ['simple', 'extended'] as const) {
-    test(`${headers}: every field is read, at any place`, () => {
+    test(`${headers}: every field is read, at any position`, () => {
       const lengths = headers === 'extended' ? exact : fc.bigInt({ min: 0n, max: 2n ** 32n - 1n });
       fc.assert(
         fc.property(
@@ -57,7 +57,7 @@ describe('the header of a request', () => {
       );
     });
 
-    test(`${headers}: offsets past 2^53 - 1 are known to be larger`, () => {
+    test(`${headers}: offsets past 2^53 - 1 stay larger`, () => {
       fc.assert(
         fc.property(fc.bigInt({ min: 2n ** 53n, max: 2n ** 64n - 1n }), (offset) => {
           const request = new Request();
@@ -69,7 +69,7 @@ describe('the header of a request', () => {
     });
   }
 
-  test('lengths past 2^53 - 1 are known to be larger', () => {
+  test('lengths past 2^53 - 1 stay larger', () => {
     for (const length of [2n ** 53n, 2n ** 63n, 2n ** 64n - 1n]) {
       const request = new Request();
       assert.ok(request.readExtended(viewOf(requestBytes('extended', { type: 0, length })), 0));
@@ -127,7 +127,7 @@ describe('the header of a request', () => {
     }
   });
 
-  test('a copy stays as it is', () => {
+  test('a copy is independent', () => {
     const request = new Request();
     request.read(viewOf(requestBytes('simple', { type: 1, cookie: 7n, offset: 8, length: 9 })), 0);
     const copy = request.copy();

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { shortened } from '../../lib/wire/strings.js';
 
-describe('a text for people', () => {
+describe('a message for people', () => {
   for (const text of ['', 'Straße', 'x'.repeat(4096), 'ü'.repeat(2048), '\u{1f4be}'.repeat(1024)]) {
-    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} units stays as it is`, () => {
+    test(`${JSON.stringify(text.slice(0, 8))} of ${text.length} units is unchanged`, () => {
       assert.equal(shortened(text), text);
     });
   }

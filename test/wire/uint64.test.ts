@@ -15,7 +15,7 @@ describe('64-bit numbers', () => {
     );
   });
 
-  test('past that are known to be larger', () => {
+  test('past that stay larger', () => {
     for (const value of [2n ** 53n, 2n ** 64n - 1n]) {
       const view = new DataView(new ArrayBuffer(8));
       view.setBigUint64(0, value);
