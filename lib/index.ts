@@ -29,11 +29,11 @@ export type {
   ExportOptions,
   Exports,
   ListenOptions,
-  Logger,
   OpenBackend,
   ServerOptions,
 } from './server/options.js';
 export { readPreSharedKeys } from './server/tls/psk-file.js';
+export type { Logger } from './server/logger.js';
 export { createServer, type NbdServer } from './server/server.js';
 export { readTlsFolder } from './server/tls/folder.js';
 export type { TlsOptions } from './server/tls/options.js';

@@ -4,7 +4,7 @@ import { NbdError } from '../errors.js';
 import { quoted } from '../quoted.js';
 import type { Allow } from '../server/access.js';
 import { allowByRules, parseAccessRule, type AccessRule } from '../server/access-rules.js';
-import type { Logger } from '../server/options.js';
+import type { Logger } from '../server/logger.js';
 import type { TlsOptions } from '../server/tls/options.js';
 import { peerCredentialsAvailable } from '../sockets/peer.js';
 import { parsedBy } from './parsing.js';

@@ -1,7 +1,7 @@
 import type { MaybePromise } from '../backend/maybe-promise.js';
 import { messageOf } from '../errors.js';
 import type { Client } from '../handshake/client.js';
-import type { Logger } from './options.js';
+import type { Logger } from './logger.js';
 import { peerName } from './peer.js';
 
 /**

@@ -20,7 +20,7 @@ import type { BusyPoll } from './busy-poll/busy-poll.js';
 import type { Catalog } from './exports/catalog.js';
 import { ConnectionExports } from './exports/connection-exports.js';
 import { FailureLog } from './failure-log.js';
-import type { Logger } from './options.js';
+import type { Logger } from './logger.js';
 import { peerName } from './peer.js';
 import { Reader } from './reader.js';
 import type { Watched } from './stall-watch.js';

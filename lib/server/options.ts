@@ -4,19 +4,8 @@ import type { Client } from '../handshake/client.js';
 import type { Limits } from '../limits.js';
 import type { StrategyName } from '../transport/transport.js';
 import type { Allow } from './access.js';
+import type { Logger } from './logger.js';
 import type { TlsOptions } from './tls/options.js';
-
-/** Logger of a server, such as pino. */
-export interface Logger {
-  /** Details of a connection, such as failed requests past the first ten. */
-  debug(details: object, message: string): void;
-  /** Clients that connect and disconnect. */
-  info(details: object, message: string): void;
-  /** Requests, clients and connections that failed or were refused. */
-  warn(details: object, message: string): void;
-  /** Faults of the server's own surroundings: backends, access rules, listening sockets. */
-  error(details: object, message: string): void;
-}
 
 /** Opens the backend of an export on demand. */
 export type OpenBackend = (client: Client) => MaybePromise<Backend>;
@@ -95,10 +84,3 @@ export type ListenOptions =
       /** Descriptor of an inherited listening socket, as in socket activation. */
       readonly fd: number;
     };
-
-export const silentLogger: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: () => undefined,
-};

@@ -11,7 +11,8 @@ import {
   isObject,
   optionsOf,
 } from './check-export.js';
-import type { ExportFinder, ExportOptions, Exports, Logger } from '../options.js';
+import type { Logger } from '../logger.js';
+import type { ExportFinder, ExportOptions, Exports } from '../options.js';
 
 export interface CatalogOptions {
   readonly access: AccessControl;
