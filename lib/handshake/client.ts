@@ -30,6 +30,11 @@ export interface Client {
   readonly tls?: ClientTls;
 }
 
+/** The client's name in the log. */
+export function peerName({ kind, address, port }: Client): string {
+  return address === undefined ? kind : `${address} port ${port ?? 0}`;
+}
+
 /** The modes of "TLS support": NOTLS, SELECTIVETLS and FORCEDTLS, by nbdkit's names for them. */
 export const tlsModes = ['off', 'on', 'require'] as const;
 /** `off`, `on` (clients may use TLS) or `require` (clients must). */

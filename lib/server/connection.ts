@@ -6,7 +6,7 @@
 import type { Readable, Writable } from 'node:stream';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import { ByteQueue } from '../handshake/byte-queue.js';
-import type { Client, SecureConnection } from '../handshake/client.js';
+import { peerName, type Client, type SecureConnection } from '../handshake/client.js';
 import { Conversation } from '../handshake/conversation.js';
 import { negotiate } from '../handshake/negotiate.js';
 import type { Limits } from '../limits.js';
@@ -21,7 +21,6 @@ import type { Catalog } from './exports/catalog.js';
 import { ConnectionExports } from './exports/connection-exports.js';
 import { FailureLog } from './failure-log.js';
 import type { Logger } from './logger.js';
-import { peerName } from './peer.js';
 import { Reader } from './reader.js';
 import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from '../sockets/streams.js';

@@ -1,9 +1,8 @@
-import type { Client } from '../handshake/client.js';
+import { peerName, type Client } from '../handshake/client.js';
 import { peerCredentialsAvailable } from '../sockets/peer.js';
 import type { OpenStreams } from '../sockets/streams.js';
 import type { AccessControl } from './access.js';
 import { Connection, type ConnectionContext } from './connection.js';
-import { peerName } from './peer.js';
 import { StallWatch } from './stall-watch.js';
 import { endsBefore } from './stop-clock.js';
 

@@ -1,7 +1,9 @@
 import { fstatSync } from 'node:fs';
 import { readFile, rm, stat } from 'node:fs/promises';
-import { connect, type Server } from 'node:net';
+import { connect, type Server, type Socket } from 'node:net';
 import { codeOf, messageOf, NbdError } from '../errors.js';
+import type { Client } from '../handshake/client.js';
+import { peerCredentials } from '../sockets/peer.js';
 import { defaultPort } from '../wire/constants.js';
 import type { Address } from '../wire/uri.js';
 import type { ListenOptions } from './options.js';
@@ -126,4 +128,16 @@ function adviceOn(cause: unknown, kind: 'path' | 'descriptor' | 'tcp'): string {
     default:
       return messageOf(cause);
   }
+}
+
+/** The client of an accepted socket. Undefined if it reset the connection before it was accepted. */
+export function clientOf(socket: Socket, server: Server): Client | undefined {
+  const { remoteAddress, remotePort } = socket;
+  if (remoteAddress !== undefined) {
+    return { kind: 'tcp', address: remoteAddress, port: remotePort ?? 0 };
+  }
+  // An inherited Unix socket has no address in Node.js.
+  const address = server.address();
+  const listensOnTcp = typeof address === 'object' && address !== null;
+  return listensOnTcp ? undefined : { kind: 'unix', ...peerCredentials(socket) };
 }

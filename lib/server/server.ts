@@ -12,10 +12,9 @@ import { BusyPoll, checkedBusyPoll } from './busy-poll/busy-poll.js';
 import type { Connection } from './connection.js';
 import { Connections } from './connections.js';
 import { Catalog } from './exports/catalog.js';
-import { listen } from './listener.js';
+import { clientOf, listen } from './listener.js';
 import { silentLogger, type Logger } from './logger.js';
 import type { ListenOptions, ServerOptions } from './options.js';
-import { clientOf } from './peer.js';
 import { endsBefore, StopClock } from './stop-clock.js';
 import { TlsAcceptor } from './tls/acceptor.js';
 
