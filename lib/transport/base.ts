@@ -6,7 +6,7 @@
 import { Duplex, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { NbdError } from '../errors.js';
-import { headerBytesMax } from './sender.js';
+import { headerBytesMax, type Lease } from './sender.js';
 import type { StrategyName, Transport, TransportCounters } from './transport.js';
 
 /** Holds 256 headers of simple replies. A full arena is sent, so its size does not limit messages. */
@@ -15,15 +15,23 @@ const arenaBytes = 4096;
 const piecesMax = 1024;
 const initialPieces = 32;
 const searchedBuffersMax = 32;
-/**
- * A shorter piece that waits in the stream behind others is copied. The memory
- * that it is a view of may be far larger, and could not be reused meanwhile.
- */
-const borrowedPieceBytesMin = 4096;
 /** Numbers of a piece in `pieces`: index into `buffers`, offset, length. */
 const pieceWidth = 3;
 /** With this many bytes pending, waiting for further messages gains nothing. */
 const batchBytesMax = 1 << 20;
+
+/** Pieces that wait to be sent. */
+export interface Batch {
+  readonly buffers: Uint8Array[];
+  readonly pieces: Float64Array<ArrayBuffer>;
+  readonly pieceCount: number;
+  readonly bytes: number;
+  readonly leases: Lease[];
+}
+
+export function releaseAll(leases: readonly Lease[]): void {
+  for (const lease of leases) lease.release();
+}
 
 export abstract class BaseTransport implements Transport {
   abstract readonly strategy: StrategyName;
@@ -40,10 +48,13 @@ export abstract class BaseTransport implements Transport {
   };
 
   protected readonly arena: Uint8Array;
-  protected readonly buffers: Uint8Array[];
+  /** What pieces are views of; the first is the arena, or a copy of it. */
+  protected buffers: Uint8Array[];
   protected pieces = new Float64Array(initialPieces * pieceWidth);
   protected pieceCount = 0;
   protected pendingBytes = 0;
+  /** Memory to be given back when all pieces are sent. */
+  protected leases: Lease[] = [];
   private gathering = false;
   private arenaUsed = 0;
   private scheduled = false;
@@ -63,18 +74,24 @@ export abstract class BaseTransport implements Transport {
     if (stream instanceof Duplex) {
       stream.prependListener('end', () => {
         this.flush();
+        if (!stream.allowHalfOpen) this.handOver();
       });
     }
   }
 
   /**
-   * Send all pieces and `clear` them. What the kernel does not accept waits in
-   * the stream. With `more` the last message continues.
+   * Send all pieces and `clear` them. What the kernel does not accept waits.
+   * With `more` the last message continues.
    */
   protected abstract sendPending(more: boolean): void;
 
   /** Called at the end of a message: send it now, or at the end of the tick. */
   protected abstract messageEnded(): void;
+
+  /** Give what waits outside the stream to the stream, which is about to be ended. */
+  protected handOver(): void {
+    // Most strategies keep nothing outside the stream.
+  }
 
   get queuedBytes(): number {
     return this.pendingBytes + this.stream.writableLength;
@@ -131,6 +148,10 @@ export abstract class BaseTransport implements Transport {
     this.addPiece(this.bufferIndex(memory), start, length);
   }
 
+  releaseWhenSent(lease: Lease): void {
+    this.leases.push(lease);
+  }
+
   endMessage(): boolean {
     this.counters.messages++;
     if (this.pieceCount > 0) this.messageEnded();
@@ -173,7 +194,17 @@ export abstract class BaseTransport implements Transport {
     do this.flush();
     while (this.pieceCount > 0);
     this.ended = true;
-    if (!this.uncorking) this.stream.end();
+    if (!this.uncorking) this.endStream();
+  }
+
+  /** Everything is sent or in the stream: end it. */
+  protected endStream(): void {
+    this.stream.end();
+  }
+
+  /** `end` was called. */
+  protected get isEnded(): boolean {
+    return this.ended;
   }
 
   /** For strategies that send batches: now if the batch is long, else at the end of the tick. */
@@ -208,6 +239,7 @@ export abstract class BaseTransport implements Transport {
     this.pendingBytes = 0;
     this.arenaUsed = 0;
     this.buffers.length = 1;
+    if (this.leases.length > 0) releaseAll(this.leases.splice(0));
   }
 
   /** The first `sentBytes`, fewer than all, were sent: keep the others. */
@@ -224,21 +256,32 @@ export abstract class BaseTransport implements Transport {
     this.counters.bytes += sentBytes;
   }
 
-  /** Write all pieces to the stream, which sends them with one writev where it can. */
-  protected writeToStream(): void {
-    const { stream } = this;
-    const headers = this.headersCopy();
-    const waits = stream.writableLength > 0;
-    stream.cork();
-    for (let index = 0; index < this.pieceCount; index++) {
-      this.counters.streamWrites++;
-      const piece = this.pieceAt(index, headers);
-      const borrowed = this.pieces[index * pieceWidth] !== 0;
-      const copies = waits && borrowed && piece.length < borrowedPieceBytesMin;
-      stream.write(copies ? Buffer.from(piece) : piece);
-    }
-    this.clear();
-    this.uncork();
+  /** Take all pieces out, to be sent later: memory of headers is copied, that of payloads is not. */
+  protected takeBatch(): Batch {
+    const { buffers, pieces, pieceCount, pendingBytes, leases } = this;
+    buffers[0] = this.headersCopy();
+    const batch = { buffers, pieces, pieceCount, bytes: pendingBytes, leases };
+    this.buffers = [this.arena];
+    this.pieces = new Float64Array(initialPieces * pieceWidth);
+    this.pieceCount = 0;
+    this.pendingBytes = 0;
+    this.leases = [];
+    this.arenaUsed = 0;
+    return batch;
+  }
+
+  /** Put a batch back, where no pieces are pending. */
+  protected loadBatch({ buffers, pieces, pieceCount, bytes, leases }: Batch): void {
+    this.buffers = buffers;
+    this.pieces = pieces;
+    this.pieceCount = pieceCount;
+    this.pendingBytes = bytes;
+    this.leases = leases;
+  }
+
+  /** Headers are written into the arena again, after a batch that was loaded. */
+  protected unloadBatch(): void {
+    this.buffers = [this.arena];
   }
 
   /**
@@ -251,12 +294,13 @@ export abstract class BaseTransport implements Transport {
     this.stream.uncork();
     if (!outermost) return;
     this.uncorking = false;
-    if (this.ended) this.stream.end();
+    if (this.ended) this.endStream();
   }
 
-  /** A copy of the headers, since the stream may keep them while the arena is reused. */
-  protected headersCopy(): Uint8Array {
-    return Buffer.from(this.arena.subarray(0, this.arenaUsed));
+  /** A copy of the headers, to be kept while the arena is reused. */
+  private headersCopy(): Uint8Array {
+    const [headers = this.arena] = this.buffers;
+    return headers === this.arena ? this.arena.slice(0, this.arenaUsed) : headers;
   }
 
   /** Drop pending pieces, since the stream is destroyed. */
@@ -265,15 +309,19 @@ export abstract class BaseTransport implements Transport {
     this.clear();
   }
 
-  /** The bytes of piece number `index`. Headers are taken from `headers`: the arena, or a copy of it. */
-  protected pieceAt(index: number, headers: Uint8Array): Uint8Array {
+  /** The bytes of piece number `index`. */
+  protected pieceAt(index: number): Uint8Array {
     const at = index * pieceWidth;
-    const buffer =
-      this.pieces[at] === 0 ? headers : (this.buffers[this.pieces[at] ?? 0] ?? headers);
+    const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
     const offset = this.pieces[at + 1] ?? 0;
     const length = this.pieces[at + 2] ?? 0;
     if (offset === 0 && length === buffer.byteLength) return buffer;
     return Buffer.from(buffer.buffer, buffer.byteOffset + offset, length);
+  }
+
+  /** Whether piece number `index` is a view of the caller's memory. */
+  protected isBorrowed(index: number): boolean {
+    return this.pieces[index * pieceWidth] !== 0;
   }
 
   protected lengthOf(index: number): number {
@@ -281,7 +329,7 @@ export abstract class BaseTransport implements Transport {
   }
 
   /** What Node's `write` would return. Drops pending pieces where the stream is destroyed. */
-  private acceptsMore(): boolean {
+  protected acceptsMore(): boolean {
     const stream = this.stream;
     if (stream.writable) return !stream.writableNeedDrain;
     if (this.pieceCount > 0) this.ensureWritable();

@@ -15,9 +15,9 @@ export class PlainTransport extends BaseTransport {
 
   protected override sendPending(): void {
     if (!this.ensureWritable()) return;
-    const headers = this.headersCopy();
+    // Copied, since the stream may keep them while their memory changes.
     for (let index = 0; index < this.pieceCount; index++) {
-      this.unwritten.push(this.pieceAt(index, headers));
+      this.unwritten.push(Buffer.from(this.pieceAt(index)));
     }
     this.clear();
     // The other end of a Duplex may respond at once, and lead to a further

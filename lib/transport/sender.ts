@@ -54,6 +54,12 @@ export interface Sender {
    */
   append(memory: Uint8Array, start?: number, length?: number): void;
 
+  /**
+   * `lease.release()` is called once, when every piece that was appended before
+   * is with the kernel, or was copied or dropped: then its memory may be reused.
+   */
+  releaseWhenSent(lease: Lease): void;
+
   /** End the message. The strategy decides whether it is sent now or with others. */
   endMessage(): boolean;
 
@@ -68,6 +74,11 @@ export interface Sender {
 
   /** Flush, then end the connection's writing half. */
   end(): void;
+}
+
+/** Memory that is given back. */
+export interface Lease {
+  release(): void;
 }
 
 /** The longest header that `Sender.header` reserves, in bytes. */

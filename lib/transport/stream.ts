@@ -1,11 +1,15 @@
+import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { writeChunkByChunk } from '../sockets/handle.js';
-import { BaseTransport } from './base.js';
+import { BaseTransport, releaseAll } from './base.js';
 
-/** Size of the buffers that pieces are copied into for TLS: see `writeJoined`. */
+/** Size of the buffers that pieces are copied into. */
 const joinBufferBytes = 128 * 1024;
-/** A piece of this size or more is not copied: that would cost more than the TLS record that it saves. */
+/**
+ * For TLS a piece of this size or more is not copied: that would cost more than
+ * the TLS record that it saves.
+ */
 const separateBytesMin = 64 * 1024;
 /** Fewer bytes that wait for the peer get a small buffer of their own, and do not occupy a large one. */
 const spareUseBytesMin = joinBufferBytes / 4;
@@ -14,18 +18,27 @@ const spareBuffers: Buffer[] = [];
 const spareBuffersMax = 16;
 
 /**
- * Node's own writev: cork, one `write` for each piece, uncork, for all messages
- * of a tick. Works on any stream and without the addon. For TLS the pieces are
- * joined instead.
+ * Node's own `write`, for all messages of a tick. Works on any stream and
+ * without the addon.
+ *
+ * Pieces are copied into common buffers. A stream may keep what it is given
+ * for long, while the memory of a piece changes: the peer would get half of a
+ * block as it was and half as it is. With TLS a header and a small payload
+ * share a record for it, and are encrypted while they are still in the
+ * processor's cache. OpenSSL encrypts all of a `write` at once, so a long
+ * piece need not be copied for it.
  */
 export class StreamTransport extends BaseTransport {
   readonly strategy = 'stream';
-  private readonly joins: boolean;
+  private readonly encrypts: boolean;
+  /** Whether a buffer may be reused once it is written: other streams may pass it on. */
+  private readonly reuses: boolean;
 
   constructor(stream: Writable) {
     super(stream);
-    this.joins = stream instanceof TLSSocket;
-    if (this.joins) writeChunkByChunk(stream);
+    this.encrypts = stream instanceof TLSSocket;
+    this.reuses = stream instanceof Socket;
+    if (this.encrypts) writeChunkByChunk(stream);
   }
 
   protected override messageEnded(): void {
@@ -34,57 +47,72 @@ export class StreamTransport extends BaseTransport {
 
   protected override sendPending(): void {
     if (!this.ensureWritable()) return;
-    if (this.joins) this.writeJoined();
-    else this.writeToStream();
-  }
-
-  /**
-   * Copy small pieces into one buffer before OpenSSL gets it. Then a header and a
-   * small payload share a TLS record, and are encrypted while they are still in
-   * the processor's cache.
-   */
-  private writeJoined(): void {
-    const { stream } = this;
-    stream.cork();
-    for (let first = 0; first < this.pieceCount;) {
-      let bytes = this.lengthOf(first);
-      let next = first + 1;
-      while (next < this.pieceCount && joinable(bytes, this.lengthOf(next))) {
-        bytes += this.lengthOf(next++);
-      }
-      this.counters.streamWrites++;
-      if (bytes >= separateBytesMin && next === first + 1) {
-        stream.write(this.pieceAt(first, this.arena));
-      } else {
-        this.writeCopy(first, next, bytes);
-      }
-      first = next;
+    this.stream.cork();
+    let first = 0;
+    while (first < this.pieceCount) {
+      first = this.isSeparate(first) ? this.writePiece(first) : this.writeCopies(first);
     }
     this.clear();
     this.uncork();
   }
 
-  private writeCopy(first: number, end: number, bytes: number): void {
-    const reused = bytes >= spareUseBytesMin || this.stream.writableLength === 0;
-    const buffer = reused
-      ? (spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinBufferBytes))
-      : Buffer.allocUnsafe(bytes);
-    let at = 0;
+  private isSeparate(index: number): boolean {
+    return this.encrypts && this.lengthOf(index) >= separateBytesMin;
+  }
+
+  /** Returns the index of the next piece, here and below. */
+  private writePiece(index: number): number {
+    this.counters.streamWrites++;
+    const leases = this.leases.splice(0);
+    this.stream.write(this.pieceAt(index), () => {
+      releaseAll(leases);
+    });
+    return index + 1;
+  }
+
+  private writeCopies(first: number): number {
+    let bytes = 0;
+    let end = first;
+    for (; end < this.pieceCount && !this.isSeparate(end); end++) bytes += this.lengthOf(end);
+    let buffer = this.joinBuffer(bytes);
+    let used = 0;
     for (let index = first; index < end; index++) {
-      buffer.set(this.pieceAt(index, this.arena), at);
-      at += this.lengthOf(index);
+      let piece = this.pieceAt(index);
+      while (piece.length > buffer.length - used) {
+        const room = buffer.length - used;
+        buffer.set(piece.subarray(0, room), used);
+        piece = piece.subarray(room);
+        this.writeBuffer(buffer, buffer.length);
+        bytes -= buffer.length;
+        buffer = this.joinBuffer(bytes);
+        used = 0;
+      }
+      buffer.set(piece, used);
+      used += piece.length;
     }
-    if (!reused) {
-      this.stream.write(buffer);
-      return;
+    this.writeBuffer(buffer, used);
+    return end;
+  }
+
+  private joinBuffer(bytes: number): Buffer {
+    if (!this.reuses) return Buffer.allocUnsafeSlow(Math.min(bytes, joinBufferBytes));
+    if (bytes < spareUseBytesMin && this.stream.writableLength > 0) {
+      return Buffer.allocUnsafe(bytes);
     }
+    return spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinBufferBytes);
+  }
+
+  private writeBuffer(buffer: Buffer, bytes: number): void {
+    if (bytes === 0) return;
+    this.counters.streamWrites++;
     this.stream.write(buffer.subarray(0, bytes), () => {
-      if (spareBuffers.length < spareBuffersMax) spareBuffers.push(buffer);
+      if (
+        this.reuses &&
+        buffer.length === joinBufferBytes &&
+        spareBuffers.length < spareBuffersMax
+      ) {
+        spareBuffers.push(buffer);
+      }
     });
   }
-}
-
-/** Whether a piece of `length` bytes may follow `joinedBytes` in the same buffer. */
-function joinable(joinedBytes: number, length: number): boolean {
-  return joinedBytes < separateBytesMin && length < separateBytesMin;
 }

@@ -38,7 +38,7 @@ const costs: Readonly<Record<StrategyName, Partial<TransportCounters>>> = {
   more: { sends: 128 },
   vectored: { sends: 64 },
   batched: { sends: 1 },
-  stream: { streamWrites: 128 },
+  stream: { streamWrites: 1 },
 };
 const nothing: TransportCounters = {
   messages: 0,
@@ -79,14 +79,14 @@ test('plain and stream send when the message or the tick ends', async (t) => {
   assert.equal(stream.counters.streamWrites, 0);
   assert.equal(stream.queuedBytes, 64 * 116);
   await tick();
-  assert.equal(stream.counters.streamWrites, 128);
+  assert.equal(stream.counters.streamWrites, 1);
 });
 
-test('stream sends all messages of a tick with one writev', () => {
-  const vectors: number[] = [];
+test('stream copies all messages of a tick into one write', () => {
+  const writes: number[] = [];
   const stream = new Writable({
-    writev: (chunks, done) => {
-      vectors.push(chunks.length);
+    write: (chunk: Buffer, _, done) => {
+      writes.push(chunk.length);
       done();
     },
   });
@@ -94,7 +94,7 @@ test('stream sends all messages of a tick with one writev', () => {
   transport.gather();
   sendMessages(transport);
   transport.flush();
-  assert.deepEqual(vectors, [128]);
+  assert.deepEqual(writes, [64 * 116]);
 });
 
 describe('messages that wait for a peer that does not read', () => {
