@@ -1,8 +1,11 @@
 #include <napi.h>
 
 #include "file.h"
+#include "lock.h"
 #include "memory.h"
+#include "process.h"
 #include "socket.h"
+#include "workers.h"
 
 namespace {
 
@@ -20,13 +23,20 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("tcpInfo", nbdcork::TcpInfo),
       Method("peerCredentials", nbdcork::PeerCredentials),
       Method("unreadByPeer", nbdcork::UnreadByPeer),
+      Method("bytesAvailable", nbdcork::BytesAvailable),
       Method("kindOf", nbdcork::KindOf),
       Method("preadNoWait", nbdcork::PreadNoWait),
-      Method("fallocate", nbdcork::Fallocate),
-      Method("findData", nbdcork::FindData),
       Method("offsetIn", nbdcork::OffsetIn),
       Method("adviseHugePages", nbdcork::AdviseHugePages),
       Method("blockDeviceSize", nbdcork::BlockDeviceSize),
+      Method("lockFile", nbdcork::LockFile),
+      Method("lockRange", nbdcork::LockRange),
+      Method("rangeIsLocked", nbdcork::RangeIsLocked),
+      Method("exitNow", nbdcork::ExitNow),
+      Method("createWorkers", nbdcork::CreateWorkers),
+      Method("submitWork", nbdcork::SubmitWork),
+      Method("addWorker", nbdcork::AddWorker),
+      Method("closeWorkers", nbdcork::CloseWorkers),
   };
   napi_define_properties(env, exports, sizeof(methods) / sizeof(methods[0]), methods);
   return exports;

@@ -2,12 +2,17 @@
 
 #include <napi.h>
 
+#include "call.h"
+
 // lib/native/addon.ts documents the arguments and results.
 namespace nbdcork {
 
 napi_value PreadNoWait(napi_env env, napi_callback_info info);
-napi_value Fallocate(napi_env env, napi_callback_info info);
-napi_value FindData(napi_env env, napi_callback_info info);
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info);
+
+// Fills `found` with pairs: where a range of data between `offset` and `end` begins
+// and where it ends. An empty range marks the end of the file. Returns the count of
+// numbers, or -errno. This moves the file position, which is not used elsewhere.
+int64_t FindRanges(int fd, int64_t offset, int64_t end, const Numbers& found);
 
 }  // namespace nbdcork

@@ -7,8 +7,6 @@
 #include <sys/uio.h>
 
 #include <climits>
-#include <memory>
-#include <new>
 
 // The kernel's tcp_info has fields that glibc's lacks. musl has the long one, but
 // not always the kernel's headers.
@@ -18,6 +16,7 @@
 #include <netinet/tcp.h>
 #endif
 
+#include "buffers.h"
 #include "call.h"
 
 namespace nbdcork {
@@ -29,45 +28,6 @@ constexpr size_t kVectorMax = IOV_MAX;
 constexpr size_t kNumbersPerPiece = 3;
 constexpr size_t kTcpCounters = 4;
 constexpr size_t kCredentials = 3;
-
-// An array on the stack, or on the heap if it is longer than N.
-template <typename T, size_t N>
-class ShortArray {
- public:
-  explicit ShortArray(size_t length) {
-    if (length > N) heap_.reset(new (std::nothrow) T[length]);
-    data_ = length > N ? heap_.get() : stack_;
-  }
-
-  // nullptr if there is not enough memory.
-  T* data() { return data_; }
-
- private:
-  T stack_[N];
-  std::unique_ptr<T[]> heap_;
-  T* data_;
-};
-
-bool ThrowNoMemory(napi_env env) {
-  napi_throw_error(env, "ERR_OUT_OF_MEMORY", "not enough memory for a vector of this length");
-  return false;
-}
-
-// The memory of each of `count` elements of `array`. All elements are read
-// before the first pointer, since reading an element may run a getter, which
-// could detach memory whose address is already known.
-bool BuffersOf(napi_env env, napi_value array, uint32_t count, Bytes* out) {
-  ShortArray<napi_value, 256> elements(count);
-  napi_value* element = elements.data();
-  if (element == nullptr) return ThrowNoMemory(env);
-  for (uint32_t i = 0; i < count; i++) {
-    if (napi_get_element(env, array, i, &element[i]) != napi_ok) return false;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    if (!ToBytes(env, element[i], &out[i])) return false;
-  }
-  return true;
-}
 
 // The vector of `count` pieces of three numbers each: index, offset, length.
 bool VectorOf(napi_env env, const double* piece, size_t count, const Bytes* buffers,
@@ -245,6 +205,14 @@ napi_value UnreadByPeer(napi_env env, napi_callback_info info) {
   const unsigned long request = S_ISFIFO(status.st_mode) ? FIONREAD : TIOCOUTQ;
   int bytes = 0;
   return call.Return(::ioctl(fd, request, &bytes) < 0 ? -errno : bytes);
+}
+
+napi_value BytesAvailable(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  int fd;
+  if (!call.Descriptor(0, &fd)) return nullptr;
+  int bytes = 0;
+  return call.Return(::ioctl(fd, FIONREAD, &bytes) < 0 ? -errno : bytes);
 }
 
 napi_value KindOf(napi_env env, napi_callback_info info) {

@@ -13,6 +13,7 @@ napi_value Sendmsg(napi_env env, napi_callback_info info);
 napi_value TcpInfo(napi_env env, napi_callback_info info);
 napi_value PeerCredentials(napi_env env, napi_callback_info info);
 napi_value UnreadByPeer(napi_env env, napi_callback_info info);
+napi_value BytesAvailable(napi_env env, napi_callback_info info);
 napi_value KindOf(napi_env env, napi_callback_info info);
 
 }  // namespace nbdcork

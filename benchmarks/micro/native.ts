@@ -96,7 +96,6 @@ function vectorSubjects(addon: NativeAddon, { fd, drain }: Pair): MicroSubject[]
 
 function fileSubjects(addon: NativeAddon, file: FileHandle): MicroSubject[] {
   const page = new Uint8Array(pageBytes);
-  const found = new Float64Array(16);
   const { fd } = file;
   return [
     {
@@ -104,22 +103,6 @@ function fileSubjects(addon: NativeAddon, file: FileHandle): MicroSubject[] {
       repeat: (count) => {
         for (let index = 0; index < count; index++) {
           checked(addon.preadNoWait(fd, page, 0, pageBytes, (index % 256) * pageBytes));
-        }
-      },
-    },
-    {
-      name: 'findData',
-      repeat: async (count) => {
-        for (let index = 0; index < count; index++) {
-          checked(await addon.findData(fd, 0, fileBytes, found));
-        }
-      },
-    },
-    {
-      name: 'fallocate',
-      repeat: async (count) => {
-        for (let index = 0; index < count; index++) {
-          checked(await addon.fallocate(fd, fallocateMode.keepSize, 0, pageBytes));
         }
       },
     },

@@ -69,24 +69,6 @@ export interface NativeAddon {
     position: number,
   ) => number;
 
-  /** fallocate(2) with `mode` flags of `fallocateMode`, not retried. 0 or `-errno`. */
-  readonly fallocate: (fd: number, mode: number, offset: number, length: number) => Promise<number>;
-
-  /**
-   * lseek(SEEK_DATA) and lseek(SEEK_HOLE) alternately, from `offset` until `end`
-   * is passed or `found` is full. Fills `found` with pairs: where a range of data
-   * begins and where it ends. Between the ranges are holes. An empty range, the
-   * last one, marks the end of the file. Do not access `found` before the promise
-   * settles. The count of numbers, or `-errno`: -ENXIO where the file ends at
-   * `offset` or before.
-   */
-  readonly findData: (
-    fd: number,
-    offset: number,
-    end: number,
-    found: Float64Array,
-  ) => Promise<number>;
-
   /** The address of `bytes` modulo `unitBytes`: its offset in a page, for example. */
   readonly offsetIn: (bytes: Uint8Array, unitBytes: number) => number;
 
@@ -98,7 +80,54 @@ export interface NativeAddon {
 
   /** BLKGETSIZE64 of a block device in bytes, or `-errno`. */
   readonly blockDeviceSize: (fd: number) => number;
+
+  /** FIONREAD of a socket or pipe: bytes that can be read at once, or `-errno`. */
+  readonly bytesAvailable: (fd: number) => number;
+
+  /** flock(LOCK_EX | LOCK_NB). 0 or `-errno`: -EWOULDBLOCK where it is locked. */
+  readonly lockFile: (fd: number) => number;
+
+  /** A shared lock of the open file description on a range: F_OFD_SETLK. 0 or `-errno`. */
+  readonly lockRange: (fd: number, start: number, length: number) => number;
+
+  /** Whether another open file description has a lock in the range: 1, 0 or `-errno`. */
+  readonly rangeIsLocked: (fd: number, start: number, length: number) => number;
+
+  /** _exit(2): ends the process at once, whatever its threads do. Does not return. */
+  readonly exitNow: (status: number) => never;
+
+  /**
+   * Threads for file work, started when needed, at most `threadsMax`. What has
+   * finished is announced by `done(count)`, with three numbers each in
+   * `results`: ticket, result (a count, 0 or `-errno`), bytes done before an error.
+   */
+  readonly createWorkers: (
+    threadsMax: number,
+    results: Float64Array,
+    done: (count: number) => void,
+  ) => WorkersHandle;
+
+  /**
+   * Queues `count` operations, each seven numbers: kind (see `operationKind`),
+   * ticket, descriptor, position, length, mode, index into `buffers` or -1. The
+   * caller keeps buffers and descriptors until they are done. 0 or `-errno`.
+   */
+  readonly submitWork: (
+    workers: WorkersHandle,
+    operations: Float64Array,
+    count: number,
+    buffers: readonly Uint8Array[],
+  ) => number;
+
+  /** Announces what has finished, and starts one more thread if operations are queued. 1 if it did. */
+  readonly addWorker: (workers: WorkersHandle) => number;
+
+  /** Ends the threads; what is queued is dropped. */
+  readonly closeWorkers: (workers: WorkersHandle) => number;
 }
+
+/** Made by `createWorkers`. */
+export type WorkersHandle = Readonly<Record<'__workers', never>>;
 
 /** Results of `kindOf`. */
 export const descriptorKind = {

@@ -16,11 +16,18 @@ const functions: Record<keyof NativeAddon, true> = {
   unreadByPeer: true,
   kindOf: true,
   preadNoWait: true,
-  fallocate: true,
-  findData: true,
   offsetIn: true,
   adviseHugePages: true,
   blockDeviceSize: true,
+  bytesAvailable: true,
+  lockFile: true,
+  lockRange: true,
+  rangeIsLocked: true,
+  exitNow: true,
+  createWorkers: true,
+  submitWork: true,
+  addWorker: true,
+  closeWorkers: true,
 };
 
 let warned = false;

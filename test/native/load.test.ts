@@ -7,6 +7,7 @@ import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { failure, temporaryFolder, withoutAddon } from './support/native.js';
 
+const workersUrl = new URL('../../lib/backend/file/workers.js', import.meta.url).href;
 const loadUrl = new URL('../../lib/native/load.js', import.meta.url).href;
 const linux = process.platform === 'linux' ? false : 'only Linux has the addon';
 
@@ -90,8 +91,11 @@ describe('the addon in worker threads', { skip: withoutAddon }, () => {
         import { openSync } from 'node:fs';
         import { parentPort, workerData } from 'node:worker_threads';
         import { addon } from '${loadUrl}';
+        import { Workers } from '${workersUrl}';
         const fd = openSync(workerData, 'w+');
-        const again = () => addon.fallocate(fd, 0, 0, 4096).then(again);
+        const workers = new Workers(addon);
+        const allocate = { kind: 3, fd, position: 0, length: 4096, mode: 0 };
+        const again = () => workers.run(allocate).then(again);
         for (let i = 0; i < 64; i++) again();
         parentPort.postMessage('under way');
       \`;

@@ -1,4 +1,3 @@
-import { fdatasync } from 'node:fs';
 import { codeOf, messageOf, NbdError } from '../../errors.js';
 
 interface Caller {
@@ -18,10 +17,11 @@ export class DataSync {
   private waiting: Caller[] = [];
   private running = false;
   private failure: NbdError | undefined;
-  private readonly fd: number;
+  private readonly syncFile: () => Promise<void>;
 
-  constructor(fd: number) {
-    this.fd = fd;
+  /** `syncFile` is fdatasync(2) of the file. */
+  constructor(syncFile: () => Promise<void>) {
+    this.syncFile = syncFile;
   }
 
   /** Puts all that was written before on stable storage. @throws NbdError */
@@ -40,12 +40,15 @@ export class DataSync {
       return;
     }
     this.running = true;
-    fdatasync(this.fd, (error) => {
+    const ended = (error?: unknown): void => {
       this.running = false;
-      if (error) this.failure = syncFailed(error);
+      if (error !== undefined) this.failure = syncFailed(error);
       settle(callers, this.failure);
       if (this.waiting.length > 0) this.start();
-    });
+    };
+    this.syncFile().then(() => {
+      ended();
+    }, ended);
   }
 }
 

@@ -73,7 +73,7 @@ function transferFully(
   });
 }
 
-function readFailed(
+export function readFailed(
   bytes: Uint8Array,
   position: number,
   done: number,
@@ -87,7 +87,7 @@ function readFailed(
   return new PartialError(codeOf(error) ?? 'EIO', message, progress, error ?? undefined);
 }
 
-function writeFailed(
+export function writeFailed(
   bytes: Uint8Array,
   position: number,
   done: number,
@@ -102,7 +102,7 @@ function writeFailed(
   );
 }
 
-function closeFailed(error: Error): NbdError {
+export function closeFailed(error: Error): NbdError {
   return new NbdError(
     codeOf(error) ?? 'EIO',
     `Could not close the disk: ${messageOf(error)}. Writes since the last flush may be lost.`,

@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { NbdError } from '../../errors.js';
-import type { NativeAddon } from '../../native/addon.js';
 import type { Extent } from '../backend.js';
 import { failures, systemError, truncatedMessage } from './errors.js';
+import type { FindData } from './file-io.js';
 
 /** Data ranges that one request looks for: each costs two system calls, and the client asks for the rest. */
 const dataRangesMax = 1024;
@@ -25,7 +25,7 @@ export function allData(length: number): readonly Extent[] {
 
 /** The extents of a regular file, as its file system knows them. `Backend.extents` says which. */
 export async function fileExtents(
-  findData: NativeAddon['findData'],
+  findData: FindData,
   fd: number,
   { offset, length, size, one }: Query,
 ): Promise<readonly Extent[]> {

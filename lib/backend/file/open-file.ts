@@ -6,7 +6,8 @@ import { addon } from '../../native/load.js';
 import type { Backend } from '../backend.js';
 import { blockDeviceSize, isRotational } from './block-device.js';
 import { closeDescriptor } from './descriptor.js';
-import { type FileNative, ReadableFile } from './readable-file.js';
+import type { FileNative } from './file-io.js';
+import { ReadableFile } from './readable-file.js';
 import { WritableFile } from './writable-file.js';
 
 /** Options of `openFile`. */

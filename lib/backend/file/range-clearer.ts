@@ -1,8 +1,9 @@
 import { constants } from 'node:os';
-import { fallocateMode, type NativeAddon } from '../../native/addon.js';
+import { fallocateMode } from '../../native/addon.js';
 import { SerialQueue } from '../serial-queue.js';
 import type { OpenFile } from './descriptor.js';
 import { failures, systemError } from './errors.js';
+import type { Fallocate } from './file-io.js';
 
 const { keepSize, punchHole, zeroRange } = fallocateMode;
 
@@ -17,8 +18,8 @@ const blockBytes = 4096;
 
 /**
  * The longest range of a block device in one call. Where the device cannot zero
- * by itself the kernel writes the zeros, and the call occupies a thread of
- * libuv's pool, which all disks share, until it has written them.
+ * by itself the kernel writes the zeros, and the call occupies a thread until it
+ * has written them.
  */
 const deviceSliceBytes = 64 * 2 ** 20;
 
@@ -35,18 +36,14 @@ export interface Range {
  */
 export class RangeClearer {
   private readonly file: OpenFile;
-  private readonly fallocate: NativeAddon['fallocate'] | undefined;
+  private readonly fallocate: Fallocate | undefined;
   private readonly requireOpen: () => void;
   private readonly missing = new Set<number>();
   /** Slices of ranges of a block device. */
   private readonly slices = new SerialQueue();
 
   /** `requireOpen` throws once the disk is closed, which ends a long operation early. */
-  constructor(
-    file: OpenFile,
-    fallocate: NativeAddon['fallocate'] | undefined,
-    requireOpen: () => void,
-  ) {
+  constructor(file: OpenFile, fallocate: Fallocate | undefined, requireOpen: () => void) {
     this.file = file;
     this.fallocate = fallocate;
     this.requireOpen = requireOpen;

@@ -1,20 +1,14 @@
-import { fstat } from 'node:fs';
-import { promisify } from 'node:util';
 import { NbdError } from '../../errors.js';
 import type { NativeAddon } from '../../native/addon.js';
 import type { Backend, Bytes, Extent, ExtentsOptions, Slice } from '../backend.js';
-import { closeDescriptor, readFully, type OpenFile } from './descriptor.js';
+import type { OpenFile } from './descriptor.js';
 import { failures } from './errors.js';
 import { allData, fileExtents } from './file-extents.js';
+import { openFileIo, type FileIo, type FileNative, type FindData } from './file-io.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { SerialQueue } from '../serial-queue.js';
 import { SlabAllocator } from './slab-allocator.js';
 import { zeros } from '../zeros.js';
-
-/** The functions of the addon that files use. Each has a fallback where it is absent. */
-export type FileNative = Partial<
-  Pick<NativeAddon, 'preadNoWait' | 'fallocate' | 'findData' | 'blockDeviceSize'>
->;
 
 /**
  * Reading cached data at once is faster than a round trip to the pool, but
@@ -30,8 +24,6 @@ export const cacheBytesMax = 64 * 2 ** 20;
 
 /** For a shorter range, finding out whether it is a hole costs more than reading it. */
 const holeSearchBytesMin = 2 ** 16;
-
-const statsOf = promisify(fstat);
 
 /** Memory into which CACHE reads what is not used further, shared by all files. */
 const scratch = Buffer.allocUnsafeSlow(2 ** 18);
@@ -56,7 +48,8 @@ export class ReadableFile implements Backend {
   protected readonly blockDevice: boolean;
   protected sizeNow: number;
   private readonly preadNoWait: NativeAddon['preadNoWait'] | undefined;
-  private readonly findData: NativeAddon['findData'] | undefined;
+  protected readonly io: FileIo;
+  private readonly findData: FindData | undefined;
   private readsCached: boolean;
   private closing = false;
   private inProgress = 0;
@@ -68,10 +61,11 @@ export class ReadableFile implements Backend {
   constructor(file: OpenFile, native: FileNative) {
     this.sizeNow = file.size;
     this.fd = file.fd;
+    this.io = openFileIo(file.fd, native);
     this.blockDevice = file.blockDevice;
     this.preadNoWait = native.preadNoWait;
     // Block devices do not report which ranges they have allocated.
-    this.findData = file.blockDevice ? undefined : native.findData;
+    this.findData = file.blockDevice ? undefined : this.io.findData;
     this.readsCached = native.preadNoWait !== undefined;
   }
 
@@ -83,7 +77,7 @@ export class ReadableFile implements Backend {
   async measure(): Promise<void> {
     if (this.blockDevice) return;
     this.requireOpen();
-    const { size } = await this.track(statsOf(this.fd));
+    const size = await this.track(this.io.size());
     if (Number.isSafeInteger(size)) this.sizeNow = Math.max(this.sizeNow, size);
   }
 
@@ -140,7 +134,7 @@ export class ReadableFile implements Backend {
         this.becameIdle = resolve;
       });
     }
-    await closeDescriptor(this.fd);
+    await this.io.close();
   }
 
   /** Keeps the descriptor open until `work` has settled. */
@@ -185,7 +179,7 @@ export class ReadableFile implements Backend {
   }
 
   private async readRest(bytes: Uint8Array, offset: number, start: number): Promise<Uint8Array> {
-    await readFully(this.fd, bytes, offset, start);
+    await this.io.read(bytes, offset, start);
     return bytes;
   }
 
@@ -198,7 +192,7 @@ export class ReadableFile implements Backend {
       const piece = scratch.subarray(0, Math.min(scratch.length, length - done));
       await this.caching.run(async () => {
         this.requireOpen();
-        await readFully(this.fd, piece, offset + done);
+        await this.io.read(piece, offset + done);
       });
     }
   }

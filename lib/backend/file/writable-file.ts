@@ -1,18 +1,14 @@
-import { fstat, ftruncate } from 'node:fs';
-import { promisify } from 'node:util';
 import { codeOf, messageOf, NbdError } from '../../errors.js';
 import type { TrimOptions, WriteOptions, WriteZeroesOptions } from '../backend.js';
 import { DataSync } from './data-sync.js';
-import { writeFully, type OpenFile } from './descriptor.js';
+import type { OpenFile } from './descriptor.js';
+import type { FileNative } from './file-io.js';
 import type { MaybePromise } from '../maybe-promise.js';
-import { type FileNative, ReadableFile } from './readable-file.js';
+import { ReadableFile } from './readable-file.js';
 import { SerialQueue } from '../serial-queue.js';
 import { checkDiskSize } from '../size.js';
 import { RangeClearer } from './range-clearer.js';
 import { zeroPageBytes, zeroPiece } from '../zeros.js';
-
-const stat = promisify(fstat);
-const truncate = promisify(ftruncate);
 
 /**
  * A disk in a regular file or on a block device that can be read and written;
@@ -33,8 +29,8 @@ export class WritableFile extends ReadableFile {
   constructor(file: OpenFile, native: FileNative) {
     super(file, native);
     if (!file.blockDevice) this.resize = (size) => this.queueTruncate(size);
-    this.dataSync = new DataSync(file.fd);
-    this.clearer = new RangeClearer(file, native.fallocate, () => {
+    this.dataSync = new DataSync(() => this.io.sync());
+    this.clearer = new RangeClearer(file, this.io.fallocate, () => {
       this.requireOpen();
     });
   }
@@ -79,7 +75,7 @@ export class WritableFile extends ReadableFile {
     try {
       // Writes in progress would extend the file again.
       if (size < sizeBefore) await Promise.allSettled(this.writes);
-      await truncate(this.fd, size);
+      await this.io.truncate(size);
       this.sizeNow = size;
     } catch (error) {
       this.sizeNow = sizeBefore;
@@ -116,7 +112,7 @@ export class WritableFile extends ReadableFile {
    * another request has just written, so this writes the last byte of the range.
    */
   private async extendTo(start: number, end: number): Promise<void> {
-    const { size } = await stat(this.fd);
+    const size = await this.io.size();
     const last = this.endOf(end) - 1;
     if (last >= start && size <= last) await this.writeAt(last, zeroPiece(1));
   }
@@ -128,7 +124,7 @@ export class WritableFile extends ReadableFile {
 
   private writeAt(offset: number, data: Uint8Array): Promise<void> {
     const { writes } = this;
-    const write = writeFully(this.fd, data, offset);
+    const write = this.io.write(data, offset);
     writes.add(write);
     const done = (): void => {
       writes.delete(write);

@@ -5,8 +5,9 @@ import { constants } from 'node:os';
 import type { TestContext } from 'node:test';
 import type { Backend } from '../../../lib/backend/backend.js';
 import { openFileWith } from '../../../lib/backend/file/open-file.js';
-import type { FileNative } from '../../../lib/backend/file/readable-file.js';
+import type { FileNative } from '../../../lib/backend/file/file-io.js';
 import { addon } from '../../../lib/native/load.js';
+import { fallocate } from '../../native/support/file-work.js';
 import { pattern } from '../support/bytes.js';
 import { backendContract, readOnlyContract } from '../support/contract.js';
 import { blockDeviceSkip, makeBlockDevice, makeFile } from '../support/disks.js';
@@ -71,7 +72,6 @@ readOnlyContract('a file opened read-only', async (t) => {
 function partlyCached(): FileNative {
   let turn = 0;
   let interrupted = false;
-  const fallocate = addon?.fallocate;
   return {
     preadNoWait(fd, bytes, at, length, position) {
       turn = (turn + 1) % 4;
@@ -79,7 +79,7 @@ function partlyCached(): FileNative {
       if (turn === 1) return -EIO;
       return readSync(fd, bytes, at, turn === 2 ? length : Math.ceil(length / 2), position);
     },
-    ...(fallocate !== undefined && {
+    ...(addon !== undefined && {
       fallocate: (fd, mode, offset, length) => {
         interrupted = !interrupted;
         return interrupted ? Promise.resolve(-EINTR) : fallocate(fd, mode, offset, length);

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { describe, test } from 'node:test';
+import { promisify } from 'node:util';
 import { DataSync } from '../../../lib/backend/file/data-sync.js';
 import { holdSyncs, systemError, type Callback } from '../support/replace-fs.js';
 
@@ -12,7 +14,7 @@ function endOne(held: Callback[], error: Error | null = null): void {
 describe('DataSync', () => {
   test('callers that arrive during a sync share the next one', async (t) => {
     const held = holdSyncs(t);
-    const dataSync = new DataSync(1);
+    const dataSync = new DataSync(() => promisify(fs.fdatasync)(1));
     const ended: string[] = [];
     const sync = (name: string): Promise<unknown> => dataSync.sync().then(() => ended.push(name));
     const first = sync('first');
@@ -34,7 +36,7 @@ describe('DataSync', () => {
 
   test('a failed sync fails waiting callers and all later ones', async (t) => {
     const held = holdSyncs(t);
-    const dataSync = new DataSync(1);
+    const dataSync = new DataSync(() => promisify(fs.fdatasync)(1));
     const failure = { name: 'NbdError', code: 'EIO' };
     const first = assert.rejects(dataSync.sync(), failure);
     const second = assert.rejects(dataSync.sync(), failure);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { describe, test } from 'node:test';
 import { readFully, writeFully } from '../../../lib/backend/file/descriptor.js';
-import { openFile } from '../../../lib/backend/file/open-file.js';
+import { openFileWith } from '../../../lib/backend/file/open-file.js';
 import { NbdError } from '../../../lib/errors.js';
 import { assertSame, pattern, requireWritable } from '../support/bytes.js';
 import { makeFile } from '../support/disks.js';
@@ -46,7 +46,7 @@ describe('a system error fails the request', () => {
   for (const code of ['EIO', 'ENOSPC', 'EDQUOT', 'EFBIG', 'EROFS']) {
     test(`${code} of a write, with its code and without the path`, async (t) => {
       const path = await makeFile(t, 1000);
-      const disk = requireWritable(await openFile(path));
+      const disk = requireWritable(await openFileWith(path, {}, {}));
       const cause = systemError(code);
       t.after(() => disk.close?.());
       replace(t, 'write', (...args: Parameters<Transfer>) => {
@@ -65,7 +65,7 @@ describe('a system error fails the request', () => {
   }
 
   test('a write that writes nothing is an error', async (t) => {
-    const disk = requireWritable(await openFile(await makeFile(t, 1000)));
+    const disk = requireWritable(await openFileWith(await makeFile(t, 1000), {}, {}));
     t.after(() => disk.close?.());
     replace(t, 'write', (...args: Parameters<Transfer>) => {
       const [, bytes, , , , callback] = args;

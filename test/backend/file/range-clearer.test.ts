@@ -4,7 +4,8 @@ import { constants } from 'node:os';
 import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { RangeClearer } from '../../../lib/backend/file/range-clearer.js';
-import { fallocateMode, type NativeAddon } from '../../../lib/native/addon.js';
+import type { Fallocate } from '../../../lib/backend/file/file-io.js';
+import { fallocateMode } from '../../../lib/native/addon.js';
 
 const punch = fallocateMode.punchHole | fallocateMode.keepSize;
 const zero = fallocateMode.zeroRange | fallocateMode.keepSize;
@@ -18,7 +19,7 @@ function makeClearer(
   ...answers: number[]
 ): { clearer: RangeClearer; calls: Call[] } {
   const calls: Call[] = [];
-  const fallocate: NativeAddon['fallocate'] = (_fd, mode, offset, length) => {
+  const fallocate: Fallocate = (_fd, mode, offset, length) => {
     calls.push([mode, offset, length]);
     return Promise.resolve(answers.shift() ?? 0);
   };
@@ -127,7 +128,7 @@ describe('a large range of a block device', () => {
     const waiting: (() => void)[] = [];
     const offsets: number[] = [];
     let open = true;
-    const fallocate: NativeAddon['fallocate'] = (_fd, _mode, offset) =>
+    const fallocate: Fallocate = (_fd, _mode, offset) =>
       new Promise((resolve) => {
         offsets.push(offset);
         waiting.push(() => {

@@ -5,9 +5,10 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openFile, openFileWith } from '../../../lib/backend/file/open-file.js';
-import type { FileNative } from '../../../lib/backend/file/readable-file.js';
+import type { FileNative } from '../../../lib/backend/file/file-io.js';
 import { fallocateMode } from '../../../lib/native/addon.js';
 import { addon } from '../../../lib/native/load.js';
+import { fallocate } from '../../native/support/file-work.js';
 import { assertSame, joined, pattern, requireWritable } from '../support/bytes.js';
 import {
   blockDeviceSkip,
@@ -69,7 +70,7 @@ describe('writing a file', () => {
 
   test('a write with FUA is answered after a sync that follows it', async (t) => {
     const path = await makeFile(t, 1000);
-    const disk = requireWritable(await openFile(path));
+    const disk = requireWritable(await openFileWith(path, {}, {}));
     const started = new Promise<Callback>((resolve) => {
       replace(t, 'fdatasync', (_fd: number, callback: Callback) => {
         assertSame(fs.readFileSync(path).subarray(10, 20), pattern(10, 1));
@@ -88,7 +89,7 @@ describe('writing a file', () => {
   });
 
   test('requests without FUA do not sync', async (t) => {
-    const disk = requireWritable(await openFile(await makeFile(t, 10_000)));
+    const disk = requireWritable(await openFileWith(await makeFile(t, 10_000), {}, {}));
     const held = holdSyncs(t);
     await disk.write(0, pattern(10, 1), { fua: false });
     await disk.writeZeroes(0, 10, { fua: false, noHole: false, fast: false });
@@ -241,7 +242,7 @@ describe('a full file system', { skip: mountSkip }, () => {
 describe('closing a file', () => {
   test('waits for a write and refuses later requests', async (t) => {
     const path = await makeFile(t, 1000);
-    const disk = requireWritable(await openFile(path));
+    const disk = requireWritable(await openFileWith(path, {}, {}));
     const held: (() => void)[] = [];
     const real: Transfer = fs.write;
     replace(t, 'write', (...args: Parameters<Transfer>) => held.push(() => real(...args)));
@@ -278,7 +279,6 @@ async function allocatedBytes(path: string): Promise<number> {
 /** Why no hole can be made in a temporary file, if so. */
 async function holesSkip(): Promise<string | false> {
   if (addon === undefined) return 'needs the addon';
-  const { fallocate } = addon;
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-holes-'));
   const file = await open(join(folder, 'file'), 'w+');
   await file.write(Buffer.alloc(8192, 1));

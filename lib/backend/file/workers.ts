@@ -1,0 +1,174 @@
+/**
+ * Threads of one disk, which do the file work that may wait for a device. A
+ * disk that hangs keeps its own threads, and those of no other disk.
+ *
+ * Operations that are submitted in one tick are handed over in one call, and
+ * what has finished since the last wake comes back in one call.
+ */
+import type { NativeAddon, WorkersHandle } from '../../native/addon.js';
+
+/** The part of the addon that workers need. */
+export type WorkersNative = Pick<
+  NativeAddon,
+  'createWorkers' | 'submitWork' | 'addWorker' | 'closeWorkers'
+>;
+
+/** The kinds of operations, as native/workers.cc numbers them. */
+export const operationKind = {
+  read: 0,
+  write: 1,
+  sync: 2,
+  allocate: 3,
+  findData: 4,
+  truncate: 5,
+  size: 6,
+  close: 7,
+} as const;
+export type OperationKind = (typeof operationKind)[keyof typeof operationKind];
+
+/** What an operation works on; members that its kind does not use are 0. */
+export interface Operation {
+  readonly kind: OperationKind;
+  readonly fd: number;
+  /** Where in the file it begins; of `truncate` the new size. */
+  readonly position: number;
+  readonly length: number;
+  /** Flags of fallocate(2). */
+  readonly mode: number;
+  /** Of `read`, `write` and `findData`: as many bytes as `length`, or more. */
+  readonly memory: Uint8Array | undefined;
+}
+
+/** How an operation ended. */
+export interface Outcome {
+  /** A count or 0, or `-errno`. */
+  readonly value: number;
+  /** Bytes that were read or written before an error. */
+  readonly done: number;
+}
+
+const threadsMaxDefault = 8;
+const numbersPerOperation = 7;
+const numbersPerResult = 3;
+const resultsMax = 64;
+/** How often it is looked whether an operation keeps others waiting. */
+const checkIntervalMs = 2;
+
+type Settle = (outcome: Outcome) => void;
+
+export class Workers {
+  private readonly native: WorkersNative;
+  private readonly handle: WorkersHandle;
+  private readonly results = new Float64Array(resultsMax * numbersPerResult);
+  /** By ticket: who waits, and the memory that must stay where it is until then. */
+  private readonly waiting: (Settle | undefined)[] = [];
+  private readonly memories: (Uint8Array | undefined)[] = [];
+  private readonly freeTickets: number[] = [];
+  private numbers = new Float64Array(16 * numbersPerOperation);
+  private buffers: Uint8Array[] = [];
+  private queued = 0;
+  private inProgress = 0;
+  private finished = 0;
+  private finishedAtCheck = 0;
+  private timer: NodeJS.Timeout | undefined;
+  private readonly submitQueued = (): void => {
+    this.submit();
+  };
+
+  constructor(native: WorkersNative, threadsMax = threadsMaxDefault) {
+    this.native = native;
+    this.handle = native.createWorkers(threadsMax, this.results, (count) => {
+      this.deliver(count);
+    });
+  }
+
+  /** Operations that have not ended. */
+  get pending(): number {
+    return this.inProgress;
+  }
+
+  /** Never rejects: an error is an outcome. `memory` must not be used by others until it settles. */
+  run(operation: Operation): Promise<Outcome> {
+    return new Promise((resolve) => {
+      this.add(operation, resolve);
+    });
+  }
+
+  /** No operation may be pending. */
+  close(): void {
+    clearInterval(this.timer);
+    this.timer = undefined;
+    this.native.closeWorkers(this.handle);
+  }
+
+  private add({ kind, fd, position, length, mode, memory }: Operation, settle: Settle): void {
+    const ticket = this.freeTickets.pop() ?? this.waiting.length;
+    this.waiting[ticket] = settle;
+    this.memories[ticket] = memory;
+    let at = this.queued * numbersPerOperation;
+    if (at === this.numbers.length) this.grow();
+    const { numbers } = this;
+    numbers[at++] = kind;
+    numbers[at++] = ticket;
+    numbers[at++] = fd;
+    numbers[at++] = position;
+    numbers[at++] = length;
+    numbers[at++] = mode;
+    numbers[at] = memory === undefined ? -1 : this.buffers.push(memory) - 1;
+    if (this.queued++ === 0) queueMicrotask(this.submitQueued);
+    if (this.inProgress++ === 0) this.watch();
+  }
+
+  private submit(): void {
+    const count = this.queued;
+    const { buffers, numbers } = this;
+    this.queued = 0;
+    this.buffers = [];
+    const result = this.native.submitWork(this.handle, numbers, count, buffers);
+    if (result >= 0) return;
+    for (let index = 0; index < count; index++) {
+      this.settle(numbers[index * numbersPerOperation + 1] ?? 0, { value: result, done: 0 });
+    }
+  }
+
+  private deliver(count: number): void {
+    const { results } = this;
+    this.finished += count;
+    // Settling only resolves promises, so nothing can overwrite the results meanwhile.
+    for (let at = 0; at < count * numbersPerResult; at += numbersPerResult) {
+      this.settle(results[at] ?? 0, { value: results[at + 1] ?? 0, done: results[at + 2] ?? 0 });
+    }
+  }
+
+  private settle(ticket: number, outcome: Outcome): void {
+    const settle = this.waiting[ticket];
+    this.waiting[ticket] = undefined;
+    this.memories[ticket] = undefined;
+    this.freeTickets.push(ticket);
+    if (--this.inProgress === 0) this.timer?.unref();
+    settle?.(outcome);
+  }
+
+  /** A thread may be in a system call that takes long, with others waiting behind it. */
+  private watch(): void {
+    if (this.timer !== undefined) {
+      this.timer.ref();
+      return;
+    }
+    this.timer = setInterval(() => {
+      if (this.inProgress === 0) {
+        clearInterval(this.timer);
+        this.timer = undefined;
+      } else if (this.finished === this.finishedAtCheck) {
+        this.native.addWorker(this.handle);
+      }
+      this.finishedAtCheck = this.finished;
+    }, checkIntervalMs);
+  }
+
+  private grow(): void {
+    const longer = new Float64Array(this.numbers.length * 2);
+    longer.set(this.numbers);
+    this.numbers = longer;
+  }
+}

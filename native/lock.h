@@ -1,0 +1,12 @@
+#pragma once
+
+#include <node_api.h>
+
+// lib/native/addon.ts documents the arguments and results.
+namespace nbdcork {
+
+napi_value LockFile(napi_env env, napi_callback_info info);
+napi_value LockRange(napi_env env, napi_callback_info info);
+napi_value RangeIsLocked(napi_env env, napi_callback_info info);
+
+}  // namespace nbdcork

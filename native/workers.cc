@@ -1,0 +1,427 @@
+#include "workers.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#include "buffers.h"
+#include "call.h"
+#include "file.h"
+
+namespace nbdcork {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr size_t kNumbersPerOperation = 7;
+constexpr size_t kNumbersPerResult = 3;
+constexpr int64_t kThreadsMax = 64;
+// The system calls of a file need little stack.
+constexpr size_t kStackBytes = 256 * 1024;
+// A slower operation waited for a device: the next ones are done by other threads meanwhile.
+constexpr std::chrono::microseconds kSlowOperation{100};
+// Results are collected for this long, as long as more operations are queued.
+constexpr std::chrono::microseconds kResultDelay{100};
+
+enum class Kind : uint8_t {
+  kRead,
+  kWrite,
+  kSync,
+  kAllocate,
+  kFindData,
+  kTruncate,
+  kSize,
+  kClose,
+  kLast
+};
+
+struct Operation {
+  Kind kind;
+  int fd;
+  double ticket;
+  int64_t position;
+  int64_t length;
+  int64_t mode;
+  uint8_t* data;
+};
+
+struct Result {
+  double ticket;
+  // A count, 0, or -errno.
+  int64_t value;
+  // Bytes that were transferred before an error.
+  int64_t done;
+};
+
+// Reads or writes all of the range. A read that comes short has reached the end of the file.
+Result Transfer(const Operation& operation) {
+  int64_t done = 0;
+  while (done < operation.length) {
+    const auto length = static_cast<size_t>(operation.length - done);
+    const off_t position = operation.position + done;
+    const ssize_t count = operation.kind == Kind::kRead
+                              ? ::pread(operation.fd, operation.data + done, length, position)
+                              : ::pwrite(operation.fd, operation.data + done, length, position);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return {operation.ticket, -errno, done};
+    if (count == 0) break;
+    done += count;
+  }
+  return {operation.ticket, done, done};
+}
+
+template <typename Call>
+int64_t Retried(Call call) {
+  int64_t result;
+  do {
+    result = ResultOf(call());
+  } while (result == -EINTR);
+  return result;
+}
+
+Result Perform(const Operation& operation) {
+  const int fd = operation.fd;
+  switch (operation.kind) {
+    case Kind::kRead:
+    case Kind::kWrite:
+      return Transfer(operation);
+    case Kind::kSync:
+      return {operation.ticket, Retried([fd] { return ::fdatasync(fd); }), 0};
+    case Kind::kAllocate: {
+      const auto mode = static_cast<int>(operation.mode);
+      return {operation.ticket,
+              Retried([&] { return ::fallocate(fd, mode, operation.position, operation.length); }),
+              0};
+    }
+    case Kind::kFindData: {
+      const Numbers found = {reinterpret_cast<double*>(operation.data),
+                             static_cast<size_t>(operation.mode)};
+      return {operation.ticket,
+              FindRanges(fd, operation.position, operation.position + operation.length, found), 0};
+    }
+    case Kind::kTruncate:
+      return {operation.ticket, Retried([&] { return ::ftruncate(fd, operation.position); }), 0};
+    case Kind::kSize: {
+      struct stat status;
+      const int64_t result = Retried([&] { return ::fstat(fd, &status); });
+      return {operation.ticket, result < 0 ? result : static_cast<int64_t>(status.st_size), 0};
+    }
+    case Kind::kClose:
+      // Not repeated: Linux has closed it even after EINTR.
+      return {operation.ticket, ResultOf(::close(fd)), 0};
+    case Kind::kLast:
+      break;
+  }
+  return {operation.ticket, -ENOSYS, 0};
+}
+
+// The threads of one disk. They end before it does.
+class Workers {
+ public:
+  explicit Workers(size_t threads_max) : threads_max_(threads_max) {}
+
+  // -errno where not even one thread could be started.
+  int64_t Submit(const Operation* operations, size_t count) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (closing_) return -ESHUTDOWN;
+    queue_.insert(queue_.end(), operations, operations + count);
+    const int64_t started = AddThread();
+    if (started < 0 && threads_.empty()) {
+      queue_.clear();
+      return started;
+    }
+    return 0;
+  }
+
+  // For operations that have waited for long: results that are there are delivered, and one more
+  // thread is started for what is queued. 1 where it was, 0 where none is needed or allowed.
+  int64_t Add() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (closing_) return 0;
+    if (!finished_.empty()) Signal();
+    return queue_.empty() ? 0 : AddThread();
+  }
+
+  void Close(napi_env env) {
+    napi_threadsafe_function done;
+    {
+      std::unique_lock<std::mutex> lock(mutex_);
+      if (closing_) return;
+      closing_ = true;
+      queue_.clear();
+      done = done_;
+      done_ = nullptr;
+      changed_.notify_all();
+    }
+    napi_unref_threadsafe_function(env, done);
+    napi_release_threadsafe_function(done, napi_tsfn_abort);
+  }
+
+  // The environment ends, and with it the memory that operations in progress use. The last
+  // environment to end also unloads this code.
+  void CloseAndJoin(napi_env env) {
+    Close(env);
+    for (const pthread_t thread : threads_) pthread_join(thread, nullptr);
+    threads_.clear();
+  }
+
+  // Moves finished operations into `results`, as many as there is room for.
+  size_t TakeResults(const Numbers& results, bool* more) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    const size_t room = results.length / kNumbersPerResult;
+    const size_t count = finished_.size() < room ? finished_.size() : room;
+    double* number = results.data;
+    for (size_t i = 0; i < count; i++) {
+      *number++ = finished_[i].ticket;
+      *number++ = static_cast<double>(finished_[i].value);
+      *number++ = static_cast<double>(finished_[i].done);
+    }
+    finished_.erase(finished_.begin(), finished_.begin() + static_cast<ptrdiff_t>(count));
+    *more = !finished_.empty();
+    if (!*more) signalled_ = false;
+    return count;
+  }
+
+  void set_done(napi_threadsafe_function done) { done_ = done; }
+
+ private:
+  // With the lock held.
+  int64_t AddThread() {
+    if (idle_ > 0) {
+      changed_.notify_one();
+      return 1;
+    }
+    if (threads_.size() >= threads_max_) return 0;
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, kStackBytes);
+    pthread_t thread;
+    const int error = pthread_create(&thread, &attributes, &Workers::Main, this);
+    pthread_attr_destroy(&attributes);
+    if (error != 0) return -error;
+    threads_.push_back(thread);
+    return 1;
+  }
+
+  static void* Main(void* workers) {
+    static_cast<Workers*>(workers)->Run();
+    return nullptr;
+  }
+
+  void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (true) {
+      while (queue_.empty() && !closing_) {
+        idle_++;
+        changed_.wait(lock);
+        idle_--;
+      }
+      if (closing_) break;
+      const Operation operation = queue_.front();
+      queue_.pop_front();
+      if (slow_ && !queue_.empty()) AddThread();
+      lock.unlock();
+      const auto started = Clock::now();
+      const Result result = Perform(operation);
+      const auto ended = Clock::now();
+      lock.lock();
+      slow_ = ended - started > kSlowOperation;
+      Finish(result, ended);
+    }
+  }
+
+  // With the lock held: results of a batch wake JavaScript once.
+  void Finish(const Result& result, Clock::time_point now) {
+    if (closing_) return;
+    if (finished_.empty()) first_finished_ = now;
+    finished_.push_back(result);
+    const bool wait = !queue_.empty() && !slow_ && now - first_finished_ < kResultDelay;
+    if (!wait) Signal();
+  }
+
+  // With the lock held.
+  void Signal() {
+    if (signalled_) return;
+    signalled_ = true;
+    napi_call_threadsafe_function(done_, nullptr, napi_tsfn_nonblocking);
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Operation> queue_;
+  std::vector<Result> finished_;
+  Clock::time_point first_finished_;
+  const size_t threads_max_;
+  std::vector<pthread_t> threads_;
+  size_t idle_ = 0;
+  // The last operation waited for a device. What is not known yet may be slow.
+  bool slow_ = true;
+  bool signalled_ = false;
+  bool closing_ = false;
+  napi_threadsafe_function done_ = nullptr;
+};
+
+// What JavaScript holds.
+struct Handle {
+  Handle(size_t threads_max, napi_env environment, const Numbers& numbers)
+      : workers(threads_max), env(environment), results(numbers) {}
+
+  Workers workers;
+  napi_env env;
+  // Where results go; a reference keeps the memory.
+  napi_ref results_reference = nullptr;
+  Numbers results;
+};
+
+void CloseAtExit(void* data) {
+  auto* handle = static_cast<Handle*>(data);
+  handle->workers.CloseAndJoin(handle->env);
+}
+
+void DeleteHandle(napi_env env, void* data, void*) {
+  auto* handle = static_cast<Handle*>(data);
+  napi_remove_env_cleanup_hook(env, CloseAtExit, handle);
+  handle->workers.CloseAndJoin(env);
+  napi_delete_reference(env, handle->results_reference);
+  delete handle;
+}
+
+// On JavaScript's thread: hands over results until none are left.
+void Deliver(napi_env env, napi_value callback, void* context, void*) {
+  if (env == nullptr || callback == nullptr) return;
+  auto* handle = static_cast<Handle*>(context);
+  bool more = true;
+  while (more) {
+    const size_t count = handle->workers.TakeResults(handle->results, &more);
+    if (count == 0) return;
+    napi_value argument, undefined, result;
+    if (napi_create_uint32(env, static_cast<uint32_t>(count), &argument) != napi_ok ||
+        napi_get_undefined(env, &undefined) != napi_ok ||
+        napi_call_function(env, undefined, callback, 1, &argument, &result) != napi_ok) {
+      return;
+    }
+  }
+}
+
+bool ToHandle(napi_env env, napi_value value, Handle** out) {
+  void* data;
+  if (napi_get_value_external(env, value, &data) != napi_ok) {
+    return ThrowType(env, "expected workers");
+  }
+  *out = static_cast<Handle*>(data);
+  return true;
+}
+
+bool ReadOperation(napi_env env, const double* number, const Bytes* buffers, int64_t buffer_count,
+                   Operation* out) {
+  int64_t kind, fd, buffer;
+  if (!ToInteger(number[0], 0, static_cast<int64_t>(Kind::kLast) - 1, &kind) ||
+      !ToInteger(number[2], 0, INT32_MAX, &fd) ||
+      !ToInteger(number[3], 0, kSafeIntegerMax, &out->position) ||
+      !ToInteger(number[4], 0, kSafeIntegerMax - out->position, &out->length) ||
+      !ToInteger(number[5], 0, INT32_MAX, &out->mode) ||
+      !ToInteger(number[6], -1, buffer_count - 1, &buffer)) {
+    return ThrowRange(env, "an operation has a number that is out of range");
+  }
+  out->kind = static_cast<Kind>(kind);
+  out->ticket = number[1];
+  out->fd = static_cast<int>(fd);
+  out->data = buffer < 0 ? nullptr : buffers[buffer].data;
+  const size_t available = buffer < 0 ? 0 : buffers[buffer].length;
+  const bool transfers = out->kind == Kind::kRead || out->kind == Kind::kWrite;
+  if (transfers && static_cast<uint64_t>(out->length) > available) {
+    return ThrowRange(env, "an operation is longer than its buffer");
+  }
+  if (out->kind == Kind::kFindData) {
+    out->mode = static_cast<int64_t>(available / sizeof(double));
+    if (reinterpret_cast<uintptr_t>(out->data) % alignof(double) != 0) {
+      return ThrowRange(env, "numbers must be aligned");
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+napi_value CreateWorkers(napi_env env, napi_callback_info info) {
+  Call<3> call(env, info);
+  int64_t threads_max;
+  Numbers results;
+  if (!call.Unsigned(0, kThreadsMax, "expected a number of threads", &threads_max) ||
+      !call.Float64Array(1, kNumbersPerResult, &results)) {
+    return nullptr;
+  }
+  if (threads_max < 1) {
+    ThrowRange(env, "workers need at least one thread");
+    return nullptr;
+  }
+  auto handle = std::make_unique<Handle>(static_cast<size_t>(threads_max), env, results);
+  napi_value name, external;
+  napi_threadsafe_function done;
+  if (napi_create_reference(env, call.argument(1), 1, &handle->results_reference) != napi_ok ||
+      napi_create_string_utf8(env, "nbdcork.workers", NAPI_AUTO_LENGTH, &name) != napi_ok ||
+      napi_create_threadsafe_function(env, call.argument(2), nullptr, name, 0, 1, nullptr, nullptr,
+                                      handle.get(), Deliver, &done) != napi_ok) {
+    ThrowType(env, "expected a function");
+    return nullptr;
+  }
+  handle->workers.set_done(done);
+  napi_unref_threadsafe_function(env, done);
+  if (napi_create_external(env, handle.get(), DeleteHandle, nullptr, &external) != napi_ok) {
+    return nullptr;
+  }
+  napi_add_env_cleanup_hook(env, CloseAtExit, handle.release());
+  return external;
+}
+
+napi_value SubmitWork(napi_env env, napi_callback_info info) {
+  Call<4> call(env, info);
+  Handle* handle;
+  Numbers numbers;
+  int64_t count;
+  uint32_t buffer_count;
+  if (!ToHandle(env, call.argument(0), &handle) || !call.Float64Array(1, 0, &numbers) ||
+      !call.Unsigned(2, static_cast<int64_t>(numbers.length / kNumbersPerOperation),
+                     "expected a count of operations", &count) ||
+      !call.Array(3, &buffer_count)) {
+    return nullptr;
+  }
+  ShortArray<Bytes, 64> buffers(buffer_count);
+  ShortArray<Operation, 64> operations(static_cast<size_t>(count));
+  if (buffers.data() == nullptr || operations.data() == nullptr) return call.Return(-ENOMEM);
+  if (!BuffersOf(env, call.argument(3), buffer_count, buffers.data())) return nullptr;
+  for (int64_t i = 0; i < count; i++) {
+    if (!ReadOperation(env, numbers.data + i * static_cast<int64_t>(kNumbersPerOperation),
+                       buffers.data(), buffer_count, &operations.data()[i])) {
+      return nullptr;
+    }
+  }
+  return call.Return(handle->workers.Submit(operations.data(), static_cast<size_t>(count)));
+}
+
+napi_value AddWorker(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  Handle* handle;
+  if (!ToHandle(env, call.argument(0), &handle)) return nullptr;
+  return call.Return(handle->workers.Add());
+}
+
+napi_value CloseWorkers(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  Handle* handle;
+  if (!ToHandle(env, call.argument(0), &handle)) return nullptr;
+  handle->workers.Close(env);
+  return call.Return(0);
+}
+
+}  // namespace nbdcork
