@@ -33,7 +33,7 @@ export type {
   ServerOptions,
 } from './server/options.js';
 export { readPreSharedKeys } from './server/tls/psk-file.js';
-export type { Logger } from './server/logger.js';
+export type { Logger } from './server/log/logger.js';
 export { createServer, type NbdServer } from './server/server.js';
 export { readTlsFolder } from './server/tls/folder.js';
 export type { TlsOptions } from './server/tls/options.js';

@@ -10,7 +10,7 @@ import { createServer, type NbdServer } from '../server/server.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
 import { inheritedDescriptors } from './activation.js';
-import { addAccessOptions, allowFrom, type AccessFlags } from './access-options.js';
+import { addAccessOptions, allowFrom, type AccessFlags } from './options/access-options.js';
 import { CaptiveCommand, privateFolder } from './captive.js';
 import {
   addExportOptions,
@@ -18,13 +18,13 @@ import {
   parseNamedSource,
   type ExportFlags,
   type NamedSource,
-} from './export-options.js';
+} from './options/export-options.js';
 import { reportFailure } from './failure.js';
-import { addLimitOptions, limitsFrom } from './limit-options.js';
+import { addLimitOptions, limitsFrom } from './options/limit-options.js';
 import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
-import { numberFrom } from './parsing.js';
+import { numberFrom } from './options/parsing.js';
 import { onStopSignals } from './signals.js';
-import { addTlsOptions, openTls, tlsParameters, type TlsFlags } from './tls-options.js';
+import { addTlsOptions, openTls, tlsParameters, type TlsFlags } from './options/tls-options.js';
 
 interface ServeOptions extends LoggingOptions, ExportFlags, AccessFlags, TlsFlags {
   readonly port?: number;

@@ -1,7 +1,7 @@
 import type { MaybePromise } from '../backend/maybe-promise.js';
 import { messageOf } from '../errors.js';
 import { peerName, type Client } from '../handshake/client.js';
-import type { Logger } from './logger.js';
+import type { Logger } from './log/logger.js';
 
 /**
  * Decides whether `client` may use an export. It is called without a name when a

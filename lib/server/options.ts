@@ -4,7 +4,7 @@ import type { Client } from '../handshake/client.js';
 import type { Limits } from '../limits.js';
 import type { StrategyName } from '../transport/transport.js';
 import type { Allow } from './access.js';
-import type { Logger } from './logger.js';
+import type { Logger } from './log/logger.js';
 import type { TlsOptions } from './tls/options.js';
 
 /** Opens the backend of an export on demand. */

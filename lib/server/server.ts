@@ -13,7 +13,7 @@ import type { Connection } from './connection.js';
 import { Connections } from './connections.js';
 import { Catalog } from './exports/catalog.js';
 import { clientOf, listen } from './listener.js';
-import { silentLogger, type Logger } from './logger.js';
+import { silentLogger, type Logger } from './log/logger.js';
 import type { ListenOptions, ServerOptions } from './options.js';
 import { endsBefore, StopClock } from './stop-clock.js';
 import { TlsAcceptor } from './tls/acceptor.js';

@@ -4,7 +4,7 @@ import type { Client } from '../../handshake/client.js';
 import { quoted } from '../../quoted.js';
 import { checkBackend, isObject } from './check-export.js';
 import { closeBackend } from './close-backend.js';
-import type { Logger } from '../logger.js';
+import type { Logger } from '../log/logger.js';
 import type { OpenBackend } from '../options.js';
 
 /**

@@ -11,7 +11,7 @@ import {
   isObject,
   optionsOf,
 } from './check-export.js';
-import type { Logger } from '../logger.js';
+import type { Logger } from '../log/logger.js';
 import type { ExportFinder, ExportOptions, Exports } from '../options.js';
 
 export interface CatalogOptions {

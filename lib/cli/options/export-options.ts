@@ -1,9 +1,9 @@
 /** The options of `serve` for exports, and opening the exports. */
 import { InvalidArgumentError, type Command } from 'commander';
-import type { Backend } from '../backend/backend.js';
-import { NbdError } from '../errors.js';
-import type { ExportOptions } from '../server/options.js';
-import { openSource } from '../sources/open-source.js';
+import type { Backend } from '../../backend/backend.js';
+import { NbdError } from '../../errors.js';
+import type { ExportOptions } from '../../server/options.js';
+import { openSource } from '../../sources/open-source.js';
 import { append } from './parsing.js';
 
 /** As commander parses them. */

@@ -1,12 +1,12 @@
 /** The options of `serve` for TLS. */
 import { resolve } from 'node:path';
 import { Option, type Command } from 'commander';
-import { NbdError } from '../errors.js';
-import { tlsModes, type TlsMode } from '../handshake/client.js';
-import { readTlsFolder } from '../server/tls/folder.js';
-import type { TlsOptions } from '../server/tls/options.js';
-import { readPreSharedKeys } from '../server/tls/psk-file.js';
-import type { TlsParameters } from '../wire/uri.js';
+import { NbdError } from '../../errors.js';
+import { tlsModes, type TlsMode } from '../../handshake/client.js';
+import { readTlsFolder } from '../../server/tls/folder.js';
+import type { TlsOptions } from '../../server/tls/options.js';
+import { readPreSharedKeys } from '../../server/tls/psk-file.js';
+import type { TlsParameters } from '../../wire/uri.js';
 import { append } from './parsing.js';
 
 export interface TlsFlags {

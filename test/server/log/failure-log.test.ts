@@ -1,11 +1,11 @@
 /** How failed requests are logged. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import type { Backend } from '../../lib/index.js';
-import { warningsMax } from '../../lib/server/failure-log.js';
-import { cmd, cmdFlag, err } from '../support/numbers.js';
-import { startServer } from '../support/server.js';
-import { Log } from '../support/log.js';
+import type { Backend } from '../../../lib/index.js';
+import { warningsMax } from '../../../lib/server/log/failure-log.js';
+import { cmd, cmdFlag, err } from '../../support/numbers.js';
+import { startServer } from '../../support/server.js';
+import { Log } from '../../support/log.js';
 
 function fail(code: string): never {
   throw Object.assign(new Error(`it was ${code}`), { code });

@@ -1,12 +1,12 @@
 /** The options of `serve` for access rules. */
 import { Option, type Command } from 'commander';
-import { NbdError } from '../errors.js';
-import { quoted } from '../quoted.js';
-import type { Allow } from '../server/access.js';
-import { allowByRules, parseAccessRule, type AccessRule } from '../server/access-rules.js';
-import type { Logger } from '../server/logger.js';
-import type { TlsOptions } from '../server/tls/options.js';
-import { peerCredentialsAvailable } from '../sockets/peer.js';
+import { NbdError } from '../../errors.js';
+import { quoted } from '../../quoted.js';
+import type { Allow } from '../../server/access.js';
+import { allowByRules, parseAccessRule, type AccessRule } from '../../server/access-rules.js';
+import type { Logger } from '../../server/log/logger.js';
+import type { TlsOptions } from '../../server/tls/options.js';
+import { peerCredentialsAvailable } from '../../sockets/peer.js';
 import { parsedBy } from './parsing.js';
 
 /** If both are present, both are the same list: all rules in the order of the command line. */

@@ -1,6 +1,6 @@
 /** Parsers for the values of options, as commander calls them. */
 import { InvalidArgumentError } from 'commander';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../../errors.js';
 
 /** For an option that may be repeated: the list of its values. */
 export function append(value: string, previous: readonly string[] = []): readonly string[] {

@@ -3,13 +3,13 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { Command } from 'commander';
-import { addLimitOptions, limitsFrom } from '../../lib/cli/limit-options.js';
-import { defaultLimits } from '../../lib/limits.js';
-import { goData } from '../support/byte-client.js';
-import { connectTo, openExport } from '../support/connecting.js';
-import { temporaryFolder } from '../support/folder.js';
-import { cmd, err, info, opt } from '../support/numbers.js';
-import { runProgram, RunningProgram, serve } from '../support/program.js';
+import { addLimitOptions, limitsFrom } from '../../../lib/cli/options/limit-options.js';
+import { defaultLimits } from '../../../lib/limits.js';
+import { goData } from '../../support/byte-client.js';
+import { connectTo, openExport } from '../../support/connecting.js';
+import { temporaryFolder } from '../../support/folder.js';
+import { cmd, err, info, opt } from '../../support/numbers.js';
+import { runProgram, RunningProgram, serve } from '../../support/program.js';
 
 function parse(...args: string[]): object {
   const command = addLimitOptions(new Command())

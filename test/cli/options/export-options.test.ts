@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { openExports, parseNamedSource } from '../../lib/cli/export-options.js';
+import { openExports, parseNamedSource } from '../../../lib/cli/options/export-options.js';
 
 describe('NAME=SOURCE', () => {
   for (const [text, name, source] of [

@@ -2,10 +2,10 @@
  * Logs the failed requests of a connection. A client can make any number of
  * requests fail, and must not fill the disk of the log with them.
  */
-import { codeOf } from '../errors.js';
-import type { FailedRequest } from '../transmission/dispatch.js';
-import { Command } from '../wire/constants.js';
-import { commandName } from '../wire/names.js';
+import { codeOf } from '../../errors.js';
+import type { FailedRequest } from '../../transmission/dispatch.js';
+import { Command } from '../../wire/constants.js';
+import { commandName } from '../../wire/names.js';
 
 /** Failed requests of a connection that are logged as warnings. */
 export const warningsMax = 10;

@@ -1,8 +1,8 @@
 /** Which access rules the command line rejects. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { checkRuleExports, checkTlsRules } from '../../lib/cli/access-options.js';
-import { parseAccessRule, type TlsOptions } from '../../lib/index.js';
+import { checkRuleExports, checkTlsRules } from '../../../lib/cli/options/access-options.js';
+import { parseAccessRule, type TlsOptions } from '../../../lib/index.js';
 
 describe('rules about one export', () => {
   const check = (text: string, ...names: string[]): void => {

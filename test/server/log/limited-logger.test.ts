@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { LimitedLogger } from '../../lib/server/log-limit.js';
-import type { Logger } from '../../lib/server/logger.js';
+import { LimitedLogger } from '../../../lib/server/log/limited-logger.js';
+import type { Logger } from '../../../lib/server/log/logger.js';
 
 function recorder(): { readonly logger: Logger; readonly lines: string[] } {
   const lines: string[] = [];

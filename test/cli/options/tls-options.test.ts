@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { openTls, type TlsFlags } from '../../lib/cli/tls-options.js';
+import { openTls, type TlsFlags } from '../../../lib/cli/options/tls-options.js';
 
 describe('--tls=off cannot be used with', () => {
   const files = { tlsCertificates: '/nowhere', tlsPsk: '/nowhere.psk' };

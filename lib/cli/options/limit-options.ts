@@ -1,9 +1,9 @@
 /** The options of `serve` for limits. */
 import { Option, type Command } from 'commander';
 import ms from 'ms';
-import { parseSize } from '../backend/size.js';
-import { NbdError } from '../errors.js';
-import { defaultLimits, type Limits } from '../limits.js';
+import { parseSize } from '../../backend/size.js';
+import { NbdError } from '../../errors.js';
+import { defaultLimits, type Limits } from '../../limits.js';
 import { parsedBy } from './parsing.js';
 
 interface Kind {
