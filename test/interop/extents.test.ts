@@ -1,4 +1,4 @@
-/** Programs that ask for extents are told the truth, and sparse disks stay sparse when they are copied. */
+/** Programs receive the correct extents, and sparse disks stay sparse when they are copied. */
 import assert from 'node:assert/strict';
 import { open, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ async function sparseFile(t: TestContext): Promise<string> {
   await truncate(path, diskBytes);
   const file = await open(path, 'r+');
   const data = Buffer.alloc(mebibyte, 'data');
-  for (const place of [64, 128]) await file.write(data, 0, data.length, place * mebibyte);
+  for (const position of [64, 128]) await file.write(data, 0, data.length, position * mebibyte);
   await file.close();
   return path;
 }
@@ -66,7 +66,7 @@ describe('a sparse file', { skip: withoutAddon }, () => {
     assert.match(totals, /^ +2097152 +0\.8% +0 data$/m);
   });
 
-  test('has base:allocation, says nbdinfo', async (t) => {
+  test('has base:allocation in nbdinfo', async (t) => {
     if (!needs(t, 'nbdinfo')) return;
     const { uri } = await serve(t, ['--port', '0', await sparseFile(t)]);
     const shown = await succeed(t, 'nbdinfo', ['--json', uri]);

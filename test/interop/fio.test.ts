@@ -47,20 +47,20 @@ function fioArguments(uri: string): string[] {
 }
 
 describe('fio with verify=crc32c, depth 64, 4 connections', () => {
-  for (const [kind, place] of [
+  for (const [kind, connection] of [
     ['memory', 'TCP'],
     ['file', 'TCP'],
     ['memory', 'a Unix socket'],
     ['file', 'a Unix socket'],
   ]) {
-    test(`${kind} over ${place}`, async (t) => {
+    test(`${kind} over ${connection}`, async (t) => {
       if (!needs(t, 'fio')) return;
       const folder = await temporaryFolder(t);
       const disk = join(folder, 'disk.img');
       const size = connections * bytesEach;
       await writeFile(disk, '');
       await truncate(disk, size);
-      const where = place === 'TCP' ? ['--port', '0'] : ['--unix', join(folder, 'nbd.sock')];
+      const where = connection === 'TCP' ? ['--port', '0'] : ['--unix', join(folder, 'nbd.sock')];
       const { uri } = await serve(t, [...where, kind === 'file' ? disk : `memory:${size}`]);
       const output = await succeed(t, 'fio', fioArguments(uri), { cwd: folder });
       // A warning may stand before the report.

@@ -28,13 +28,17 @@ const copiers: readonly Copier[] = [
 
 const raw = ['compare', '-f', 'raw', '-F', 'raw'];
 
-async function serveAt(t: TestContext, place: string, source: string): Promise<ServingProgram> {
+async function serveAt(
+  t: TestContext,
+  connection: string,
+  source: string,
+): Promise<ServingProgram> {
   const path = join(await temporaryFolder(t), 'nbd.sock');
-  return serve(t, [...(place === 'TCP' ? ['--port', '0'] : ['--unix', path]), source]);
+  return serve(t, [...(connection === 'TCP' ? ['--port', '0'] : ['--unix', path]), source]);
 }
 
-for (const place of ['TCP', 'a Unix socket']) {
-  describe(`over ${place}`, () => {
+for (const connection of ['TCP', 'a Unix socket']) {
+  describe(`over ${connection}`, () => {
     for (const { tool, put, take } of copiers) {
       for (const kind of ['file', 'memory']) {
         test(`${tool} puts an image into an empty ${kind} and takes it out again`, async (t) => {
@@ -45,7 +49,7 @@ for (const place of ['TCP', 'a Unix socket']) {
           await writeFile(disk, '');
           await truncate(disk, imageBytes);
           const source = kind === 'file' ? disk : `memory:${imageBytes}`;
-          const { server, uri } = await serveAt(t, place, source);
+          const { server, uri } = await serveAt(t, connection, source);
           const taken = join(folder, 'taken.img');
           await succeed(t, tool, put(image, uri));
           await succeed(t, tool, take(uri, taken));
@@ -59,7 +63,7 @@ for (const place of ['TCP', 'a Unix socket']) {
       test(`${tool} takes out an image that is served`, async (t) => {
         if (!needs(t, tool, 'mke2fs', 'e2fsck', 'cmp')) return;
         const image = await makeImage(t);
-        const { uri } = await serveAt(t, place, image);
+        const { uri } = await serveAt(t, connection, image);
         const taken = join(await temporaryFolder(t), 'taken.img');
         await succeed(t, tool, take(uri, taken));
         await succeed(t, 'cmp', [image, taken]);
@@ -70,7 +74,7 @@ for (const place of ['TCP', 'a Unix socket']) {
     test('nbdcopy uses several connections, each with several requests', async (t) => {
       if (!needs(t, 'nbdcopy', 'mke2fs', 'e2fsck', 'cmp')) return;
       const image = await makeImage(t);
-      const { uri } = await serveAt(t, place, `memory:${imageBytes}`);
+      const { uri } = await serveAt(t, connection, `memory:${imageBytes}`);
       const several = ['--connections=4', '--requests=16', '--request-size=32768'];
       const taken = join(await temporaryFolder(t), 'taken.img');
       await succeed(t, 'nbdcopy', [...several, '--flush', image, uri]);
@@ -81,7 +85,7 @@ for (const place of ['TCP', 'a Unix socket']) {
     test('qemu-img compare agrees', async (t) => {
       if (!needs(t, 'qemu-img', 'mke2fs', 'e2fsck')) return;
       const image = await makeImage(t);
-      const { uri } = await serveAt(t, place, image);
+      const { uri } = await serveAt(t, connection, image);
       await succeed(t, 'qemu-img', [...raw, image, uri]);
     });
   });

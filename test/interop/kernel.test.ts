@@ -24,20 +24,20 @@ for (const connections of [1, 4]) {
     await truncate(disk, diskBytes);
     const { uri } = await serve(t, ['--port', '0', `disk=${disk}`]);
 
-    const told = await boot(t, system, [
+    const output = await boot(t, system, [
       `nbd_port=${new URL(uri).port}`,
       `nbd_connections=${connections}`,
     ]);
-    assert.match(told, /^guest: done\r?$/m, told);
+    assert.match(output, /^guest: done\r?$/m, output);
     assert.match(
-      told,
+      output,
       new RegExp(`^guest: size ${diskBytes / 512} discard [1-9].* read-only 0`, 'm'),
     );
-    const sums = [...told.matchAll(/^guest: (?:sum|again) ([0-9a-f]{64}) /gm)].map(
+    const sums = [...output.matchAll(/^guest: (?:sum|again) ([0-9a-f]{64}) /gm)].map(
       ([, sum]) => sum,
     );
-    assert.equal(sums.length, 6, told);
-    assert.equal(new Set(sums).size, 1, told);
+    assert.equal(sums.length, 6, output);
+    assert.equal(new Set(sums).size, 1, output);
 
     await succeed(t, 'e2fsck', ['-fn', disk]);
     const copy = join(folder, 'copy');

@@ -41,14 +41,14 @@ describe('nbdinfo', () => {
     assert.match(shown, /export="b"[^]*description: memory:2M[^]*export-size: 2097152 /);
   });
 
-  test('is told that a read-only export is so', async (t) => {
+  test('shows that an export is read-only', async (t) => {
     if (!needs(t, 'nbdinfo')) return;
     const { uri } = await serve(t, ['--port', '0', '--read-only', await randomDisk(t)]);
     await succeed(t, 'nbdinfo', ['--is', 'read-only', uri]);
     assert.equal((await run(t, 'nbdinfo', ['--can', 'write', uri])).status, 2);
   });
 
-  test('tells all of an export in JSON', async (t) => {
+  test('shows all properties of an export as JSON', async (t) => {
     if (!needs(t, 'nbdinfo')) return;
     const { uri } = await serve(t, ['--port', '0', '--description', 'a=the first', 'a=memory:1M']);
     const shown = JSON.parse(await succeed(t, 'nbdinfo', ['--json', uri])) as {
@@ -73,7 +73,7 @@ describe('nbdinfo', () => {
     }
   });
 
-  test('is told what can be done, and what cannot', async (t) => {
+  test('shows what an export supports', async (t) => {
     if (!needs(t, 'nbdinfo')) return;
     const { uri } = await serve(t, ['--port', '0', 'memory:1M']);
     const readOnly = await serve(t, ['--port', '0', '--read-only', 'memory:1M']);

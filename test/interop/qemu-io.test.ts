@@ -13,7 +13,7 @@ const commands = [
   'write -f -P 0x11 3M 512',
   'read -P 0xa5 4096 1020k',
   'read -P 0x5a 1M 13k',
-  'read -P 0 1061888 512', // what stands behind the 13 KiB
+  'read -P 0 1061888 512', // after the 13 KiB
   'read -P 0x11 3M 512',
   'read -P 0 0 4096',
   'write -z 8k 64k',
@@ -65,7 +65,7 @@ for (const kind of ['file', 'memory']) {
   });
 }
 
-test('zeros that are only welcome where they are quick (FAST_ZERO)', async (t) => {
+test('zeroes that must be fast (FAST_ZERO)', async (t) => {
   if (!needs(t, 'qemu-io')) return;
   const { uri } = await serve(t, ['--port', '0', 'memory:8M']);
   const lines = ['write -P 0x31 7M 128k', 'write -z -n 7M 64k', 'read -P 0 7M 64k'];

@@ -18,7 +18,7 @@ const replyBytes = 16 + readBytes;
 
 interface Load {
   readonly transmit: string;
-  readonly place: string;
+  readonly connection: string;
   /** Requests in one write of the client, which waits for all replies before the next. */
   readonly depth: number;
   readonly rounds: number;
@@ -58,7 +58,7 @@ async function measure(t: TestContext, load: Load): Promise<Counts> {
   const log = join(folder, 'calls');
   const traced = ['accept4', 'setsockopt', ...sends, ...reads].join(',');
   const strace = ['strace', '-D', '-f', '-o', log, '-e', `trace=${traced}`] as const;
-  const where = load.place === 'TCP' ? ['--port', '0'] : ['--unix', join(folder, 'nbd.sock')];
+  const where = load.connection === 'TCP' ? ['--port', '0'] : ['--unix', join(folder, 'nbd.sock')];
   const server = new RunningProgram(
     t,
     ['serve', ...where, '--transmit', load.transmit, 'memory:1M'],
@@ -81,12 +81,12 @@ async function measure(t: TestContext, load: Load): Promise<Counts> {
 
 const withoutNative = process.env['NBDCORK_NO_NATIVE'] === '1' && 'NBDCORK_NO_NATIVE=1';
 
-for (const place of ['TCP', 'a Unix socket']) {
-  describe(`batched over ${place}`, { skip: withoutNative }, () => {
+for (const connection of ['TCP', 'a Unix socket']) {
+  describe(`batched over ${connection}`, { skip: withoutNative }, () => {
     test('at depth 64, at most 0.1 sends and 0.1 reads a request', async (t) => {
       if (!needsStrace(t)) return;
       const rounds = 50;
-      const counts = await measure(t, { transmit: 'batched', place, depth: 64, rounds });
+      const counts = await measure(t, { transmit: 'batched', connection, depth: 64, rounds });
       t.diagnostic(JSON.stringify(counts));
       const most = 0.1 * 64 * rounds;
       assert.ok(counts.sends <= most, `${counts.sends} sends`);
@@ -96,13 +96,13 @@ for (const place of ['TCP', 'a Unix socket']) {
 
     test('at depth 1, exactly one of each', async (t) => {
       if (!needsStrace(t)) return;
-      const counts = await measure(t, { transmit: 'batched', place, depth: 1, rounds: 100 });
+      const counts = await measure(t, { transmit: 'batched', connection, depth: 1, rounds: 100 });
       assert.deepEqual(counts, { sends: 100, reads: 100, setsockopt: 0 });
     });
   });
 }
 
-describe('the strategies over TCP at depth 1, as docs/transport.md has them', () => {
+describe('the strategies over TCP at depth 1, as documented in docs/transport.md', () => {
   for (const [transmit, sendsEach, setsockoptEach, native] of [
     ['plain', 2, 0, false],
     ['cork', 2, 2, true],
@@ -113,7 +113,7 @@ describe('the strategies over TCP at depth 1, as docs/transport.md has them', ()
     test(transmit, { skip: native && withoutNative }, async (t) => {
       if (!needsStrace(t)) return;
       const rounds = 20;
-      const counts = await measure(t, { transmit, place: 'TCP', depth: 1, rounds });
+      const counts = await measure(t, { transmit, connection: 'TCP', depth: 1, rounds });
       assert.deepEqual(counts, {
         sends: sendsEach * rounds,
         reads: rounds,

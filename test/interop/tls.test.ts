@@ -101,13 +101,13 @@ async function copies(
 }
 
 describe('libnbd', () => {
-  test('comes in by a certificate of the server', async (t) => {
+  test('connects with the certificate of the server', async (t) => {
     if (!needs(t, 'certtool', 'nbdinfo', 'nbdcopy')) return;
     const { server, client } = await makeCertificates(t);
     await copies(t, ['--tls-certificates', server], (uri) => `${uri}/?tls-certificates=${client}`);
   });
 
-  test('comes in by a certificate of its own, unless it was revoked', async (t) => {
+  test('connects with a client certificate, unless it is revoked', async (t) => {
     if (!needs(t, 'certtool', 'nbdinfo', 'nbdcopy')) return;
     const { server, client, revoked } = await makeCertificates(t);
     const args = ['--tls-certificates', server, '--tls-verify-peer'];
@@ -119,7 +119,7 @@ describe('libnbd', () => {
     await program.stderr.match(/the client certificate is revoked/);
   });
 
-  test('comes in by a pre-shared key', async (t) => {
+  test('connects with a pre-shared key', async (t) => {
     if (!needs(t, 'psktool', 'nbdinfo', 'nbdcopy')) return;
     const keys = await makeKeys(t);
     await copies(
@@ -129,7 +129,7 @@ describe('libnbd', () => {
     );
   });
 
-  test('is refused without TLS, and sees no export that needs it', async (t) => {
+  test('is refused without TLS, and does not see exports that require it', async (t) => {
     if (!needs(t, 'psktool', 'nbdinfo')) return;
     const keys = await makeKeys(t);
     const strict = await serve(t, [
@@ -150,7 +150,7 @@ describe('libnbd', () => {
     assert.doesNotMatch(shown, /export="b"/);
   });
 
-  test('is run with all that it needs in its URI', async (t) => {
+  test('is started with a complete URI', async (t) => {
     if (!needs(t, 'psktool', 'nbdinfo')) return;
     const keys = await makeKeys(t);
     const shown = await succeed(t, process.execPath, [
@@ -162,7 +162,7 @@ describe('libnbd', () => {
 });
 
 describe('QEMU', () => {
-  test('comes in by a certificate of its own', async (t) => {
+  test('connects with a client certificate', async (t) => {
     if (!needs(t, 'certtool', 'qemu-img')) return;
     const { server, client } = await makeCertificates(t);
     const { uri } = await serve(t, [
@@ -181,7 +181,7 @@ describe('QEMU', () => {
     assert.match(shown, /virtual size: 3 MiB/);
   });
 
-  test('comes in by a pre-shared key', async (t) => {
+  test('connects with a pre-shared key', async (t) => {
     if (!needs(t, 'psktool', 'qemu-img')) return;
     const keys = await makeKeys(t);
     const { uri } = await serve(t, [

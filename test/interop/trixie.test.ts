@@ -140,7 +140,7 @@ h.shutdown()
     await trixie.succeed(t, 'python3', '-c', code, await listen(t, backend));
   });
 
-  test('comes in by TLS with a pre-shared key, and has extended headers there', async (t) => {
+  test('connects over TLS with a pre-shared key, with extended headers', async (t) => {
     const trixie = Trixie.find(t);
     if (trixie === undefined) return;
     const line = `alice:${randomBytes(32).toString('hex')}\n`;

@@ -1,8 +1,7 @@
 /**
- * A client that sees every byte: it builds requests and parses simple,
- * structured and extended replies by itself, from proto.md and
- * proto-extended-headers.md. It shares nothing with lib/, and checks of every
- * reply what the specification says of it.
+ * A client at the level of bytes: it builds requests and parses simple, structured
+ * and extended replies, written from proto.md and proto-extended-headers.md. It
+ * shares no code with lib/, and checks every reply against the specification.
  */
 import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
@@ -23,7 +22,7 @@ export interface RequestFields {
   readonly cookie?: bigint;
   readonly offset?: number | bigint;
   readonly length?: number | bigint;
-  /** For writes; it gives the length where there is none. */
+  /** Of a WRITE. Default of `length`: its length. */
   readonly payload?: Uint8Array;
 }
 
@@ -31,7 +30,7 @@ export interface Reply {
   readonly cookie: bigint;
   /** 0 is success. */
   readonly error: number;
-  /** For people; simple replies have none. */
+  /** Human-readable; simple replies have none. */
   readonly message: string;
   readonly data: Buffer;
 }
@@ -41,13 +40,13 @@ export function optionBytes(type: number, data: Uint8Array = Buffer.alloc(0)): B
   return Buffer.concat([Buffer.from('IHAVEOPT'), u32(type), u32(data.byteLength), data]);
 }
 
-/** What NBD_OPT_INFO and NBD_OPT_GO carry. */
+/** The data of NBD_OPT_INFO and NBD_OPT_GO. */
 export function goData(name: string | Uint8Array, wanted: readonly number[] = []): Buffer {
   const bytes = Buffer.from(name);
   return Buffer.concat([u32(bytes.length), bytes, u16(wanted.length), ...wanted.map(u16)]);
 }
 
-/** "Request message", of either length. */
+/** "Request message", compact or extended. */
 export function requestBytes(headers: Headers, fields: RequestFields): Buffer {
   const { type, cookie = 1n, offset = 0, payload = Buffer.alloc(0) } = fields;
   const { length = payload.byteLength } = fields;
@@ -66,15 +65,16 @@ export function requestBytes(headers: Headers, fields: RequestFields): Buffer {
 
 export class ByteClient {
   headers: Headers = 'simple';
-  /** Of the last reply: the types of its chunks, and the bytes of content or of the error. */
+  /** The chunks of the last reply, with the length of their content or error. */
   lastChunks: { type: number; length: number }[] = [];
   readonly stream: Duplex;
   private readonly streamClosed: Promise<void>;
   private received: Buffer[] = [];
   private count = 0;
   private ended = false;
+  private error: Error | undefined;
   private wake: () => void = () => undefined;
-  /** Of the contexts that were given to `open`. */
+  /** IDs of the contexts that `open` has selected. */
   contextIds: readonly number[] = [];
   /** The status chunks of the last reply. */
   lastStatus: Status[] = [];
@@ -88,7 +88,7 @@ export class ByteClient {
       this.count += chunk.length;
       this.wake();
     });
-    stream.on('error', () => undefined); // a reset is followed by 'close'
+    stream.on('error', (error) => (this.error = error)); // 'close' follows
     this.streamClosed = new Promise((resolve) => {
       stream.on('close', () => {
         this.ended = true;
@@ -98,12 +98,12 @@ export class ByteClient {
     });
   }
 
-  /** What has come and was not taken yet. */
+  /** Bytes received and not taken yet. */
   get receivedBytes(): number {
     return this.count;
   }
 
-  /** What has come and was not taken, when the connection is closed. */
+  /** Settles when the connection is closed, with the bytes received and not taken. */
   get closed(): Promise<Buffer> {
     return this.streamClosed.then(() => this.rest());
   }
@@ -114,7 +114,10 @@ export class ByteClient {
 
   async take(count: number): Promise<Buffer> {
     while (this.count < count) {
-      assert.ok(!this.ended, `the server closed after ${this.count} of ${count} bytes`);
+      if (this.ended) {
+        const message = `the connection closed after ${this.count} of ${count} bytes`;
+        throw new Error(message, { cause: this.error });
+      }
       await new Promise<void>((resolve) => (this.wake = resolve));
     }
     const all = this.rest();
@@ -129,7 +132,7 @@ export class ByteClient {
     this.send(u32(flags));
   }
 
-  /** Set an option: all replies to it, of which the last is final. */
+  /** Send an option. Returns all replies to it; the last is final. */
   async option(type: number, data?: Uint8Array): Promise<OptionReply[]> {
     this.send(optionBytes(type, data));
     return this.optionReplies(type);
@@ -151,8 +154,8 @@ export class ByteClient {
   }
 
   /**
-   * From the greeting into the transmission phase, with metadata contexts that
-   * there must be. The export's size and transmission flags.
+   * From the greeting to the transmission phase, with metadata contexts that the
+   * export must have. Returns the export's size and transmission flags.
    */
   async open(
     headers: Headers = 'simple',
@@ -163,7 +166,7 @@ export class ByteClient {
     return this.negotiate(headers, name, contexts);
   }
 
-  /** The same behind the greeting, or behind TLS. */
+  /** The same after the greeting, or after NBD_OPT_STARTTLS. */
   async negotiate(
     headers: Headers = 'simple',
     name = '',
@@ -186,7 +189,7 @@ export class ByteClient {
     return { size: data.readBigUInt64BE(2), flags: data.readUInt16BE(10) };
   }
 
-  /** NBD_OPT_SET_META_CONTEXT: the ids of the contexts, in the order of their names. */
+  /** NBD_OPT_SET_META_CONTEXT. Keeps the IDs in the order of `contexts`. */
   private async setMetaContexts(name: string, contexts: readonly string[]): Promise<void> {
     const replies = await this.option(opt.setMetaContext, contextData(name, contexts));
     assert.equal(replies.pop()?.type, rep.ack);
@@ -197,18 +200,18 @@ export class ByteClient {
       }),
     );
     assert.deepEqual([...ids.keys()].sort(), [...contexts].sort());
-    assert.equal(new Set(ids.values()).size, ids.size, 'each has an id of its own');
+    assert.equal(new Set(ids.values()).size, ids.size, 'each context has its own ID');
     this.contextIds = contexts.map((context) => ids.get(context) ?? 0);
   }
 
-  /** Send a request, with a cookie of its own unless one is given. The cookie. */
+  /** Send a request. Returns its cookie, which is unique by default. */
   request(fields: RequestFields): bigint {
     const { cookie } = this.expectReply(fields);
     this.send(requestBytes(this.headers, { ...fields, cookie }));
     return cookie;
   }
 
-  /** Know of a request that is sent otherwise. */
+  /** Expect the reply to a request that the caller sends. */
   expectReply<Fields extends RequestFields>(fields: Fields): Fields & { cookie: bigint } {
     this.lastCookie += 0x0101010101n;
     const asked = { ...fields, cookie: fields.cookie ?? this.lastCookie };
@@ -217,12 +220,12 @@ export class ByteClient {
     return asked;
   }
 
-  /** The next reply, whosever it is. */
+  /** The next reply, to any request. */
   async reply(): Promise<Reply> {
     return this.headers === 'simple' ? this.simpleReply() : this.chunkedReply();
   }
 
-  /** A request and its reply. */
+  /** Send a request, and receive its reply. */
   async call(fields: RequestFields): Promise<Reply> {
     const cookie = this.request(fields);
     const reply = await this.reply();
@@ -240,7 +243,7 @@ export class ByteClient {
     return { cookie, error, message: '', data };
   }
 
-  /** All chunks of a reply, which this server sends one behind the other. */
+  /** All chunks of a reply. This server does not interleave those of different replies. */
   private async chunkedReply(): Promise<Reply> {
     this.lastChunks = [];
     this.lastStatus = [];
@@ -329,12 +332,12 @@ function contentOf(type: number, payload: Buffer): Buffer {
   return Buffer.alloc(length);
 }
 
-/** NBD_REPLY_TYPE_ERROR, or NBD_REPLY_TYPE_ERROR_OFFSET with `behind` bytes behind the message. */
-function errorOf(payload: Buffer, behind: number): { error: number; message: string } {
+/** NBD_REPLY_TYPE_ERROR, or NBD_REPLY_TYPE_ERROR_OFFSET with `trailing` bytes after the message. */
+function errorOf(payload: Buffer, trailing: number): { error: number; message: string } {
   const error = payload.readUInt32BE(0);
   assert.notEqual(error, 0);
   const length = payload.readUInt16BE(4);
-  assert.equal(length, payload.length - 6 - behind);
+  assert.equal(length, payload.length - 6 - trailing);
   const text = payload.subarray(6, 6 + length);
   checkText(text);
   return { error, message: text.toString() };
@@ -342,6 +345,6 @@ function errorOf(payload: Buffer, behind: number): { error: number; message: str
 
 /** "Conventions", of strings. */
 function checkText(text: Buffer): void {
-  assert.ok(text.length <= 4096, 'the text is too long');
-  assert.ok(!text.includes(0), 'the text has NUL in it');
+  assert.ok(text.length <= 4096, 'the string is too long');
+  assert.ok(!text.includes(0), 'the string contains NUL');
 }

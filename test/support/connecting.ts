@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 import { ByteClient } from './byte-client.js';
 
-/** Connect to where a server has said that it listens. */
+/** Connect to a URI that a server has printed. */
 export async function connectTo(t: TestContext, uri: string): Promise<ByteClient> {
   const { protocol, hostname, port, searchParams } = new URL(uri);
   const socket =
@@ -21,7 +21,7 @@ export interface Opened {
   readonly flags: number;
 }
 
-/** Connect, and go past the handshake to the export of the URI. */
+/** Connect, and enter the transmission phase of the URI's export. */
 export async function openExport(t: TestContext, uri: string): Promise<Opened> {
   const client = await connectTo(t, uri);
   const name = decodeURIComponent(new URL(uri).pathname.slice(1));

@@ -1,8 +1,8 @@
-/** Backends that are simple enough to be seen through, and do as the test says. */
+/** Simple backends that a test observes and controls. */
 import type { TestContext } from 'node:test';
 import type { Backend, MaybePromise, WriteOptions, WriteZeroesOptions } from '../../lib/index.js';
 
-/** Bytes of which no two neighbouring words are equal. */
+/** Bytes in which no two neighbouring words are equal. */
 export function pattern(length: number, seed = 1): Buffer {
   const bytes = Buffer.alloc(length + 3);
   for (let at = 0; at < length; at += 4) {
@@ -15,7 +15,7 @@ function withFua(call: string, fua: boolean): string {
   return fua ? `${call} fua` : call;
 }
 
-/** Everything that a backend can have, answered at once. It writes down its calls. */
+/** All methods of a backend, synchronous. It records its calls. */
 export class BufferDisk implements Backend {
   readonly size: number;
   readonly bytes: Buffer;
@@ -60,25 +60,25 @@ export class BufferDisk implements Backend {
   }
 }
 
-/** A call that waits until the test lets it go on. */
+/** A call that waits until the test finishes it. */
 export interface WaitingCall {
   readonly name: string;
   readonly offset: number;
   readonly length: number;
-  /** The payload of a write, as the backend was given it. */
+  /** The payload of a write, as the backend received it. */
   readonly data: Uint8Array | undefined;
   finish(): void;
   fail(error: unknown): void;
 }
 
-/** A disk whose every call takes as long as the test wants, but not longer than the test. */
+/** A disk whose calls wait until the test finishes them. It finishes all after the test. */
 export class SlowDisk implements Backend {
   readonly size: number;
   readonly bytes: Buffer;
-  /** Calls that were not answered yet, in the order they came. */
+  /** Calls in progress, in the order in which they began. */
   readonly waiting: WaitingCall[] = [];
   started = 0;
-  /** The most calls, and bytes of their payloads, that ever were in progress. */
+  /** Maximum number of calls, and of bytes of their payloads, in progress at once. */
   callsPeak = 0;
   bytesPeak = 0;
   closed = 0;
@@ -97,7 +97,7 @@ export class SlowDisk implements Backend {
     return new Promise((reached) => this.watchers.push({ count, reached }));
   }
 
-  /** Answer the call that has waited longest, or the one at `index`. */
+  /** Finish the oldest call, or the one at `index`. */
   finish(index = 0): void {
     const [call] = this.waiting.splice(index, 1);
     if (call === undefined) throw new Error('no call is waiting');
@@ -110,7 +110,7 @@ export class SlowDisk implements Backend {
     call.fail(error);
   }
 
-  /** Answer all calls, and from now on at once. */
+  /** Finish all calls, and from now on every call at once. */
   release(): void {
     this.released = true;
     while (this.waiting.length > 0) this.finish();
@@ -161,7 +161,7 @@ export class SlowDisk implements Backend {
   }
 }
 
-/** Counts what is opened and closed. */
+/** Opens disks, and counts those that are closed. */
 export class DiskFactory {
   readonly disks: BufferDisk[] = [];
   private readonly content: Uint8Array;

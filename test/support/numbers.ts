@@ -1,6 +1,6 @@
 /**
  * The numbers of the protocol for tests, written out from proto.md, section
- * "Values", proto-extended-headers.md and proto-resize.md. Nothing here comes from lib/.
+ * "Values", proto-extended-headers.md and proto-resize.md. Independent of lib/.
  */
 
 export const opt = {

@@ -1,6 +1,6 @@
 /**
- * Programs of other projects that tests talk to. A test whose program is
- * missing is skipped and says so; with NBDCORK_REQUIRE_PEERS=1 it fails.
+ * Programs of other projects that tests run. A test whose program is missing is
+ * skipped with that reason; with NBDCORK_REQUIRE_PEERS=1 it fails.
  */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync, type SpawnOptions } from 'node:child_process';
@@ -9,10 +9,10 @@ import { delimiter, join } from 'node:path';
 import { buffer, text } from 'node:stream/consumers';
 import type { TestContext } from 'node:test';
 
-/** The last two hold file system tools, and are not on every user's PATH. */
+/** The last two contain file system tools, and are not on every user's PATH. */
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
 
-/** Every file of that name that can be run. */
+/** All executables of that name. */
 function pathsOf(tool: string): string[] {
   return folders
     .map((folder) => join(folder, tool))
@@ -32,7 +32,7 @@ function pathOf(tool: string): string {
   return path;
 }
 
-/** Skip the test because of what this machine lacks, or fail it where nothing may be lacking. */
+/** Skip the test for a reason; with NBDCORK_REQUIRE_PEERS=1, fail it. */
 export function skipTest(t: TestContext, what: string): false {
   if (process.env['NBDCORK_REQUIRE_PEERS'] === '1')
     assert.fail(`${what} (NBDCORK_REQUIRE_PEERS=1)`);
@@ -48,8 +48,8 @@ export function needs(t: TestContext, ...tools: readonly string[]): boolean {
 }
 
 /**
- * A Python with libnbd's module, which nbdsh is a thin layer on. Debian's is
- * made for /usr/bin/python3, which another one may hide.
+ * A Python with libnbd's module `nbd`. Debian's package is for /usr/bin/python3,
+ * which another Python on the PATH may hide.
  */
 export function pythonWithNbd(t: TestContext): string | undefined {
   const found = pathsOf('python3').find(
@@ -68,33 +68,33 @@ export function chromiumPath(t: TestContext): string | undefined {
   return found;
 }
 
-/** Tracing another process may be forbidden, in containers above all. */
+/** Also skips where tracing is forbidden, as in many containers. */
 export function needsStrace(t: TestContext): boolean {
   if (!needs(t, 'strace')) return false;
   const { status, stderr } = spawnSync(pathOf('strace'), ['-o', '/dev/null', 'true']);
   return status === 0 || skipTest(t, `strace does not work: ${stderr.toString().trim()}`);
 }
 
-/** A folder with what others have made, such as a system, by the variable that names it. */
+/** The folder that an environment variable names, created by a script. */
 export function requiredFolder(
   t: TestContext,
   variable: string,
-  maker: string,
+  script: string,
 ): string | undefined {
   const folder = process.env[variable];
   if (folder !== undefined && folder !== '') return folder;
-  skipTest(t, `${variable} is not set: make a folder for it with ${maker}`);
+  skipTest(t, `${variable} is not set: create its folder with ${script}`);
   return undefined;
 }
 
 export interface Finished {
-  /** As a shell would have it in `$?`, but null after a signal. */
+  /** Null after a signal. */
   readonly status: number | null;
   readonly stdout: Buffer;
   readonly stderr: string;
 }
 
-/** Run a program, by name or path, to its end. */
+/** Run a program, by name or path, until it exits. */
 export async function run(
   t: TestContext,
   tool: string,
@@ -115,7 +115,7 @@ export async function run(
   return { status: await status, stdout, stderr };
 }
 
-/** Run a program that has to succeed. What it printed on standard output. */
+/** Run a program that must exit with 0. Returns its standard output. */
 export async function succeed(
   t: TestContext,
   tool: string,

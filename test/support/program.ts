@@ -1,4 +1,4 @@
-/** The program `nbdcork` as its users have it: a process with arguments, output and an exit status. */
+/** The program `nbdcork` as a process with arguments, output and an exit status. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import type { Readable } from 'node:stream';
@@ -12,7 +12,7 @@ export interface ProgramExit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** What a stream has brought so far, and the means to wait for more. */
+/** The output of a process so far, which can be waited for. */
 export class Output {
   text = '';
   private readonly waiting: (() => void)[] = [];
@@ -30,12 +30,12 @@ export class Output {
     });
   }
 
-  /** The first match, as soon as there is one; an error where the stream ends without. */
+  /** The first match, as soon as there is one. @throws where the stream ends without one. */
   async match(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.text);
       if (match !== null) return match;
-      if (this.ended) throw new Error(`No ${String(pattern)} in: ${this.text}`);
+      if (this.ended) throw new Error(`The output does not match ${String(pattern)}: ${this.text}`);
       await new Promise<void>((resolve) => this.waiting.push(resolve));
     }
   }
@@ -46,13 +46,13 @@ export class Output {
 }
 
 export interface StartOptions {
-  /** What is run, with its arguments, in place of Node.js with the program. */
+  /** Command and first arguments. Default: Node.js with the program. */
   readonly command?: readonly [string, ...string[]];
   readonly env?: NodeJS.ProcessEnv;
   readonly cwd?: string;
 }
 
-/** A process whose output is gathered. It does not outlive the test. */
+/** A process whose output is collected. It is killed after the test. */
 export class RunningProgram {
   readonly stdout: Output;
   readonly stderr: Output;
@@ -82,26 +82,28 @@ export class RunningProgram {
   }
 
   get pid(): number {
-    assert.ok(this.child.pid !== undefined, 'it did not start');
+    assert.ok(this.child.pid !== undefined, 'the process did not start');
     return this.child.pid;
   }
 
-  /** Nothing where it has ended. */
+  /** Does nothing after the process has exited. */
   signal(signal: NodeJS.Signals): void {
     this.child.kill(signal);
   }
 
-  /** Wait for the lines that a server prints when it listens. */
+  /** Wait for the URIs that a server prints when it listens. */
   async uris(count = 1): Promise<string[]> {
     const lines = new RegExp(`^(?:.+\\n){${count}}`);
     const match = await this.stdout.match(lines).catch(async (cause: unknown) => {
       const { status } = await this.exited;
-      throw new Error(`It ended with ${status ?? 'a signal'}: ${this.stderr.text}`, { cause });
+      throw new Error(`The program exited with ${status ?? 'a signal'}: ${this.stderr.text}`, {
+        cause,
+      });
     });
     return match[0].trimEnd().split('\n');
   }
 
-  /** Ask it to stop. How it ended. */
+  /** Send a signal, and wait for the exit. */
   stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<ProgramExit> {
     this.signal(signal);
     return this.exited;
@@ -113,14 +115,14 @@ export interface ServingProgram {
   readonly uri: string;
 }
 
-/** `nbdcork serve ARGS`, listening. At the end of the test it must stop as it should. */
+/** Start `nbdcork serve ARGS`, and wait until it listens. After the test it must exit with 0. */
 export async function serve(
   t: TestContext,
   args: readonly string[],
   options: StartOptions = {},
 ): Promise<ServingProgram> {
   const started: RunningProgram[] = [];
-  // Hooks run in the order of their making, and that of RunningProgram kills.
+  // Hooks run in the order of registration, and that of RunningProgram kills.
   t.after(async () => {
     for (const server of started) {
       assert.deepEqual(await server.stop(), { status: 0, signal: null }, server.stderr.text);
@@ -133,7 +135,7 @@ export async function serve(
   return { server, uri };
 }
 
-/** `nbdcork ARGS`, to its end. */
+/** Run `nbdcork ARGS` until it exits. */
 export async function runProgram(
   t: TestContext,
   args: readonly string[],

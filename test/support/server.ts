@@ -1,4 +1,4 @@
-/** Servers for tests, and clients of them over every kind of connection. */
+/** Servers for tests, and their clients over every kind of connection. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
@@ -14,9 +14,9 @@ export type ConnectionKind = (typeof connectionKinds)[number];
 
 export interface TestServer {
   readonly server: NbdServer;
-  /** Another client, before the greeting. It is gone after the test. */
+  /** Connect another client, before the greeting. It is destroyed after the test. */
   readonly connect: () => Promise<ByteClient>;
-  /** Another client in the transmission phase. */
+  /** Connect another client, and enter the transmission phase. */
   readonly open: (headers?: Headers, name?: string) => Promise<ByteClient>;
 }
 
@@ -67,14 +67,14 @@ async function socketClient(server: NbdServer): Promise<ByteClient> {
   const socket = connect({ ...address, allowHalfOpen: true });
   socket.setNoDelay(true);
   await once(socket, 'connect');
-  // The server's end is the end: what was to be seen half open has been seen by then.
+  // Half open until the server ends: tests observe what it still sends.
   socket.on('end', () => socket.end());
   return new ByteClient(socket);
 }
 
 function duplexClient(server: NbdServer): ByteClient {
   const [near, far] = duplexPair();
-  // As when one end of a socket is closed: what was sent before can still be read.
+  // As with a socket whose peer has closed: what was sent before can still be read.
   far.on('close', () => {
     if (!far.writableFinished) near.destroy();
   });
@@ -83,12 +83,12 @@ function duplexClient(server: NbdServer): ByteClient {
   return new ByteClient(near);
 }
 
-/** Turns of the event loop until something holds that no event tells of. */
+/** Wait for a condition that no event announces, one turn of the event loop at a time. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await eventLoopTurn();
 }
 
-/** A turn of the event loop: what has arrived is read, which is between two immediates. */
+/** A whole turn of the event loop, in which bytes that have arrived are read. */
 export function eventLoopTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(() => setImmediate(resolve)));
 }

@@ -1,4 +1,4 @@
-/** Metadata contexts in bytes: what options and requests say of them, and chunks that answer. */
+/** Metadata contexts as bytes: in options, in requests, and in the chunks of replies. */
 import assert from 'node:assert/strict';
 import type { RequestFields } from './byte-client.js';
 import { cmd, cmdFlag, u32, u64 } from './numbers.js';
@@ -10,7 +10,7 @@ export interface Status {
   readonly extents: readonly (readonly [length: bigint, flags: bigint])[];
 }
 
-/** What NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT carry. */
+/** The data of NBD_OPT_LIST_META_CONTEXT and NBD_OPT_SET_META_CONTEXT. */
 export function contextData(
   exportName: string,
   queries: readonly (string | Uint8Array)[],
@@ -29,7 +29,7 @@ export function filterData(length: number | bigint, ids: readonly number[]): Buf
   return Buffer.concat([u64(length), ...ids.map(u32)]);
 }
 
-/** NBD_REPLY_TYPE_BLOCK_STATUS (5) or _EXT (6), and that it keeps to all that the specification asks. */
+/** Parse NBD_REPLY_TYPE_BLOCK_STATUS (5) or _EXT (6), and check it against the specification. */
 export function parseStatus(type: number, payload: Buffer, request: RequestFields): Status {
   assert.equal(request.type, cmd.blockStatus);
   const extended = type === 6;
@@ -44,16 +44,19 @@ export function parseStatus(type: number, payload: Buffer, request: RequestField
     );
   }
   if (extended) assert.equal(payload.readUInt32BE(4), extents.length, 'the descriptor count');
-  const asked = effectLength(request);
+  const requested = effectLength(request);
   assert.ok(
     extents.every(([length]) => length > 0n),
     'a length MUST be nonzero',
   );
   const sums = extents.slice(0, -1).reduce((sum, [length]) => sum + length, 0n);
-  assert.ok(sums < asked, 'the sum of all but the last MUST be less than what was asked');
+  assert.ok(
+    sums < requested,
+    'the sum of all but the last MUST be less than the length of the request',
+  );
   if (((request.flags ?? 0) & cmdFlag.reqOne) !== 0) {
     assert.equal(extents.length, 1, 'NBD_CMD_FLAG_REQ_ONE');
-    assert.ok((extents[0]?.[0] ?? 0n) <= asked, 'MUST NOT exceed the length of the request');
+    assert.ok((extents[0]?.[0] ?? 0n) <= requested, 'MUST NOT exceed the length of the request');
   }
   return { id: payload.readUInt32BE(0), extents };
 }

@@ -3,7 +3,7 @@ import { join, relative } from 'node:path';
 import type { TestContext } from 'node:test';
 import { requiredFolder, needs, succeed } from './peers.js';
 
-/** Debian trixie in a folder, which .ci/trixie makes: its programs, newer than this machine's. */
+/** Debian trixie in a folder that .ci/trixie creates, with newer programs than this system's. */
 export class Trixie {
   private readonly root: string;
 
@@ -17,12 +17,12 @@ export class Trixie {
     return root !== undefined && needs(t, 'chroot') ? new Trixie(root) : undefined;
   }
 
-  /** A program that has to succeed. What it printed on standard output. */
+  /** Run a program that must exit with 0. Returns its standard output. */
   succeed(t: TestContext, tool: string, ...args: readonly string[]): Promise<string> {
     return succeed(t, 'chroot', [this.root, tool, ...args]);
   }
 
-  /** A file for these programs, by the path that they know it by. It is gone after the test. */
+  /** Create a file for these programs, deleted after the test. Returns its path in their root. */
   async file(t: TestContext, content: string | Uint8Array): Promise<string> {
     const folder = await mkdtemp(join(this.root, 'tmp', 'nbdcork-t-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
@@ -30,7 +30,7 @@ export class Trixie {
     return join('/', relative(this.root, folder), 'file');
   }
 
-  /** What is in such a file by now. */
+  /** The content of such a file. */
   contentOf(path: string): Promise<Buffer> {
     return readFile(join(this.root, path));
   }

@@ -35,7 +35,7 @@ export async function makeImage(t: TestContext): Promise<string> {
   return image;
 }
 
-/** e2fsck finds nothing to mend. */
+/** Assert that e2fsck finds no error. */
 export async function assertSound(t: TestContext, image: string): Promise<void> {
   await succeed(t, 'e2fsck', ['-fn', image]);
 }

@@ -1,4 +1,4 @@
-/** Programs for libnbd's Python module: every command, with every flag that it has. */
+/** Programs for libnbd's Python module: every command, with each of its flags. */
 
 /** The disk is in DISK, the connected handle in h. */
 export const commands: readonly (readonly [name: string, code: string])[] = [
@@ -159,9 +159,9 @@ open(path + '.after', 'wb').write(DISK)
 `;
 
 /**
- * Its arguments are `uri` or `command`, a copy of the disk, and where that
- * leads; what the disk should be afterwards is in a file beside the copy.
- * `setup` is about the handle before it is connected.
+ * A program whose arguments are `uri` or `command`, a copy of the disk, and the URI
+ * or command. It writes the disk's expected content to a file beside the copy.
+ * `setup` is code that configures the handle before it connects.
  */
 export function program(code: string, setup = ''): string {
   return prelude.replace('SETUP', setup) + code + end;

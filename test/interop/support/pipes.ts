@@ -9,7 +9,7 @@ import { programPath } from '../../support/program.js';
 
 /**
  * `nbdcork serve --stdio` between two pipes, for a client that starts it on a
- * socket pair as libnbd does. Where it is not given pipes it does not start.
+ * socket pair as libnbd does. It does not start where these are not pipes.
  */
 export function betweenPipes(source: string): string[] {
   const script = `cat | {
@@ -19,7 +19,7 @@ export function betweenPipes(source: string): string[] {
   return ['sh', '-c', script, 'sh', ...program];
 }
 
-/** The same for a client that connects: the URI of a socket that leads to the pipes. */
+/** The same for a client that connects. Returns the URI of a socket that leads to the pipes. */
 export async function listenBeforePipes(t: TestContext, source: string): Promise<string> {
   const path = join(await temporaryFolder(t), 'nbd.sock');
   const [command = '', ...args] = betweenPipes(source);
