@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import js from '@eslint/js';
 import { defineConfig, globalIgnores } from 'eslint/config';
 import tseslint from 'typescript-eslint';
@@ -12,12 +13,19 @@ const mayImport = {
   sockets: ['native'],
   transport: ['native', 'sockets', 'wire'],
   sources: ['backend'],
+  filter: ['backend'],
+  client: ['transport', 'sockets', 'native', 'wire'],
   handshake: ['transmission/agreement.js', 'transport/sender.js', 'backend', 'wire'],
   transmission: ['transport/sender.js', 'backend', 'wire'],
   server: connecting,
   cli: ['server', ...connecting],
 };
 const folders = Object.keys(mayImport);
+for (const { name } of readdirSync('lib', { withFileTypes: true }).filter((entry) =>
+  entry.isDirectory(),
+)) {
+  if (!folders.includes(name)) throw new Error(`lib/${name} has no entry in mayImport.`);
+}
 
 function forbidImports(pattern, message) {
   return { 'no-restricted-imports': ['error', { patterns: [{ regex: pattern, message }] }] };

@@ -3,7 +3,7 @@ const jsonUnitsMax = 500;
 
 /**
  * The one error class of nbdcork. `code` is stable and meant for programs;
- * `message` says what was wrong and what to do; `cause` is what lay beneath.
+ * `message` says what was wrong and what to do; `cause` is the error that caused it.
  *
  * A backend may throw it, or any error whose `code` is an errno name that the
  * protocol knows (`EPERM`, `EIO`, `ENOMEM`, `EINVAL`, `ENOSPC`, `EOVERFLOW`,

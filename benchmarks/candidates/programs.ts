@@ -114,7 +114,7 @@ export async function startDaemon(
 }
 
 /** The process that a daemon's file names, once that is written whole. */
-export async function readPid(path: string, command: string): Promise<number> {
+async function readPid(path: string, command: string): Promise<number> {
   const deadline = performance.now() + daemonStartMs;
   for (;;) {
     const text = await readFile(path, 'latin1').catch((error: unknown) => {

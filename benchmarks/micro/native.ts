@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
 import { BenchmarkError } from '../errors.js';
-import { fallocateMode, type NativeAddon } from '../../lib/native/addon.js';
+import { type NativeAddon } from '../../lib/native/addon.js';
 import type { MicroSubject } from './measure.js';
 import { pieceCounts, pieceBytes, bytesMax } from './pieces.js';
 import type { Pair } from './sockets.js';

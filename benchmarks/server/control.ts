@@ -8,7 +8,7 @@ import { SocketTransport } from '../../lib/transport/socket.js';
 class SendTransport extends SocketTransport {
   readonly strategy = 'more';
 
-  protected override transmit(): number {
+  protected override sendPieces(): number {
     return this.sendEach(false, false);
   }
 }

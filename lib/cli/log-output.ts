@@ -74,17 +74,17 @@ export class LogOutput {
     const lines = this.dropped > 0 ? [this.droppedLine(this.dropped, this.reason)] : [];
     lines.push(...this.pending);
     const count = this.pending.length;
-    const told = this.dropped;
+    const reported = this.dropped;
     this.pending = [];
     this.pendingBytes = 0;
-    this.writeAll(Buffer.from(lines.join('')), count, told);
+    this.writeAll(Buffer.from(lines.join('')), count, reported);
   }
 
-  private writeAll(bytes: Buffer, lines: number, told: number): void {
+  private writeAll(bytes: Buffer, lines: number, reported: number): void {
     write(this.fd, bytes, (error, count) => {
       if (error !== null && codeOf(error) === 'EAGAIN') {
         this.later(() => {
-          this.writeAll(bytes, lines, told);
+          this.writeAll(bytes, lines, reported);
         });
       } else if (error !== null) {
         this.drop(lines, messageOf(error));
@@ -93,9 +93,9 @@ export class LogOutput {
         });
       } else if (count < bytes.length) {
         // Its first bytes are written, so the rest is needed to end a line.
-        this.writeAll(bytes.subarray(count), lines, told);
+        this.writeAll(bytes.subarray(count), lines, reported);
       } else {
-        this.dropped -= told;
+        this.dropped -= reported;
         this.writeNext();
       }
     });

@@ -8,10 +8,7 @@ export interface NativeAddon {
   /** setsockopt(TCP_CORK). 0 or `-errno`. */
   readonly setCork: (fd: number, on: boolean) => number;
 
-  /**
-   * getsockopt(TCP_CORK): 0 or 1, or `-errno`. The product does not read it. Tests
-   * need it to show that TCP_CORK is never left on, which no other way shows.
-   */
+  /** getsockopt(TCP_CORK): 0 or 1, or `-errno`. Shows that TCP_CORK is not left on. */
   readonly getCork: (fd: number) => number;
 
   /** setsockopt(SO_SNDBUF): Linux doubles the value, up to its limit. 0 or `-errno`. */

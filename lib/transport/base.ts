@@ -108,7 +108,7 @@ export abstract class BaseTransport implements Transport {
   drained(): Promise<void> {
     const { stream } = this;
     return new Promise((resolve) => {
-      if (stream.destroyed || !stream.writableNeedDrain) {
+      if (stream.destroyed || !this.needsDrain) {
         resolve();
         return;
       }

@@ -7,7 +7,7 @@ import { SocketTransport } from './socket.js';
 export class CorkTransport extends SocketTransport {
   readonly strategy = 'cork';
 
-  protected override transmit(): number {
+  protected override sendPieces(): number {
     const { addon, fd, counters } = this;
     counters.corks += 2;
     addon.setCork(fd, true);

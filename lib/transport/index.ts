@@ -1,7 +1,7 @@
 /** nbdcork/transport: sending for NBD code that has its own sockets. See docs/transport.md. */
 export { NbdError } from '../errors.js';
 export { attach, type AttachOptions } from './attach.js';
-export { headerBytesMax, type Sender } from './sender.js';
+export { headerBytesMax, type Lease, type Sender } from './sender.js';
 export {
   strategyNames,
   type StrategyName,

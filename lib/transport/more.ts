@@ -4,7 +4,7 @@ import { SocketTransport } from './socket.js';
 export class MoreTransport extends SocketTransport {
   readonly strategy = 'more';
 
-  protected override transmit(more: boolean): number {
+  protected override sendPieces(more: boolean): number {
     return this.sendEach(true, more);
   }
 }

@@ -65,18 +65,6 @@ export abstract class SocketTransport extends BaseTransport {
     return waits || super.needsDrain;
   }
 
-  override drained(): Promise<void> {
-    if (!this.blocked || this.stream.destroyed) return super.drained();
-    this.drainWanted = true;
-    return new Promise((resolve) => {
-      const settle = (): void => {
-        this.stream.off('drain', settle).off('close', settle);
-        resolve();
-      };
-      this.stream.on('drain', settle).on('close', settle);
-    });
-  }
-
   override sent(): Promise<void> {
     this.flush();
     if (!this.blocked) return super.sent();
@@ -86,7 +74,7 @@ export abstract class SocketTransport extends BaseTransport {
   }
 
   /** Send all pieces. Returns how many bytes the kernel accepted, or `-errno` where it accepted none. */
-  protected abstract transmit(more: boolean): number;
+  protected abstract sendPieces(more: boolean): number;
 
   protected override messageEnded(): void {
     this.sendPending(false);
@@ -149,13 +137,13 @@ export abstract class SocketTransport extends BaseTransport {
   }
 
   private sendNow(more: boolean): void {
-    let sentBytes = this.transmit(more);
+    let sentBytes = this.sendPieces(more);
     // An active reader frees buffer space meanwhile, so the rest of a short send
     // is sent again, until the kernel accepts nothing.
     while (sentBytes > 0 && sentBytes < this.pendingBytes) {
       this.counters.shortSends++;
       this.removeSent(sentBytes);
-      sentBytes = this.transmit(more);
+      sentBytes = this.sendPieces(more);
     }
     if (sentBytes === this.pendingBytes) {
       this.clear();

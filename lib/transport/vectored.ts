@@ -4,7 +4,7 @@ import { SocketTransport } from './socket.js';
 export class VectoredTransport extends SocketTransport {
   readonly strategy: 'vectored' | 'batched' = 'vectored';
 
-  protected override transmit(): number {
+  protected override sendPieces(): number {
     this.counters.sends++;
     return this.addon.sendmsg(this.fd, this.buffers, this.pieces, 0, this.pieceCount);
   }

@@ -138,7 +138,7 @@ class WorkerIo implements FileIo {
       }),
     );
     if (value === memory.length) return;
-    throw readFailed(bytes, position, start + done, value < 0 ? systemError(value, 'read') : null);
+    throw readFailed(bytes, position, start + done, value < 0 ? nodeError(value, 'read') : null);
   }
 
   async write(bytes: Uint8Array, position: number): Promise<void> {
@@ -151,7 +151,7 @@ class WorkerIo implements FileIo {
       }),
     );
     if (value === bytes.length) return;
-    throw writeFailed(bytes, position, done, value < 0 ? systemError(value, 'write') : null);
+    throw writeFailed(bytes, position, done, value < 0 ? nodeError(value, 'write') : null);
   }
 
   async sync(): Promise<void> {
@@ -169,7 +169,7 @@ class WorkerIo implements FileIo {
   async close(): Promise<void> {
     const result = await this.call({ kind: operationKind.close });
     this.workers.close();
-    if (result < 0) throw closeFailed(systemError(result, 'close'));
+    if (result < 0) throw closeFailed(nodeError(result, 'close'));
   }
 
   private operation(given: Pick<Operation, 'kind'> & Partial<Operation>): Operation {
@@ -185,13 +185,13 @@ class WorkerIo implements FileIo {
     systemCall: string,
   ): Promise<number> {
     const value = await this.call(given);
-    if (value < 0) throw systemError(value, systemCall);
+    if (value < 0) throw nodeError(value, systemCall);
     return value;
   }
 }
 
 /** As Node makes it: `EIO: i/o error, write`. */
-function systemError(result: number, systemCall: string): Error {
+function nodeError(result: number, systemCall: string): Error {
   const [code = 'EIO', message = 'unknown error'] = getSystemErrorMap().get(result) ?? [];
   return Object.assign(new Error(`${code}: ${message}, ${systemCall}`), {
     errno: result,

@@ -92,7 +92,7 @@ export class RangeClearer {
     if (this.fallocate === undefined || this.missing.has(mode)) return start;
     if (!this.file.blockDevice) return (await this.call(mode, start, end)) ? end : start;
     for (let at = start; at < end; at += deviceSliceBytes) {
-      // One at a time for all requests, which leaves threads of the pool for other work.
+      // One at a time for all requests, which leaves threads for other work.
       const done = await this.slices.run(() => {
         this.requireOpen();
         return this.call(mode, at, Math.min(end, at + deviceSliceBytes));

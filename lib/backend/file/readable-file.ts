@@ -11,8 +11,8 @@ import { SlabAllocator } from './slab-allocator.js';
 import { zeros } from '../zeros.js';
 
 /**
- * Reading cached data at once is faster than a round trip to the pool, but
- * blocks the event loop: 40 µs for this many bytes. From 1 MiB on the pool is as fast.
+ * Reading cached data at once is faster than a round trip to another thread, but
+ * blocks the event loop: 40 µs for this many bytes. From 1 MiB on another thread is as fast.
  */
 const cachedReadBytesMax = 2 ** 18;
 
@@ -40,7 +40,7 @@ const replyMemory = new SlabAllocator(2 ** 18);
 /**
  * A disk in a regular file or on a block device that can be read; `openFile`
  * creates it. Cached data is read at once; whatever may wait for a device is
- * done in libuv's thread pool.
+ * done on threads of the disk's own.
  */
 export class ReadableFile implements Backend {
   readonly multiConn = true;
@@ -83,13 +83,13 @@ export class ReadableFile implements Backend {
 
   read(offset: number, length: number): MaybePromise<Bytes> {
     this.requireOpen();
-    if (length > cachedReadBytesMax) return this.track(this.readInPool(offset, length));
+    if (length > cachedReadBytesMax) return this.track(this.readFromDevice(offset, length));
     const bytes = replyMemory.allocate(length);
     const count = this.readCached(bytes, 0, length, offset);
     if (count === length) return bytes;
     // A hole is not cached, and finding out that it is one is fast.
     if (count === 0 && length >= holeSearchBytesMin) {
-      return this.track(this.readInPool(offset, length, bytes));
+      return this.track(this.readFromDevice(offset, length, bytes));
     }
     return this.track(this.readRest(bytes, offset, count));
   }
@@ -159,12 +159,12 @@ export class ReadableFile implements Backend {
     const count = this.preadNoWait(this.fd, memory, start, length, offset);
     if (count >= 0) return count;
     if (noCachedReads.has(count)) this.readsCached = false;
-    // Any other error occurs again in the pool, and is reported there.
+    // Any other error occurs again on the other thread, and is reported there.
     return 0;
   }
 
-  /** Reads in the pool. A range that is one hole is not read. */
-  private async readInPool(
+  /** Reads on another thread. A range that is one hole is not read. */
+  private async readFromDevice(
     offset: number,
     length: number,
     memory?: Uint8Array,
@@ -184,7 +184,7 @@ export class ReadableFile implements Backend {
   }
 
   /**
-   * One piece at a time for all requests, which leaves threads of the pool for
+   * One piece at a time for all requests, which leaves threads for
    * reads. The requests take turns, piece by piece.
    */
   private async fillCache(offset: number, length: number): Promise<void> {

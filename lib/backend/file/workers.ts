@@ -2,7 +2,7 @@
  * Threads of one disk, which do the file work that may wait for a device. A
  * disk that hangs keeps its own threads, and those of no other disk.
  *
- * Operations that are submitted in one tick are handed over in one call, and
+ * Operations that are submitted in one microtask are handed over in one call, and
  * what has finished since the last wake comes back in one call.
  */
 import type { NativeAddon, WorkersHandle } from '../../native/addon.js';
@@ -51,7 +51,7 @@ const threadsMaxDefault = 8;
 const numbersPerOperation = 7;
 const numbersPerResult = 3;
 const resultsMax = 64;
-/** How often it is looked whether an operation keeps others waiting. */
+/** Time between checks whether an operation keeps others waiting. */
 const checkIntervalMs = 2;
 
 type Settle = (outcome: Outcome) => void;

@@ -12,7 +12,7 @@ import { zeroPageBytes, zeroPiece } from '../zeros.js';
 
 /**
  * A disk in a regular file or on a block device that can be read and written;
- * `openFile` creates it. All writing is done in libuv's thread pool: even a
+ * `openFile` creates it. All writing is done on threads of the disk's own: even a
  * write to the system's cache may wait for a device.
  */
 export class WritableFile extends ReadableFile {
@@ -21,7 +21,7 @@ export class WritableFile extends ReadableFile {
   readonly resize?: (size: number) => Promise<void>;
   private readonly dataSync: DataSync;
   private readonly clearer: RangeClearer;
-  /** `resize` and `measure`: in the pool two at a time could run in either order. */
+  /** `resize` and `measure`: on other threads two at a time could run in either order. */
   private readonly resizing = new SerialQueue();
   /** Writes in progress. */
   private readonly writes = new Set<Promise<void>>();

@@ -1,4 +1,4 @@
-/** A bucket of twice as many numbers is split in two. */
+/** Numbers in a new bucket. One that has grown to twice as many is split in two. */
 const bucketSize = 512;
 
 /**
