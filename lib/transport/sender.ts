@@ -78,6 +78,7 @@ export interface Sender {
 
 /** Memory that is given back. */
 export interface Lease {
+  /** Called once. The memory may be used again. */
   release(): void;
 }
 
