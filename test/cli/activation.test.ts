@@ -89,7 +89,7 @@ test('under systemd-socket-activate', async (t) => {
 describe('the variables', () => {
   const pid = String(process.pid);
 
-  test('end the program with status 1 where they make no sense', async (t) => {
+  test('exit with 1 if they are invalid', async (t) => {
     const script = 'export LISTEN_PID=$$ LISTEN_FDS=none; exec "$@"';
     const command = ['sh', '-c', script, 'sh', process.execPath, programPath] as const;
     const { status, stderr } = await runProgram(t, ['serve', 'memory:1M'], { command });
@@ -97,13 +97,13 @@ describe('the variables', () => {
     assert.match(stderr, /'none'.*\(NBDCORK_BAD_ACTIVATION\)/);
   });
 
-  test('are taken away once read', () => {
+  test('are removed once read', () => {
     const environment = { LISTEN_PID: pid, LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b', HOME: '/' };
     assert.deepEqual(inheritedDescriptors(environment), [3, 4]);
     assert.deepEqual(environment, { HOME: '/' });
   });
 
-  test('are for another process where the PID is its', () => {
+  test('are ignored if the PID is that of another process', () => {
     const environment = { LISTEN_PID: '1', LISTEN_FDS: '2' };
     assert.deepEqual(inheritedDescriptors(environment), []);
     assert.deepEqual(environment, { LISTEN_PID: '1', LISTEN_FDS: '2' });
@@ -111,7 +111,7 @@ describe('the variables', () => {
   });
 
   for (const count of ['0', '-1', 'x', '', '1.5']) {
-    test(`make no sense with LISTEN_FDS='${count}'`, () => {
+    test(`are invalid with LISTEN_FDS='${count}'`, () => {
       assert.throws(() => inheritedDescriptors({ LISTEN_PID: pid, LISTEN_FDS: count }), {
         code: 'NBDCORK_BAD_ACTIVATION',
       });

@@ -11,7 +11,7 @@ import { cmd } from '../support/numbers.js';
 import { runProgram, RunningProgram } from '../support/program.js';
 
 describe('--run', () => {
-  test('the URI is in the environment, of a socket that is private and is removed', async (t) => {
+  test('the environment has the URI of a private socket, which is removed', async (t) => {
     const TMPDIR = await temporaryFolder(t);
     const command =
       'printf "%s\\n%s\\n" "$NBD_URI" "$uri"; stat -c "%a %F" "$TMPDIR"/* "$TMPDIR"/*/*';
@@ -38,7 +38,7 @@ describe('--run', () => {
     ['kill -TERM $$', 128 + 15],
     ['no-such-program-anywhere', 127],
   ] as const) {
-    test(`ends with ${status} after: ${command}`, async (t) => {
+    test(`exits with ${status} after: ${command}`, async (t) => {
       const TMPDIR = await temporaryFolder(t);
       const args = ['serve', '--run', command, 'memory:1M'];
       assert.equal((await runProgram(t, args, { env: { TMPDIR } })).status, status);
@@ -46,7 +46,7 @@ describe('--run', () => {
     });
   }
 
-  test('the command can use the export, wherever it listens', async (t) => {
+  test('the command can use the export on TCP', async (t) => {
     const script = join(await temporaryFolder(t), 'client.mjs');
     // NBDMAGIC is what a server says first.
     await writeFile(
@@ -65,14 +65,14 @@ describe('--run', () => {
     assert.equal(status, 7);
   });
 
-  test('a source that is missing runs nothing', async (t) => {
+  test('the command is not run if a source is missing', async (t) => {
     const path = join(await temporaryFolder(t), 'missing.img');
     const { status, stdout } = await runProgram(t, ['serve', '--run', 'echo ran', path]);
     assert.equal(status, 1);
     assert.equal(stdout, '');
   });
 
-  test('a folder for the socket that cannot be made ends with 1 and says so', async (t) => {
+  test('exits with 1 if the folder for the socket cannot be created', async (t) => {
     const TMPDIR = join(await temporaryFolder(t), 'missing');
     const args = ['serve', '--run', 'echo ran', 'memory:1M'];
     const { status, stdout, stderr } = await runProgram(t, args, { env: { TMPDIR } });
@@ -84,7 +84,7 @@ describe('--run', () => {
 
 describe('signals go to the command', () => {
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    test(`${signal} ends it, and the server after it, without a trace`, async (t) => {
+    test(`${signal} ends it, then the server, without leftovers`, async (t) => {
       const TMPDIR = await temporaryFolder(t);
       // The shell replaces itself by a client that ends with 5 when it is asked
       // to, and with 9 when it has lost its server.
@@ -106,10 +106,10 @@ describe('signals go to the command', () => {
   }
 
   for (const [where, args] of [
-    ['a private place', () => []],
-    ['a place of its own', (folder: string) => ['--unix', join(folder, 'nbd.sock')]],
+    ['a private socket', () => []],
+    ['--unix', (folder: string) => ['--unix', join(folder, 'nbd.sock')]],
   ] as const) {
-    test(`a second one kills the command, and ends the server in ${where}, without a trace`, async (t) => {
+    test(`a second signal kills the command, and ends the server with ${where}, without leftovers`, async (t) => {
       const TMPDIR = await temporaryFolder(t);
       const child = `
         process.on('SIGTERM', () => console.log('not yet'));
@@ -130,7 +130,7 @@ describe('signals go to the command', () => {
     });
   }
 
-  test('a second one does not wait for a client when the command has ended', async (t) => {
+  test('a second signal does not wait for a client when the command has ended', async (t) => {
     const TMPDIR = await temporaryFolder(t);
     const child = `
       process.on('SIGTERM', () => process.exit(5));
@@ -155,7 +155,7 @@ describe('signals go to the command', () => {
 
   // The folder is made before there is a command that could be told. Where the
   // signal comes later after all, the command must not have ended by itself.
-  test('one that comes before the command is begun leaves nothing behind', async (t) => {
+  test('a signal before the command has started leaves nothing behind', async (t) => {
     const TMPDIR = await temporaryFolder(t);
     const watcher = watch(TMPDIR);
     t.after(() => {

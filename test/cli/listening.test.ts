@@ -13,7 +13,7 @@ import { opt, rep } from '../support/numbers.js';
 import { runProgram, RunningProgram, serve } from '../support/program.js';
 
 describe('TCP', () => {
-  test('--port 0 is a free port on 127.0.0.1', async (t) => {
+  test('--port 0 picks a free port on 127.0.0.1', async (t) => {
     const { uri } = await serve(t, ['--port', '0', 'memory:1M']);
     assert.match(uri, /^nbd:\/\/127\.0\.0\.1:[1-9]\d+$/);
     assert.equal((await openExport(t, uri)).size, 2 ** 20);
@@ -32,7 +32,7 @@ describe('TCP', () => {
     assert.equal((await openExport(t, uri)).size, 3 * 2 ** 20);
   });
 
-  test('a port in use ends with 1 and says so', async (t) => {
+  test('exits with 1 if the port is in use', async (t) => {
     const occupant = createServer().listen(0, '127.0.0.1');
     t.after(() => occupant.close());
     await once(occupant, 'listening');
@@ -53,7 +53,7 @@ for (const [args, advice] of [
   [['--host', '192.0.2.1'], /No network interface/],
   [['--host', 'nowhere.invalid'], /Unknown host/],
 ] as const) {
-  test(`${args.join(' ')} ends with 1 and says what to do`, async (t) => {
+  test(`${args.join(' ')} exits with 1 and a hint`, async (t) => {
     const { status, stderr } = await runProgram(t, ['serve', ...args, '--port', '0', 'memory:1M']);
     assert.equal(status, 1);
     assert.match(stderr, advice);
@@ -80,7 +80,7 @@ describe('Unix sockets', () => {
     assert.equal((await openExport(t, uri)).size, 2 * 2 ** 20);
   });
 
-  test('the socket of a server that runs is left to it', async (t) => {
+  test('the socket of a running server is not replaced', async (t) => {
     const path = join(await temporaryFolder(t), 'nbd.sock');
     const { uri } = await serve(t, ['--unix', path, 'memory:1M']);
     const { status, stderr } = await runProgram(t, ['serve', '--unix', path, 'memory:2M']);
@@ -89,14 +89,14 @@ describe('Unix sockets', () => {
     assert.equal((await openExport(t, uri)).size, 2 ** 20);
   });
 
-  test('a file that is no socket is left alone', async (t) => {
+  test('a file that is not a socket is not replaced', async (t) => {
     const path = join(await temporaryFolder(t), 'precious');
     await writeFile(path, 'data');
     assert.equal((await runProgram(t, ['serve', '--unix', path, 'memory:1M'])).status, 1);
     assert.ok(existsSync(path));
   });
 
-  test('a path that is too long for a socket is refused, not cut short', async (t) => {
+  test('a path that is too long for a socket is rejected, not truncated', async (t) => {
     const path = join(await temporaryFolder(t), 'x'.repeat(107));
     const { status, stdout, stderr } = await runProgram(t, ['serve', '--unix', path, 'memory:1M']);
     assert.equal(status, 1);
@@ -105,7 +105,7 @@ describe('Unix sockets', () => {
   });
 });
 
-test('--unix together with --port listens on both, and says where, for every folder', async (t) => {
+test('--unix together with --port listens on both, and prints absolute URIs', async (t) => {
   const folder = await temporaryFolder(t);
   const args = ['serve', '--unix', 'nbd.sock', '--port', '0', 'memory:2M'];
   const server = new RunningProgram(t, args, { cwd: folder });
@@ -132,7 +132,7 @@ describe('names', () => {
     assert.deepEqual(await server.stop(), { status: 0, signal: null });
   });
 
-  test('of what every object has are names like others', async (t) => {
+  test('of members of every object are ordinary names', async (t) => {
     const names = ['__proto__', 'constructor', 'toString', 'find', 'hasOwnProperty'];
     const { server, uri } = await serve(t, [
       ...['--port', '0', '--default-export', '__proto__'],
@@ -154,7 +154,7 @@ describe('names', () => {
     for (const each of await server.uris(names.length)) await openExport(t, each);
   });
 
-  test('clients can list them, and a name that is none is refused', async (t) => {
+  test('clients can list them, and unknown names are refused', async (t) => {
     const { uri } = await serve(t, ['--port', '0', 'a=memory:1M', 'grüße=memory:2M']);
     const client = await connectTo(t, uri);
     await client.greet();

@@ -35,7 +35,7 @@ function parse(log: string): Line[] {
     });
 }
 
-/** A client that says what no client may, and is thrown out. */
+/** A client that violates the protocol, and is disconnected. */
 async function misbehave(client: ByteClient): Promise<void> {
   const greeting = await client.take(18);
   assert.equal(greeting.toString('latin1', 0, 8), 'NBDMAGIC');
@@ -54,7 +54,7 @@ describe('--log-format json', () => {
     assert.equal(lines.at(-1)?.msg, 'stopping');
   });
 
-  test('why the program cannot go on is JSON, whatever the level', async (t) => {
+  test('the error that ends the program is JSON, at any level', async (t) => {
     const path = join(await temporaryFolder(t), 'missing.img');
     const args = ['serve', '--log-format', 'json', '--log-level', 'silent', path];
     const { status, stderr } = await runProgram(t, args);
@@ -66,7 +66,7 @@ describe('--log-format json', () => {
   });
 });
 
-test('text is for people, and has no colours where no terminal is', async (t) => {
+test('text has no colours without a terminal', async (t) => {
   const { server, uri } = await serve(t, ['--port', '0', 'memory:1M']);
   await misbehave(await connectTo(t, uri));
   await server.stop();
@@ -74,7 +74,7 @@ test('text is for people, and has no colours where no terminal is', async (t) =>
   assert.ok(!server.stderr.text.includes('\u001b'));
 });
 
-test('a client cannot forge lines of the log, nor write to a terminal', async (t) => {
+test('a client cannot forge log lines or control a terminal', async (t) => {
   const { server, uri } = await serve(t, ['--port', '0', 'a=memory:1M']);
   const client = await connectTo(t, uri);
   await client.greet();

@@ -1,4 +1,4 @@
-/** What the options of `serve` do to a client. */
+/** Options of `serve`, as clients see them. */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -58,7 +58,7 @@ describe('--read-only', () => {
     });
   }
 
-  test('without it, nothing is said to be read-only', async (t) => {
+  test('without it, exports are writable', async (t) => {
     const { uri } = await serve(t, ['--port', '0', 'memory:8K']);
     assert.equal((await openExport(t, uri)).flags & transmission.readOnly, 0);
   });
@@ -91,7 +91,7 @@ describe('--transmit', () => {
 });
 
 describe('--stdio', () => {
-  test('serves one client and ends with 0 when it is gone', async (t) => {
+  test('serves one client and exits with 0 when it has disconnected', async (t) => {
     const path = join(await temporaryFolder(t), 'disk.img');
     const content = randomBytes(20_000);
     await writeFile(path, content);
@@ -110,7 +110,7 @@ describe('--stdio', () => {
     assert.equal((await client.closed).length, 0, 'nothing but the protocol was printed');
   });
 
-  test('a client that only closes its end is gone, too', async (t) => {
+  test('exits when the client closes its end without NBD_CMD_DISC', async (t) => {
     const child = spawn(process.execPath, [programPath, 'serve', '--stdio', 'memory:1M'], {
       stdio: ['pipe', 'pipe', 'inherit'],
     });
@@ -137,7 +137,7 @@ describe('--stdio', () => {
   });
 });
 
-test('a URI that cannot be printed is told in the log, and the server goes on', async (t) => {
+test('a URI that cannot be printed is logged, and the server keeps running', async (t) => {
   const full = openSync('/dev/full', 'w');
   const args = [programPath, 'serve', '--port', '0', '--log-format', 'json', 'memory:1M'];
   const child = spawn(process.execPath, args, { stdio: ['ignore', full, 'pipe'] });

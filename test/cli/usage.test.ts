@@ -1,4 +1,4 @@
-/** Command lines that make no sense, and sources that cannot be opened. */
+/** Invalid usage, and sources that cannot be opened. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -7,7 +7,7 @@ import { describe, test } from 'node:test';
 import { temporaryFolder } from '../support/folder.js';
 import { runProgram } from '../support/program.js';
 
-describe('a wrong command line ends with 2 and says what is wrong', () => {
+describe('invalid usage exits with 2 and an error', () => {
   for (const [args, message] of [
     [[], /Usage: nbdcork/],
     [['sevre'], /unknown command 'sevre'/],
@@ -37,7 +37,7 @@ describe('a wrong command line ends with 2 and says what is wrong', () => {
   }
 });
 
-describe('a source that cannot be opened ends with 1 and says what to do', () => {
+describe('a source that cannot be opened exits with 1 and an error', () => {
   test('a file that is missing', async (t) => {
     const path = join(await temporaryFolder(t), 'missing.img');
     const { status, stdout, stderr } = await runProgram(t, ['serve', '--port', '0', path]);
@@ -55,7 +55,7 @@ describe('a source that cannot be opened ends with 1 and says what to do', () =>
   });
 });
 
-test('--help says which options may be repeated', async (t) => {
+test('--help has the options that may be repeated', async (t) => {
   const { stdout } = await runProgram(t, ['serve', '--help']);
   const told = stdout
     .split(/\n(?= {2}-)/)
@@ -65,7 +65,7 @@ test('--help says which options may be repeated', async (t) => {
   assert.deepEqual(told.toSorted(), repeatable);
 });
 
-test('--help and --version end with 0, on standard output', async (t) => {
+test('--help and --version exit with 0 and print to standard output', async (t) => {
   const help = await runProgram(t, ['serve', '--help']);
   assert.equal(help.status, 0);
   const epilogue = help.stdout.slice(help.stdout.indexOf('\nSources:'));

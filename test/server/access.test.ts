@@ -1,4 +1,4 @@
-/** Access rules: whom they match, and what a client sees of them. */
+/** Access rules: which clients they match, and what clients see of them. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
@@ -28,18 +28,18 @@ const clients = {
   certified: { kind: 'stream', tls: { ...tls, certificateSubject: 'CN=backup,O=Example' } },
   psk: { kind: 'stream', tls: { ...tls, pskIdentity: 'alice' } },
 } satisfies Record<string, Client>;
-const everybody = Object.keys(clients);
+const all = Object.keys(clients);
 
-/** Of whom nobody can say who they are: whoever is denied may be among them. */
+/** Clients with unknown credentials match rules that deny. */
 const suspects: Record<string, readonly string[]> = {
   'user:1000': ['unknown'],
   'user:0': ['unknown'],
   'group:100': ['unknown'],
 };
 
-/** Of a rule: the names of the clients it matches once they ask for an export. */
+/** By rule: the names of the clients that it matches when they request an export. */
 const matches: Record<string, readonly string[]> = {
-  any: everybody,
+  any: all,
   'address:10.1.2.3': ['ipv4', 'mapped'],
   'address:10.0.0.0/8': ['ipv4', 'mapped'],
   'address:10.1.2.0-10.1.2.2': [],
@@ -55,7 +55,7 @@ const matches: Record<string, readonly string[]> = {
   'certificate:CN=back': [],
   'psk:alice': ['psk'],
   'psk:bob': [],
-  'disk=any': everybody,
+  'disk=any': all,
   'other=any': [],
   '=any': [],
 };
@@ -66,7 +66,7 @@ function allow(...texts: string[]): (client: Client, exportName?: string) => boo
 
 describe('a rule', () => {
   for (const [text, names] of Object.entries(matches)) {
-    test(`${text} is about ${names.join(', ') || 'nobody here'}`, () => {
+    test(`${text} matches ${names.join(', ') || 'none of the clients'}`, () => {
       const allowed = Object.entries(clients)
         .filter(([, client]) => allow(`+${text}`)(client, 'disk'))
         .map(([name]) => name);
@@ -139,7 +139,7 @@ describe('rules', () => {
 describe('a server', () => {
   const disk = new BufferDisk(pattern(4096));
 
-  test('closes on whom it does not let in, before the greeting', async (t) => {
+  test('disconnects a denied client before the greeting', async (t) => {
     const { connect, server } = await startServer(
       t,
       { exports: { '': disk }, allow: allow('+address:192.0.2.1') },
@@ -150,7 +150,7 @@ describe('a server', () => {
     assert.equal(server.connectionCount, 0);
   });
 
-  test('says in the log why it refuses a connection', async (t) => {
+  test('logs the reason of a refused connection', async (t) => {
     const logger = new Log();
     const limits = { connectionsMax: 1 };
     const exports = { '': disk };
@@ -175,7 +175,7 @@ describe('a server', () => {
     );
   });
 
-  test('knows who came by a Unix socket', { skip: withoutAddon }, async (t) => {
+  test('knows the credentials of a client on a Unix socket', { skip: withoutAddon }, async (t) => {
     const mine = allow(`+user:${process.getuid?.() ?? -1}`);
     const { open: openAgain } = await startServer(t, { exports: { '': disk }, allow: mine });
     await openAgain();
@@ -187,7 +187,7 @@ describe('a server', () => {
     assert.equal((await refused.closed).length, 0);
   });
 
-  test('gives NBD_REP_ERR_POLICY for an export that is not for the client, and hides it', async (t) => {
+  test('replies NBD_REP_ERR_POLICY for a denied export, and does not list it', async (t) => {
     const { connect } = await startServer(t, {
       exports: { open: disk, closed: disk },
       allow: allow('-closed=any'),
@@ -230,7 +230,7 @@ describe('a server', () => {
       return told;
     }
 
-    test('does not decide about what needs TLS, nor tells it from what there is not', async (t) => {
+    test('does not decide about an export that requires TLS, or reveal that it exists', async (t) => {
       const { connect } = await startServer(t, { exports, allow: rules, tls: { preSharedKeys } });
       const client = await connect();
       await client.greet();
@@ -243,7 +243,7 @@ describe('a server', () => {
       assert.equal((await secured.option(opt.go, goData('secret'))).at(-1)?.type, rep.ack);
     });
 
-    test('denies what is for others as what there is not', async (t) => {
+    test('denies exports of other clients like exports that do not exist', async (t) => {
       const { connect } = await startServer(t, { exports, allow: rules, tls: { preSharedKeys } });
       const client = await connect();
       await client.greet();
@@ -252,7 +252,7 @@ describe('a server', () => {
       assert.deepEqual(await answers(client, 'nothing'), told);
     });
 
-    test('who cannot start it denies what needs it and what there is not alike', async (t) => {
+    test('that cannot be started: denies exports that require it like exports that do not exist', async (t) => {
       const { connect } = await startServer(t, { exports, allow: rules, tls: { preSharedKeys } });
       const client = await connect();
       await client.greet(0);
@@ -262,7 +262,7 @@ describe('a server', () => {
       assert.deepEqual(await answers(client, 'nothing'), told);
     });
 
-    test('denies unfound what is found by name, and all alike', async (t) => {
+    test('denies exports of a finder without calling it', async (t) => {
       const sought: string[] = [];
       const finder: ExportFinder = {
         find: (name) => {
@@ -285,7 +285,7 @@ describe('a server', () => {
   });
 
   for (const admits of [true, false]) {
-    test(`says nothing before a rule that takes time has decided ${admits}`, async (t) => {
+    test(`sends nothing before an asynchronous rule has decided ${admits}`, async (t) => {
       let decide: (admitted: boolean) => void = () => undefined;
       const own = new BufferDisk(pattern(4096));
       const allow: Allow = (_, name) =>

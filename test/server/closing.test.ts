@@ -21,7 +21,7 @@ const content = pattern(100_000);
 
 for (const kind of connectionKinds) {
   describe(`close() on ${kind}`, () => {
-    test('ends clients that ask nothing, in the handshake and after', async (t) => {
+    test('disconnects idle clients, in the negotiation and after', async (t) => {
       const disk = new BufferDisk(content);
       const { server, connect, open } = await startServer(t, { exports: { '': disk } }, kind);
       const greeted = await connect();
@@ -61,7 +61,7 @@ for (const kind of connectionKinds) {
       });
 
       // "The error value issued in respect of [...] any subsequently received requests"
-      test(`refuses what comes while it waits, with ${headers} headers`, async (t) => {
+      test(`refuses requests while it waits, with ${headers} headers`, async (t) => {
         const disk = new SlowDisk(t, Buffer.from(content));
         const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
         const client = await open(headers);
@@ -107,7 +107,7 @@ for (const kind of connectionKinds) {
       assert.equal(disk.callsPeak, 1);
     });
 
-    test('lets replies out that a client has yet to read', async (t) => {
+    test('sends replies that a client has not read yet', async (t) => {
       const disk = new BufferDisk(content);
       const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
@@ -138,7 +138,7 @@ for (const kind of connectionKinds) {
       ]);
     });
 
-    test('ignores what comes when all is answered, and lets the answers out', async (t) => {
+    test('ignores requests after the last reply, and sends the replies', async (t) => {
       const disk = new BufferDisk(pattern(16 * 2 ** 20));
       const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
       const client = await open();
@@ -157,7 +157,7 @@ for (const kind of connectionKinds) {
       assert.deepEqual(disk.calls, [`read 0 ${disk.size}`, 'flush', 'close']);
     });
 
-    test('cuts after shutdownTimeoutMs what takes longer', async (t) => {
+    test('closes connections and backends after shutdownTimeoutMs', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const disk = Object.assign(new SlowDisk(t, Buffer.from(content)), { flush: () => undefined });
       const options = { exports: { '': disk }, limits: { shutdownTimeoutMs: 7000 } };
@@ -184,7 +184,7 @@ for (const kind of connectionKinds) {
       await eventLoopTurn();
     });
 
-    test('cuts a client that does not read', async (t) => {
+    test('closes the connection of a client that does not read', async (t) => {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const disk = new BufferDisk(pattern(2 ** 20));
       const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
@@ -204,7 +204,7 @@ for (const kind of connectionKinds) {
 }
 
 describe('close()', () => {
-  test('tells clients in the handshake while others are still answered', async (t) => {
+  test('refuses options of negotiating clients while requests of others are in progress', async (t) => {
     const disk = new SlowDisk(t, Buffer.from(content));
     const { server, open, connect } = await startServer(t, { exports: { '': disk } });
     const [busy, asking, old, leaving] = [
@@ -280,7 +280,7 @@ describe('close()', () => {
     assert.deepEqual(second.calls, ['flush', 'close']);
   });
 
-  test('closes also what it could not flush', async () => {
+  test('closes a backend that fails to flush', async () => {
     let closed = 0;
     const disk: Backend = {
       size: 512,
@@ -295,7 +295,7 @@ describe('close()', () => {
     assert.equal(closed, 1);
   });
 
-  test('flushes and closes what is open, whatever is still being opened', async (t) => {
+  test('flushes and closes open backends while others are still opening', async (t) => {
     const late = new BufferDisk(content);
     let arrive: () => void = () => undefined;
     const opening = new Promise<void>((resolve) => (arrive = resolve));
@@ -322,7 +322,7 @@ describe('close()', () => {
     assert.deepEqual(late.calls, ['flush', 'close']);
   });
 
-  test('does not wait for whoever finds exports', async (t) => {
+  test('does not wait for a finder', async (t) => {
     let asked = false;
     const find = (): Promise<Backend> => {
       asked = true;
@@ -336,7 +336,7 @@ describe('close()', () => {
     await server.close();
   });
 
-  test('does not flush what cannot be written', async () => {
+  test('does not flush a backend that cannot be written', async () => {
     const calls: string[] = [];
     const backend: Backend = {
       size: 1,
@@ -348,7 +348,7 @@ describe('close()', () => {
     assert.deepEqual(calls, ['close']);
   });
 
-  test('reports backends that fail, and closes the others all the same', async () => {
+  test('reports backends that fail, and closes the others', async () => {
     const errors: object[] = [];
     const quiet = () => undefined;
     const logger = {
@@ -384,7 +384,7 @@ describe('close()', () => {
     await assert.rejects(access(address.path));
   });
 
-  test('takes no further clients', async (t) => {
+  test('accepts no further clients', async (t) => {
     const disk = new SlowDisk(t, content);
     const { server, open } = await startServer(t, { exports: { '': disk } }, 'TCP');
     const client = await open();
@@ -401,7 +401,7 @@ describe('close()', () => {
   });
 });
 
-test('stopping ends, and flushes, though a stream never closes that was handed to the server', async (t) => {
+test('close() flushes and settles although a stream passed to the server never closes', async (t) => {
   const disk = new BufferDisk(Buffer.from(content));
   const options = { exports: { '': disk }, limits: { shutdownTimeoutMs: 100 } };
   const { server } = await startServer(t, options, 'duplex', { expectShutdownTimeout: true });

@@ -50,7 +50,7 @@ function leaveStaleSocket(path: string): void {
 }
 
 describe('listen()', () => {
-  test('is on 127.0.0.1 unless told otherwise', async (t) => {
+  test('is on 127.0.0.1 by default', async (t) => {
     const server = await idle(t).listen({ port: 0 });
     const [address] = server.addresses;
     assert.ok(address !== undefined && 'host' in address);
@@ -77,7 +77,7 @@ describe('listen()', () => {
     assert.equal(server.uri(), `nbd+unix:///?socket=%00nbdcork-test-${process.pid}`);
   });
 
-  test('replaces the file of a Unix socket that nobody listens on', async (t) => {
+  test('replaces the file of a Unix socket without a listener', async (t) => {
     const path = join(await temporaryFolder(t), 'socket');
     leaveStaleSocket(path);
     assert.ok((await stat(path)).isSocket());
@@ -85,7 +85,7 @@ describe('listen()', () => {
     await isServed(t, { path });
   });
 
-  test('leaves a Unix socket alone that somebody listens on', async (t) => {
+  test('does not replace a Unix socket with a listener', async (t) => {
     const path = join(await temporaryFolder(t), 'socket');
     const first = await idle(t).listen({ path });
     await assert.rejects(idle(t).listen({ path }), (error) => {
@@ -112,7 +112,7 @@ describe('listen()', () => {
     assert.equal(await readFile(file, 'utf8'), 'precious');
   });
 
-  test('says which port is busy', async (t) => {
+  test('reports the busy port', async (t) => {
     const server = await idle(t).listen({ port: 0 });
     const [address] = server.addresses;
     assert.ok(address !== undefined && 'port' in address);
@@ -180,7 +180,7 @@ describe('uri()', () => {
     assert.equal(server.uri(), `nbd://127.0.0.1:${address.port}`);
   });
 
-  test('says of the default export that it needs TLS', async (t) => {
+  test('has the TLS scheme for a default export that requires TLS', async (t) => {
     const server = createServer({
       exports: { secret: { backend: new BufferDisk(content), tls: 'require' } },
       defaultExport: 'secret',
@@ -200,7 +200,7 @@ describe('uri()', () => {
 });
 
 describe('connectionsMax', () => {
-  test('closes who comes too much, at once, and serves who comes later', async (t) => {
+  test('closes further connections at once, and serves later ones', async (t) => {
     const {
       server,
       connect: connectOne,
@@ -220,7 +220,7 @@ describe('connectionsMax', () => {
     await later.call({ type: cmd.flush });
   });
 
-  test('counts clients that reset, as long as a backend works on what they asked', async (t) => {
+  test('counts clients that reset, while a backend works on their requests', async (t) => {
     const disk = new SlowDisk(t, Buffer.alloc(4096));
     const limits = { connectionsMax: 3 };
     const logger = new Log();
@@ -247,8 +247,8 @@ describe('connectionsMax', () => {
 
   for (const [what, options] of Object.entries({
     'whose export is being opened': { exports: { '': { backend: never, perConnection: true } } },
-    'whose export is being sought': { exports: { find: never } },
-    'about whom a rule has yet to decide': { exports, allow: never },
+    'whose export is being found': { exports: { find: never } },
+    'whose access check is running': { exports, allow: never },
   })) {
     test(`counts clients that reset and ${what}`, async (t) => {
       const limits = { connectionsMax: 1, shutdownTimeoutMs: 100 };
@@ -265,7 +265,7 @@ describe('connectionsMax', () => {
     });
   }
 
-  test('asks no rule about who comes too much', async (t) => {
+  test('runs no access check for further clients', async (t) => {
     let asked = 0;
     const allow = (): Promise<boolean> =>
       asked++ === 0 ? Promise.resolve(true) : Promise.reject(new Error('the database is gone'));

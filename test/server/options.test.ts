@@ -1,4 +1,4 @@
-/** Options of createServer() that make no sense, and what is said of them. */
+/** Invalid options of createServer(), and their errors. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
@@ -26,13 +26,13 @@ function refused(make: () => unknown, code: string, words: RegExp): void {
   });
 }
 
-test('a strategy that does not exist is refused before there is a client', () => {
+test('an unknown strategy is rejected before the first client', () => {
   const options: ServerOptions = { exports: { '': new MemoryBackend(4096) } };
   Object.assign(options, { transmit: 'vectord' });
   refused(() => createServer(options), 'NBDCORK_BAD_STRATEGY', /'vectord'.*vectored/);
 });
 
-describe('exports that are refused', () => {
+describe('rejected exports', () => {
   test('none', () => {
     refused(() => createServer({ exports: {} }), 'NBDCORK_BAD_EXPORT', /at least one/);
     const none: { exports: Record<string, never> } = { exports: {} };
@@ -175,7 +175,7 @@ describe('limits', () => {
     });
   }
 
-  test('by the name of what every object has are refused', () => {
+  test('named like a member of every object are rejected', () => {
     const limits: Partial<Limits> = JSON.parse('{"constructor": 5}') as object;
     const make = () => createServer({ exports: { '': disk }, limits });
     refused(make, 'NBDCORK_BAD_LIMIT', /^Unknown limit 'constructor'/);

@@ -1,4 +1,4 @@
-/** What a finder opens for clients that may not have it. */
+/** Backends that a finder opens for clients that may not use them. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { ExportFinder } from '../../../lib/index.js';
@@ -21,7 +21,7 @@ async function go(client: ByteClient, name: string, option: number = opt.go): Pr
 }
 
 describe('exports that are found', () => {
-  test('wait for a client with TLS where one without asked first, but not any number', async (t) => {
+  test('for clients without TLS are kept for one with TLS, up to a limit', async (t) => {
     const shelf = new DiskFactory(content);
     const limits = { openExportsMax: 2 };
     const exports: ExportFinder = { find: () => ({ backend: shelf.open(), tls: 'require' }) };
@@ -42,7 +42,7 @@ describe('exports that are found', () => {
     assert.equal(shelf.closed, shelf.disks.length);
   });
 
-  test('may be one disk under any number of names, of which none is had without TLS', async (t) => {
+  test('may be one disk under any number of names, none of them usable without TLS', async (t) => {
     const own = new BufferDisk(content);
     const limits = { openExportsMax: 2 };
     const exports: ExportFinder = { find: () => ({ backend: own, tls: 'require' }) };
@@ -60,7 +60,7 @@ describe('exports that are found', () => {
     assert.equal(own.calls.filter((call) => call === 'close').length, 1);
   });
 
-  test('are closed where their options make no sense', async (t) => {
+  test('are closed if their options are invalid', async (t) => {
     const shelf = new DiskFactory(content);
     const exports: ExportFinder = {
       find: () => {
@@ -77,7 +77,7 @@ describe('exports that are found', () => {
   });
 });
 
-test('what waits for a client with TLS is closed once, though one comes while the server stops', async () => {
+test('a backend kept for a client with TLS is closed once, even if requested during shutdown', async () => {
   const backends = new Backends([], 2, new Log());
   const [first, second] = [new BufferDisk(content), new BufferDisk(content)];
   await backends.hold('a', first);

@@ -42,13 +42,13 @@ describe('a backend that is given as a function', () => {
     assert.deepEqual(shelf.disks[0]?.calls.slice(-2), ['flush', 'close']);
   });
 
-  test('is never opened where nobody comes', async () => {
+  test('is not opened without a client', async () => {
     const shelf = new DiskFactory(content);
     await createServer({ exports: { '': { backend: shelf.open } } }).close();
     assert.equal(shelf.disks.length, 0);
   });
 
-  test('refuses its client where it cannot be opened, and the next may try again', async (t) => {
+  test('that cannot be opened refuses its client, and is opened again for the next', async (t) => {
     const shelf = new DiskFactory(content);
     let attempts = 0;
     const flaky = (): Backend => {
@@ -65,7 +65,7 @@ describe('a backend that is given as a function', () => {
     assert.equal((await client.call(read)).error, 0);
   });
 
-  test('is checked as others are', async (t) => {
+  test('is checked like others', async (t) => {
     const wrong: Backend = { size: 1.5, read: () => content };
     const { connect } = await startServer(t, { exports: { '': { backend: () => wrong } } });
     const client = await connect();
@@ -78,7 +78,7 @@ describe('a backend that is given as a function', () => {
     [null, /invalid backend null; use a backend/],
     [{ size: 512 }, /without read\(\); use a backend/],
   ] as const) {
-    test(`is refused with words for it where it is ${JSON.stringify(backend)}`, async (t) => {
+    test(`is refused with a reason when it is ${JSON.stringify(backend)}`, async (t) => {
       const logger = new Log();
       const given = { backend: disk };
       Object.assign(given, { backend: () => backend });
@@ -93,9 +93,9 @@ describe('a backend that is given as a function', () => {
   for (const [what, entry] of Object.entries({
     'for all clients': {},
     'for each connection': { perConnection: true },
-    'when it is sought': undefined,
+    'by a finder': undefined,
   })) {
-    test(`and opened ${what} is closed where it is of no use, before the client is told`, async (t) => {
+    test(`that is invalid and opened ${what} is closed before the client gets a reply`, async (t) => {
       const wrong = Object.assign(new BufferDisk(content), { size: 1.5 });
       const exports =
         entry === undefined
@@ -131,7 +131,7 @@ describe('a backend for each connection', () => {
     assert.equal((await other.call(read)).error, 0);
   });
 
-  test('is opened once for NBD_OPT_INFO and NBD_OPT_GO, and closed where no GO comes', async (t) => {
+  test('is opened once for NBD_OPT_INFO and NBD_OPT_GO, and closed without GO', async (t) => {
     const shelf = new DiskFactory(content);
     const { connect } = await startServer(t, perConnection(shelf));
     const client = await connect();
@@ -147,7 +147,7 @@ describe('a backend for each connection', () => {
     await until(() => shelf.closed === 1);
   });
 
-  test('is opened no more for what a client had asked before it left', async (t) => {
+  test('is not opened for an option of a client that has disconnected', async (t) => {
     const shelf = new DiskFactory(content);
     let arrive: () => void = () => undefined;
     const opening = new Promise<void>((resolve) => (arrive = resolve));
@@ -361,7 +361,7 @@ describe('exports that are found', () => {
 });
 
 describe('defaultExport', () => {
-  test('is what clients get that ask for no name', async (t) => {
+  test('is used for the empty name', async (t) => {
     const exports = { a: new BufferDisk(pattern(512)), b: new BufferDisk(content) };
     const { connect } = await startServer(t, { exports, defaultExport: 'b' });
     const client = await connect();

@@ -10,7 +10,7 @@ import { Log } from '../../support/log.js';
 
 const content = pattern(8192);
 
-describe('what fails in the handshake is an error reply, and an error in the log', () => {
+describe('a failure in the negotiation is an error reply, and an error in the log', () => {
   const reason = Object.assign(new Error('the database is gone'), { code: 'EDATABASE' });
   const ways: Readonly<Record<string, () => never | Promise<never>>> = {
     throws: () => {

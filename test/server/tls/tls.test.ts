@@ -47,7 +47,7 @@ const keys = new Map([
 ]);
 
 /** Connects, is let in, and reads. What the server knew of it. */
-async function comesIn(
+async function accepted(
   t: TestContext,
   tls: TlsOptions,
   client: ConnectionOptions,
@@ -66,8 +66,8 @@ async function comesIn(
   return last;
 }
 
-/** Is refused, and the one line in the log says why. */
-async function isRefused(
+/** The client is rejected, and the only line of the log has the reason. */
+async function isRejected(
   t: TestContext,
   tls: TlsOptions,
   client: ConnectionOptions,
@@ -92,9 +92,9 @@ for (const version of versions) {
   const only = { minVersion: version, maxVersion: version, ca: ours.cert };
 
   describe(`verifyPeer, by ${version}`, () => {
-    test('lets in whose certificate the authority has signed, and knows it', async (t) => {
+    test('accepts a certificate signed by the authority, and has its subject', async (t) => {
       const client = await issueCertificate(ours, 'backup', { organization: 'Example' });
-      const { tls } = await comesIn(t, certificates, { ...only, ...client });
+      const { tls } = await accepted(t, certificates, { ...only, ...client });
       assert.equal(tls?.protocol, version);
       assert.equal(tls.certificateSubject, 'CN=backup,O=Example');
       const rules = (text: string) => allowByRules([parseAccessRule(text, true)]);
@@ -102,7 +102,7 @@ for (const version of versions) {
       assert.ok(rules('certificate:O=Example')({ kind: 'tcp', tls }, ''));
     });
 
-    test('refuses others, and says why', async (t) => {
+    test('rejects other certificates with a reason', async (t) => {
       const old = await issueCertificate(ours, 'old', {
         from: yesterday,
         to: new Date(Date.now() - 1000),
@@ -113,64 +113,64 @@ for (const version of versions) {
       });
       const forServers = await issueCertificate(ours, 'server', { usage: { serverAuth: true } });
       const strange = await issueCertificate(stranger, 'backup');
-      await isRefused(t, certificates, only, /the client has no certificate/);
-      await isRefused(t, certificates, { ...only, ...old }, /has expired/);
-      await isRefused(t, certificates, { ...only, ...young }, /not yet valid/);
-      await isRefused(t, certificates, { ...only, ...forServers }, /not valid for clients/);
-      await isRefused(t, certificates, { ...only, ...strange }, /unknown authority/);
+      await isRejected(t, certificates, only, /the client has no certificate/);
+      await isRejected(t, certificates, { ...only, ...old }, /has expired/);
+      await isRejected(t, certificates, { ...only, ...young }, /not yet valid/);
+      await isRejected(t, certificates, { ...only, ...forServers }, /not valid for clients/);
+      await isRejected(t, certificates, { ...only, ...strange }, /unknown authority/);
     });
   });
 
   describe(`pre-shared keys, by ${version}`, () => {
     const tls: TlsOptions = { mode: 'require', preSharedKeys: keys };
 
-    test('let in who knows one, under its identity', async (t) => {
+    test('authenticate a client by its identity', async (t) => {
       for (const [identity, key] of keys) {
-        const client = await comesIn(t, tls, preSharedKey(identity, key, version));
+        const client = await accepted(t, tls, preSharedKey(identity, key, version));
         assert.equal(client.tls?.pskIdentity, identity);
         assert.equal(client.tls.protocol, version);
       }
     });
 
-    test('refuse wrong keys and unknown identities, and say why', async (t) => {
+    test('reject wrong keys and unknown identities with a reason', async (t) => {
       const wrong = preSharedKey('alice', Buffer.alloc(32, 'x'), version);
-      await isRefused(t, tls, wrong, /key is wrong|keys differ/);
+      await isRejected(t, tls, wrong, /key is wrong|keys differ/);
       const unknown = preSharedKey('mallory', Buffer.alloc(32, 'a'), version);
-      await isRefused(t, tls, unknown, /unknown PSK identity "mallory"/);
+      await isRejected(t, tls, unknown, /unknown PSK identity "mallory"/);
     });
 
     test('work beside certificates', async (t) => {
       const both = { ...certificates, preSharedKeys: keys };
       const alice = preSharedKey('alice', Buffer.alloc(32, 'a'), version);
-      assert.equal((await comesIn(t, both, alice)).tls?.pskIdentity, 'alice');
+      assert.equal((await accepted(t, both, alice)).tls?.pskIdentity, 'alice');
       const client = await issueCertificate(ours, 'backup');
-      const { tls: seen } = await comesIn(t, both, { ...only, ...client });
+      const { tls: seen } = await accepted(t, both, { ...only, ...client });
       assert.equal(seen?.certificateSubject, 'CN=backup');
       assert.equal(seen.pskIdentity, undefined);
     });
   });
 }
 
-test('a certificate that is not asked for says nothing', async (t) => {
+test('a certificate is ignored without verifyPeer', async (t) => {
   const tls = { ...certificates, verifyPeer: false };
   const client = await issueCertificate(stranger, 'backup');
-  const seen = await comesIn(t, tls, { ca: ours.cert, ...client });
+  const seen = await accepted(t, tls, { ca: ours.cert, ...client });
   assert.equal(seen.tls?.certificateSubject, undefined);
 });
 
-describe('options that make no sense are refused:', () => {
+describe('rejects invalid options:', () => {
   const wrong: Record<string, TlsOptions> = {
     'neither certificate nor key': {},
     'a certificate without its key': { certificate: server.cert },
     'a key without its certificate': { key: server.key },
     'the key of another': { certificate: server.cert, key: ours.key },
-    'what is no certificate': { certificate: 'no', key: server.key },
-    'clients to verify, by nobody': {
+    'an invalid certificate': { certificate: 'no', key: server.key },
+    'verifyPeer without an authority': {
       certificate: server.cert,
       key: server.key,
       verifyPeer: true,
     },
-    'clients to verify, where TLS is off': { ...certificates, mode: 'off' },
+    'verifyPeer while TLS is off': { ...certificates, mode: 'off' },
     'no pre-shared key': { preSharedKeys: new Map() },
     'an empty pre-shared key': { preSharedKeys: new Map([['a', Buffer.alloc(0)]]) },
     'a pre-shared key that is too long': { preSharedKeys: new Map([['a', Buffer.alloc(65)]]) },
@@ -185,7 +185,7 @@ describe('options that make no sense are refused:', () => {
   }
   const mistyped: TlsOptions = { ...certificates };
   Object.assign(mistyped, { verifyPeer: 'yes' });
-  wrong['a verifyPeer that is a text'] = mistyped;
+  wrong['a verifyPeer that is a string'] = mistyped;
   for (const [what, tls] of Object.entries(wrong)) {
     test(what, () => {
       assert.throws(() => createServer({ exports: { '': disk }, tls }), {
@@ -194,7 +194,7 @@ describe('options that make no sense are refused:', () => {
     });
   }
 
-  test('an export that needs TLS where there is none', () => {
+  test('an export that requires TLS without TLS options', () => {
     assert.throws(() => createServer({ exports: { '': { backend: disk, tls: 'require' } } }), {
       code: 'NBDCORK_BAD_TLS',
     });
@@ -202,7 +202,7 @@ describe('options that make no sense are refused:', () => {
 });
 
 describe('files', () => {
-  test('of psktool are read', async (t) => {
+  test('of psktool are parsed', async (t) => {
     const path = join(await temporaryFolder(t), 'keys.psk');
     await writeFile(path, 'alice:616263\r\n#626F62:00ff\n\n');
     const expected = new Map([
@@ -212,7 +212,7 @@ describe('files', () => {
     assert.deepEqual(await readPreSharedKeys(path), expected);
   });
 
-  test('that hold no such keys are refused without showing any', async (t) => {
+  test('without valid keys are rejected, and keys are not shown', async (t) => {
     const path = join(await temporaryFolder(t), 'keys.psk');
     for (const text of [
       '',
@@ -234,7 +234,7 @@ describe('files', () => {
     await assert.rejects(readPreSharedKeys(`${path}.not`), { code: 'NBDCORK_BAD_TLS' });
   });
 
-  test('of certificates are found by their names', async (t) => {
+  test('of certificates are read by name', async (t) => {
     const folder = join(await temporaryFolder(t), 'pki');
     await mkdir(folder);
     await assert.rejects(readTlsFolder(folder), {

@@ -98,7 +98,7 @@ for (const headers of headerKinds) {
   });
 }
 
-test('a client that is cut behind TLS has its end told first', async (t) => {
+test('TLS is closed before the connection of a stalled client', async (t) => {
   const exports = { '': new LateDisk(Buffer.alloc(512)) };
   const { connect } = await startServer(t, { exports, tls }, 'TCP');
   const { stream } = await connect();
