@@ -252,7 +252,7 @@ describe('a server', () => {
       assert.deepEqual(await answers(client, 'nothing'), told);
     });
 
-    test('that cannot be started: denies exports that require it like exports that do not exist', async (t) => {
+    test('which it cannot start denies exports that require it like exports that do not exist', async (t) => {
       const { connect } = await startServer(t, { exports, allow: rules, tls: { preSharedKeys } });
       const client = await connect();
       await client.greet(0);
