@@ -17,7 +17,7 @@ export default async function* report(source) {
   for await (const { type, data } of source) {
     if (type === 'test:start') path.splice(data.nesting, path.length, data.name);
     if (type === 'test:stderr' || type === 'test:stdout') yield data.message;
-    if (type === 'test:diagnostic') {
+    if (type === 'test:diagnostic' && !isSummary(data)) {
       // A test's own follow its result. Node's tell of errors after the end of a test.
       if (latestFailed) failures.push(`${failures.pop()}\n  ${data.message}`);
       else if (/^(Error|Warning): /.test(data.message)) yield `\n${data.message}\n`;
@@ -51,6 +51,11 @@ export default async function* report(source) {
     yield 'No test may be skipped with NBDCORK_REQUIRE_PEERS=1.\n';
     process.exitCode = 1;
   }
+}
+
+// Node's counts at the end of a run, one a message.
+function isSummary({ message }) {
+  return /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/.test(message);
 }
 
 // The tests in it are reported by themselves, and so are their failures.

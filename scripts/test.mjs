@@ -10,6 +10,8 @@ import { join } from 'node:path';
 
 const slowFolders = ['benchmarks/', 'test/conformance/', 'test/interop/'];
 const slowSuffix = '.slow.test.ts';
+// Longer than the slowest file takes: a test that hangs fails after it.
+const timeoutMs = 15 * 60_000;
 
 const args = process.argv.slice(2);
 const all = args.includes('--all');
@@ -33,6 +35,7 @@ const child = spawn(
     '--enable-source-maps',
     '--test',
     '--test-concurrency=2',
+    `--test-timeout=${timeoutMs}`,
     ...(hasReporter ? [] : ['--test-reporter=./scripts/test-reporter.mjs']),
     ...options,
     ...tests,
