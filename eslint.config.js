@@ -18,7 +18,7 @@ const mayImport = {
   handshake: ['transmission/agreement.js', 'transport/sender.js', 'backend', 'wire'],
   transmission: ['transport/sender.js', 'backend', 'wire'],
   server: connecting,
-  cli: ['server', ...connecting],
+  cli: ['server', 'native', ...connecting],
 };
 const folders = Object.keys(mayImport);
 for (const { name } of readdirSync('lib', { withFileTypes: true }).filter((entry) =>

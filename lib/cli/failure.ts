@@ -1,6 +1,7 @@
+import { writeSync } from 'node:fs';
 import { codeOf, messageOf } from '../errors.js';
 import { exitCode } from './exit-codes.js';
-import { createLogger, type LoggingOptions } from './logging.js';
+import { withoutBlocking, type LoggingOptions } from './logging.js';
 
 /** Errors that a different command line avoids. */
 const usageErrors: readonly unknown[] = [
@@ -13,6 +14,9 @@ const usageErrors: readonly unknown[] = [
   'NBDCORK_BAD_TLS',
 ];
 
+const stderr = 2;
+const pinoError = 50;
+
 /**
  * Prints the error that ends the program, at every log level and in the format
  * of the log, and sets the exit code.
@@ -22,10 +26,16 @@ export function reportFailure(
   logFormat: LoggingOptions['logFormat'] = 'text',
 ): void {
   const code = codeOf(error);
-  if (logFormat === 'json') {
-    createLogger({ logFormat, logLevel: 'error' }).error({ code }, messageOf(error));
-  } else {
-    process.stderr.write(`nbdcork: ${messageOf(error)}${code === undefined ? '' : ` (${code})`}\n`);
+  const msg = messageOf(error);
+  const line =
+    logFormat === 'json'
+      ? JSON.stringify({ level: pinoError, time: Date.now(), code, msg })
+      : `nbdcork: ${msg}${code === undefined ? '' : ` (${code})`}`;
+  try {
+    // Not process.stderr, which waits for a pipe that is full.
+    writeSync(withoutBlocking(stderr), `${line}\n`);
+  } catch {
+    // The exit code still tells that the program failed.
   }
   process.exitCode = usageErrors.includes(code) ? exitCode.usage : exitCode.failure;
 }

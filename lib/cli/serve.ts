@@ -21,7 +21,8 @@ import {
 } from './options/export-options.js';
 import { reportFailure } from './failure.js';
 import { addLimitOptions, limitsFrom } from './options/limit-options.js';
-import { createLogger, logFormats, logLevels, type LoggingOptions } from './logging.js';
+import { logFormats, logLevels, openLog, type LoggingOptions } from './logging.js';
+import { exitNow } from './exit.js';
 import { numberFrom } from './options/parsing.js';
 import { onStopSignals } from './signals.js';
 import { addTlsOptions, openTls, tlsParameters, type TlsFlags } from './options/tls-options.js';
@@ -35,6 +36,9 @@ interface ServeOptions extends LoggingOptions, ExportFlags, AccessFlags, TlsFlag
   readonly busyPoll?: number;
   readonly run?: string;
 }
+
+/** Time for the last lines of the log at the end of the program. */
+const logFlushMs = 500;
 
 const examples = `
 Sources:
@@ -106,16 +110,24 @@ export function serveCommand(): Command {
     .addHelpText('after', examples)
     .exitOverride()
     .action(async (sources: string[], options: ServeOptions) => {
-      await serve(sources.map(parseNamedSource), options).catch((error: unknown) => {
-        reportFailure(error, options.logFormat);
-        // What did not close in time may keep the process alive.
-        if (codeOf(error) === 'NBDCORK_SHUTDOWN_TIMEOUT') process.exit();
-      });
+      const log = openLog(options);
+      const unfinished = await serve(sources.map(parseNamedSource), options, log.logger).then(
+        () => false,
+        (error: unknown) => {
+          reportFailure(error, options.logFormat);
+          return codeOf(error) === 'NBDCORK_SHUTDOWN_TIMEOUT';
+        },
+      );
+      // What did not close in time, or a log that cannot be written, may keep the process alive.
+      if (!(await log.flush(logFlushMs)) || unfinished) exitNow();
     });
 }
 
-async function serve(sources: readonly NamedSource[], options: ServeOptions): Promise<void> {
-  const logger = createLogger(options);
+async function serve(
+  sources: readonly NamedSource[],
+  options: ServeOptions,
+  logger: Logger,
+): Promise<void> {
   const inherited = inheritedDescriptors(process.env);
   const tls = await openTls(options);
   const names = sources.map(({ name }) => name);

@@ -13,7 +13,8 @@ import type { Connection } from './connection.js';
 import { Connections } from './connections.js';
 import { Catalog } from './exports/catalog.js';
 import { clientOf, listen } from './listener.js';
-import { silentLogger, type Logger } from './log/logger.js';
+import { LimitedLogger } from './log/limited-logger.js';
+import { silentLogger } from './log/logger.js';
 import type { ListenOptions, ServerOptions } from './options.js';
 import { endsBefore, StopClock } from './stop-clock.js';
 import { TlsAcceptor } from './tls/acceptor.js';
@@ -42,13 +43,14 @@ export class NbdServer {
   private readonly catalog: Catalog;
   private readonly connections: Connections;
   private readonly limits: Limits;
-  private readonly logger: Logger;
+  private readonly logger: LimitedLogger;
   private readonly tls: TlsAcceptor;
   private readonly listeners: { server: Server; address: Address }[] = [];
   private closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
-    const { logger = silentLogger, transmit = 'auto' } = options;
+    const { transmit = 'auto' } = options;
+    const logger = new LimitedLogger(options.logger ?? silentLogger);
     const limits = checkedLimits(options.limits ?? {});
     checkStrategy(transmit);
     const access = new AccessControl(options.allow, logger);
@@ -159,7 +161,9 @@ export class NbdServer {
    *   client did not finish in time.
    */
   close(): Promise<void> {
-    this.closing ??= this.shutDown();
+    this.closing ??= this.shutDown().finally(() => {
+      this.logger.flush();
+    });
     return this.closing;
   }
 

@@ -1,4 +1,6 @@
 /** Keeps clients from filling the log: lines past a rate are counted and summed up. */
+import { isPromise } from '../../backend/maybe-promise.js';
+import { messageOf } from '../../errors.js';
 import type { Logger } from './logger.js';
 
 export interface LogLimitOptions {
@@ -17,7 +19,9 @@ const summaryIntervalMs = 1000;
 
 /**
  * A logger that passes on at most so many lines a second, over all levels
- * from `info` up. What was suppressed is reported once a second, by level.
+ * from `info` up. What was suppressed is reported once a second, by level. Errors
+ * that the logger throws lose lines and nothing else: they are counted, and
+ * reported when it works again.
  */
 export class LimitedLogger implements Logger {
   private readonly logger: Logger;
@@ -27,6 +31,8 @@ export class LimitedLogger implements Logger {
   private tokens: number;
   private filledMs: number;
   private readonly suppressed = new Map<Level, number>();
+  private lost = 0;
+  private lostBecause = '';
   private timer: NodeJS.Timeout | undefined;
 
   constructor(logger: Logger, options: LogLimitOptions = {}) {
@@ -39,7 +45,7 @@ export class LimitedLogger implements Logger {
   }
 
   debug(details: object, message: string): void {
-    this.logger.debug(details, message);
+    this.pass('debug', details, message);
   }
 
   info(details: object, message: string): void {
@@ -59,9 +65,10 @@ export class LimitedLogger implements Logger {
     clearTimeout(this.timer);
     this.timer = undefined;
     for (const [level, count] of this.suppressed) {
-      this.logger[level]({ suppressed: count }, `${count} more log lines were suppressed`);
+      this.pass(level, { suppressed: count }, `${count} more log lines were suppressed`);
     }
     this.suppressed.clear();
+    if (this.lost > 0) this.reportLost();
   }
 
   private log(level: Level, details: object, message: string): void {
@@ -71,12 +78,45 @@ export class LimitedLogger implements Logger {
     this.filledMs = now;
     if (this.tokens >= 1) {
       this.tokens--;
-      this.logger[level](details, message);
+      this.pass(level, details, message);
       return;
     }
     this.suppressed.set(level, (this.suppressed.get(level) ?? 0) + 1);
+    this.flushLater();
+  }
+
+  private flushLater(): void {
     this.timer ??= setTimeout(() => {
       this.flush();
     }, summaryIntervalMs).unref();
+  }
+
+  private pass(level: Level, details: object, message: string): void {
+    try {
+      // A person's logger may be asynchronous.
+      const logger: Record<Level, (details: object, message: string) => unknown> = this.logger;
+      const result = logger[level](details, message);
+      if (isPromise(result)) {
+        Promise.resolve(result).catch((error: unknown) => {
+          this.lose(error);
+        });
+      }
+    } catch (error) {
+      this.lose(error);
+    }
+  }
+
+  private lose(error: unknown): void {
+    this.lost++;
+    this.lostBecause = messageOf(error);
+    this.flushLater();
+  }
+
+  private reportLost(): void {
+    const { lost, lostBecause } = this;
+    this.lost = 0;
+    this.pass('warn', { lost }, `${lost} log lines were lost: the logger failed: ${lostBecause}`);
+    // The report was lost too, and counts itself.
+    if (this.lost > 0) this.lost = lost;
   }
 }

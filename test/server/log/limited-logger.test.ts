@@ -49,3 +49,24 @@ describe('the limited logger', () => {
     assert.equal(lines.length, 10);
   });
 });
+
+describe('a logger that fails', () => {
+  for (const [how, fail] of [
+    ['throws', () => assert.fail('full')],
+    ['rejects', () => Promise.reject(new Error('full'))],
+  ] as const) {
+    it(`that ${how} loses lines, which are counted and reported when it works again`, async () => {
+      const { logger, lines } = recorder();
+      let works = false;
+      const warn = (details: object, message: string): unknown =>
+        works ? logger.warn(details, message) : fail();
+      const limited = new LimitedLogger({ ...logger, warn });
+      limited.warn({}, 'one');
+      limited.warn({}, 'two');
+      await new Promise(setImmediate);
+      works = true;
+      limited.flush();
+      assert.deepEqual(lines, ['warn 2 log lines were lost: the logger failed: full']);
+    });
+  }
+});
