@@ -1,5 +1,6 @@
 import type { Export, ExportDescription } from '../backend/export.js';
 import type { MaybePromise } from '../backend/maybe-promise.js';
+import { NbdError } from '../errors.js';
 import type { Client } from './client.js';
 
 /** The exports that one client can choose from. */
@@ -15,4 +16,9 @@ export interface ExportCatalog {
   list(client: Client): MaybePromise<readonly ExportDescription[]>;
   /** Close what was opened for this client: after NBD_OPT_STARTTLS it begins anew. */
   forget(): MaybePromise<void>;
+}
+
+/** For NBD_OPT_EXPORT_NAME, which has no error reply: "the server MUST terminate the session". */
+export function exportRefused(message: string, cause?: unknown): NbdError {
+  return new NbdError('NBDCORK_EXPORT_REFUSED', message, cause);
 }

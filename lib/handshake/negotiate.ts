@@ -15,6 +15,7 @@ import {
 import { viewOf } from '../wire/view.js';
 import type { ByteQueue } from './byte-queue.js';
 import type { Conversation } from './conversation.js';
+import { exportRefused } from './export-catalog.js';
 import { OptionData, OptionRefusal } from './option-data.js';
 import { abort } from './options/abort.js';
 import { optionHandlers } from './options/index.js';
@@ -155,8 +156,4 @@ function refuseLength(conversation: Conversation, length: number): void {
 
 function unknownOption(): OptionRefusal {
   return new OptionRefusal(OptionError.unsupported, 'unknown option.');
-}
-
-function exportRefused(message: string): NbdError {
-  return new NbdError('NBDCORK_EXPORT_REFUSED', message);
 }

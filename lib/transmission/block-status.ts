@@ -11,6 +11,7 @@ import { CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
 import { readUint64 } from '../wire/uint64.js';
+import { viewOf } from '../wire/view.js';
 import type { Agreement, SelectedContext } from './agreement.js';
 import { encodeDescriptors } from './descriptors.js';
 
@@ -130,8 +131,4 @@ export class BlockStatus {
 export function isFilterLength(length: number, contextCount: number): boolean {
   const ids = (length - filterLengthBytes) / filterIdBytes;
   return Number.isInteger(ids) && ids >= 1 && ids <= contextCount;
-}
-
-function viewOf({ buffer, byteOffset, byteLength }: Uint8Array): DataView {
-  return new DataView(buffer, byteOffset, byteLength);
 }

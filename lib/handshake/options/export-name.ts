@@ -1,9 +1,10 @@
 import type { Export } from '../../backend/export.js';
-import { codeOf, messageOf, NbdError } from '../../errors.js';
+import { codeOf, messageOf } from '../../errors.js';
 import { quoted } from '../../quoted.js';
 import { HeaderKind } from '../../wire/header-kind.js';
 import { writeUint64 } from '../../wire/uint64.js';
 import type { Conversation } from '../conversation.js';
+import { exportRefused } from '../export-catalog.js';
 import type { OptionData } from '../option-data.js';
 
 /** "124 bytes, zeroes (reserved)", unless NBD_FLAG_C_NO_ZEROES was negotiated. */
@@ -50,8 +51,4 @@ async function openExport(conversation: Conversation, name: string): Promise<Exp
   throw exportRefused(
     `Unknown export ${quoted(name)} for a client ${client.tls ? 'with' : 'without'} TLS.`,
   );
-}
-
-function exportRefused(message: string, cause?: unknown): NbdError {
-  return new NbdError('NBDCORK_EXPORT_REFUSED', message, cause);
 }
