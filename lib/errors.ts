@@ -7,8 +7,8 @@ const jsonUnitsMax = 500;
  *
  * A backend may throw it, or any error whose `code` is an errno name that the
  * protocol knows (`EPERM`, `EIO`, `ENOMEM`, `EINVAL`, `ENOSPC`, `EOVERFLOW`,
- * `ENOTSUP`, `ESHUTDOWN`): the client then gets that number. Everything else
- * reaches the client as EIO.
+ * `ENOTSUP`, `ESHUTDOWN`): the client then gets that number. The RangeError of an
+ * allocation that failed is ENOMEM. Everything else reaches the client as EIO.
  */
 export class NbdError extends Error {
   /** Always `NbdError`. */
@@ -26,6 +26,11 @@ export class NbdError extends Error {
 export function codeOf(error: unknown): string | undefined {
   if (typeof error !== 'object' || error === null || !('code' in error)) return undefined;
   return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/** True for the error of an `ArrayBuffer` that the machine has no memory for. */
+export function isAllocationFailure(error: unknown): boolean {
+  return error instanceof RangeError && /allocation failed/i.test(error.message);
 }
 
 /** The message of whatever was thrown: JavaScript can throw any value. */

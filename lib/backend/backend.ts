@@ -187,6 +187,11 @@ export interface Backend {
    * none for this range. `write` is then called with this view as `data`, unless
    * the client disconnects before the payload is complete or the disk shrinks.
    *
+   * The server stores whole blocks: a block, the larger of 4096 and
+   * `blockSize.minimum`, aligned to the offsets of the disk, gets its new bytes in
+   * one step. So a client that disconnects within a payload leaves old blocks and
+   * new ones, none half written.
+   *
    * It is called only for payloads that arrive in more than one part. What it
    * throws is logged, and the payload is received elsewhere.
    */

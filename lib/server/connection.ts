@@ -14,7 +14,7 @@ import type { Agreement } from '../transmission/agreement.js';
 import { Session, type FlushPoint, type SessionEvents } from '../transmission/session.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { pendingBytes } from '../sockets/handle.js';
-import { unreadByPeer } from '../sockets/peer.js';
+import { bytesAvailableOf, unreadByPeer } from '../sockets/peer.js';
 import type { Transport } from '../transport/transport.js';
 import type { BusyPoll } from './busy-poll/busy-poll.js';
 import type { Catalog } from './exports/catalog.js';
@@ -242,6 +242,7 @@ export class Connection implements Watched {
       events: this.sessionEvents(),
       defer,
       allocate: (bytes) => Buffer.allocUnsafeSlow(bytes),
+      bytesAvailable: bytesAvailableOf(this.readable),
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');
     // The client may have sent requests after NBD_OPT_GO, without waiting for the reply.

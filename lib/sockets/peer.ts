@@ -1,6 +1,6 @@
 /** The other end of a connection, as the kernel reports it. */
 import type { Socket } from 'node:net';
-import type { Writable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { descriptorKind } from '../native/addon.js';
 import { addon } from '../native/load.js';
 import { descriptorOf } from './handle.js';
@@ -32,4 +32,15 @@ export function peerCredentials(socket: Socket): PeerCredentials | undefined {
 export function unreadByPeer(stream: Writable): number {
   const fd = descriptorOf(stream);
   return fd === undefined ? 0 : Math.max(0, addon?.unreadByPeer(fd) ?? 0);
+}
+
+/**
+ * Tells how many bytes the peer has sent that can be read at once. Undefined for
+ * streams without a descriptor, such as TLS, and without the addon.
+ */
+export function bytesAvailableOf(stream: Readable): (() => number) | undefined {
+  const fd = descriptorOf(stream);
+  const native = addon;
+  if (fd === undefined || native === undefined) return undefined;
+  return () => Math.max(0, native.bytesAvailable(fd));
 }

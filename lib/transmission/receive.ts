@@ -5,20 +5,18 @@
  * payload that is arriving.
  */
 import type { Backend } from '../backend/backend.js';
-import { NbdError } from '../errors.js';
+import { isAllocationFailure, NbdError } from '../errors.js';
 import { Command, CommandFlag, ErrorNumber } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
 import { RequestChecker } from './check.js';
 import type { Dispatcher, RequestEvents } from './dispatch.js';
+import { Payload, type BytesAvailable } from './payload.js';
 import { formatInteger, refusals, refusalText, type Refusal } from './refusals.js';
 
 const State = { header: 0, payload: 1, skip: 2, ended: 3 } as const;
 type State = (typeof State)[keyof typeof State];
-
-/** The rest of a payload is read straight into its memory from this size on. */
-const directReadBytesMin = 16 * 1024;
 
 /**
  * "Any payload not exceeding 2^25 bytes SHOULD NOT be considered a denial of
@@ -46,9 +44,7 @@ export class Receiver {
   private readonly partialHeader = new Uint8Array(extendedRequestHeaderBytes);
   private readonly partialView = new DataView(this.partialHeader.buffer);
   private partialBytes = 0;
-  /** Memory for the payload that is arriving, and how many bytes of it have arrived. */
-  private payload = noData;
-  private payloadBytes = 0;
+  private readonly payload: Payload;
   /** Bytes left of a refused request's payload. The refusal is kept: until then, the bounds may change. */
   private skipBytes = 0;
   private skipError = 0;
@@ -59,7 +55,9 @@ export class Receiver {
     dispatcher: Dispatcher,
     events: RequestEvents,
     allocate: Allocate,
+    bytesAvailable: BytesAvailable | undefined,
   ) {
+    this.payload = new Payload(agreement.blockSize.minimum, bytesAvailable);
     this.checker = new RequestChecker(agreement);
     this.backend = agreement.export.backend;
     this.dispatcher = dispatcher;
@@ -110,15 +108,13 @@ export class Receiver {
 
   /** Memory for the next read to fill, instead of the common receive buffer. */
   payloadTarget(): Uint8Array | undefined {
-    if (this.state !== State.payload) return undefined;
-    if (this.payload.length - this.payloadBytes < directReadBytesMin) return undefined;
-    return this.payload.subarray(this.payloadBytes);
+    return this.state === State.payload ? this.payload.target() : undefined;
   }
 
   /** `count` bytes were read into the `payloadTarget`. */
   payloadReceived(count: number): void {
-    this.payloadBytes += count;
-    if (this.payloadBytes === this.payload.length) this.finishPayload();
+    this.payload.received(count);
+    if (this.payload.complete) this.finishPayload();
   }
 
   private receiveHeader(bytes: Uint8Array, view: DataView, at: number, end: number): number {
@@ -160,7 +156,8 @@ export class Receiver {
       const next = at + request.length;
       const data = bytes.subarray(at, next);
       if (request.type === Command.blockStatus) this.executeFiltered(data);
-      else dispatcher.execute(request, this.backend.consumesWrites === true ? data : data.slice());
+      else if (this.backend.consumesWrites === true) dispatcher.execute(request, data);
+      else this.executeCopied(data);
       return next;
     } else {
       this.startPayload();
@@ -176,35 +173,61 @@ export class Receiver {
     return type === Command.write || (this.extended && (flags & CommandFlag.payloadLength) !== 0);
   }
 
+  private executeCopied(data: Uint8Array): void {
+    let copy: Uint8Array;
+    try {
+      copy = data.slice();
+    } catch (error) {
+      this.noteAllocationFailure(error);
+      this.refuse(refusals.noMemory);
+      return;
+    }
+    this.dispatcher.execute(this.request, copy);
+  }
+
   private startPayload(): void {
-    const { offset, length } = this.request;
-    this.payload = this.allocatePayload(offset, length);
-    this.payloadBytes = 0;
+    try {
+      this.allocatePayload();
+    } catch (error) {
+      this.noteAllocationFailure(error);
+      this.startSkip(refusals.noMemory);
+      return;
+    }
     this.state = State.payload;
   }
 
-  private allocatePayload(offset: number, length: number): Uint8Array {
-    if (this.request.type !== Command.write) return this.allocate(length);
-    try {
-      const target = this.backend.writeTarget?.(offset, length);
-      if (target?.length === length) return target;
-    } catch (error) {
-      // The payload must be consumed in any case, and `write` may still succeed.
-      this.events.backendWarning(error, 'writeTarget() failed, using another buffer');
+  private allocatePayload(): void {
+    const { payload, backend } = this;
+    const { type, offset, length } = this.request;
+    if (type === Command.write) {
+      try {
+        const target = backend.writeTarget?.(offset, length);
+        if (target?.length === length) {
+          payload.startInPlace(target, offset);
+          return;
+        }
+      } catch (error) {
+        // The payload must be consumed in any case, and `write` may still succeed.
+        this.events.backendWarning(error, 'writeTarget() failed, using another buffer');
+      }
     }
-    return this.allocate(length);
+    payload.start(this.allocate(length));
+  }
+
+  /** Memory may be free again for the next request. Any other error is thrown again. */
+  private noteAllocationFailure(error: unknown): void {
+    if (!isAllocationFailure(error)) throw error;
+    this.events.requestFailed(error, this.request);
   }
 
   private receivePayload(bytes: Uint8Array, at: number, end: number): number {
-    const count = Math.min(this.payload.length - this.payloadBytes, end - at);
-    this.payload.set(bytes.subarray(at, at + count), this.payloadBytes);
-    this.payloadReceived(count);
-    return at + count;
+    const next = this.payload.receive(bytes, at, end);
+    if (this.payload.complete) this.finishPayload();
+    return next;
   }
 
   private finishPayload(): void {
-    const data = this.payload;
-    this.payload = noData;
+    const data = this.payload.take();
     this.state = State.header;
     if (this.request.type === Command.blockStatus) this.executeFiltered(data);
     else if (this.checker.stillFits(this.request)) this.dispatcher.execute(this.request, data);

@@ -23,7 +23,7 @@ export interface Refusal {
   readonly message: (request: Request, bounds: Bounds) => string;
 }
 
-const { EPERM, EINVAL, ENOSPC, EOVERFLOW, ESHUTDOWN } = ErrorNumber;
+const { EPERM, ENOMEM, EINVAL, ENOSPC, EOVERFLOW, ESHUTDOWN } = ErrorNumber;
 
 const pastEnd: Refusal['message'] = (_, { size }) =>
   `the range exceeds the disk size of ${size} bytes`;
@@ -58,6 +58,10 @@ export const refusals = {
   pastEnd: { error: EINVAL, message: pastEnd },
   /** For requests that would need more space, or for a range that existed before the disk shrank. */
   noSpace: { error: ENOSPC, message: pastEnd },
+  noMemory: {
+    error: ENOMEM,
+    message: () => 'the server has no memory for the payload: retry, or send smaller requests',
+  },
   notAligned: {
     error: EINVAL,
     message: (_, { alignment }) =>

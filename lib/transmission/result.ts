@@ -3,7 +3,7 @@
  * result fails one request and nothing else.
  */
 import type { Bytes } from '../backend/backend.js';
-import { codeOf, NbdError } from '../errors.js';
+import { codeOf, isAllocationFailure, NbdError } from '../errors.js';
 import { ErrorNumber } from '../wire/constants.js';
 
 /** What a backend returns, or the payloads of a BLOCK_STATUS reply. */
@@ -62,6 +62,10 @@ const errorNumbers: ReadonlyMap<string, number> = new Map([
  * flag (`fast`) it is EINVAL.
  */
 export function errorNumberOf(error: unknown, fast: boolean): number {
-  const number = errorNumbers.get(codeOf(error) ?? '') ?? ErrorNumber.EIO;
+  const number = errorNumbers.get(codeOf(error) ?? '') ?? unknownError(error);
   return number === ErrorNumber.ENOTSUP && !fast ? ErrorNumber.EINVAL : number;
+}
+
+function unknownError(error: unknown): number {
+  return isAllocationFailure(error) ? ErrorNumber.ENOMEM : ErrorNumber.EIO;
 }

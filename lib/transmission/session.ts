@@ -11,6 +11,7 @@ import type { Sender } from '../transport/sender.js';
 import type { Agreement } from './agreement.js';
 import { acquire, release } from './clients.js';
 import { Dispatcher, type RequestEvents } from './dispatch.js';
+import type { BytesAvailable } from './payload.js';
 import { Receiver, type Allocate } from './receive.js';
 import { ReplyWriter } from './reply.js';
 import type { Defer } from './time-slice.js';
@@ -35,6 +36,8 @@ export interface SessionOptions {
   // The next two differ between JavaScript runtimes: nothing here depends on Node.
   readonly defer: Defer;
   readonly allocate: Allocate;
+  /** Of a connection that reads a socket or pipe without TLS, where it is known. */
+  readonly bytesAvailable?: BytesAvailable | undefined;
 }
 
 const noBytes: Uint8Array = new Uint8Array(0);
@@ -55,7 +58,7 @@ export class Session {
   private receiving = false;
 
   constructor(agreement: Agreement, sender: Sender, options: SessionOptions) {
-    const { limits, events, defer, allocate } = options;
+    const { limits, events, defer, allocate, bytesAvailable } = options;
     this.flushesReads = options.flushPoint === 'read';
     this.backend = agreement.export.backend;
     this.sender = sender;
@@ -64,7 +67,7 @@ export class Session {
     this.dispatcher = new Dispatcher(agreement, replies, limits, events, defer, () => {
       this.slotReleased();
     });
-    this.receiver = new Receiver(agreement, this.dispatcher, events, allocate);
+    this.receiver = new Receiver(agreement, this.dispatcher, events, allocate, bytesAvailable);
     acquire(this.backend);
   }
 

@@ -29,6 +29,8 @@ const failures: Record<string, [unknown, number]> = {
   'an error with an unknown code': [coded('ECOFFEE'), err.EIO],
   'an error with the code of a success': [coded('ok'), err.EIO],
   'an error with a number for a code': [Object.assign(new Error('28'), { code: 28 }), err.EIO],
+  'the RangeError of an allocation': [new RangeError('Array buffer allocation failed'), err.ENOMEM],
+  'another RangeError': [new RangeError('Invalid typed array length: -1'), err.EIO],
   'an error without a code': [new TypeError('undefined is not a function'), err.EIO],
   'an error whose message is too long': [new Error('é'.repeat(100_000)), err.EIO],
   'an error with NUL in its message': [new Error('\0no\0'), err.EIO],
@@ -125,6 +127,40 @@ test('a backend whose writeTarget() throws is logged, and its write() is called'
     assert.ok(disk.bytes.equals(payload));
     assert.deepEqual(logged, ['writeTarget() failed, using another buffer: it was ENOMEM']);
   }
+});
+
+test('a payload without memory is ENOMEM for its request, and the connection goes on', async (t) => {
+  const allocation = t.mock.method(Buffer, 'allocUnsafeSlow', () =>
+    raise(new RangeError('Array buffer allocation failed')),
+  );
+  for (const headers of headerKinds) {
+    const disk = new BufferDisk(Buffer.alloc(500_000));
+    const log = new Log();
+    const client = await (
+      await startServer(t, { exports: { '': disk }, logger: log })
+    ).open(headers);
+    const write = { type: cmd.write, payload: pattern(500_000) };
+    const reply = await client.call(write);
+    assert.equal(reply.error, err.ENOMEM);
+    // A payload that arrives whole takes no memory of this kind.
+    assert.equal((await client.call({ type: cmd.write, payload: pattern(10) })).error, 0);
+    assert.equal(disk.calls.length, 1);
+  }
+  assert.equal(allocation.mock.callCount(), headerKinds.length);
+});
+
+test('a payload that arrives whole and cannot be copied is ENOMEM', async (t) => {
+  const disk = new BufferDisk(Buffer.alloc(500_000));
+  const client = await (await startServer(t, { exports: { '': disk } })).open();
+  const copies = t.mock.method(Uint8Array.prototype, 'slice', function (this: Uint8Array) {
+    if (this.length === 4321) raise(new RangeError('Array buffer allocation failed'));
+    return new Uint8Array(this);
+  });
+  const reply = await client.call({ type: cmd.write, payload: pattern(4321) });
+  copies.mock.restore();
+  assert.equal(reply.error, err.ENOMEM);
+  assert.equal((await client.call({ type: cmd.write, payload: pattern(4321) })).error, 0);
+  assert.equal(disk.calls.length, 1);
 });
 
 describe('a read that returns the wrong length', () => {
