@@ -8,6 +8,12 @@ export interface Limits {
   readonly requestsInFlightMax: number;
   /** Payload bytes of the requests in flight on a connection; at the limit the server stops reading from it. */
   readonly bytesInFlightMax: number;
+  /**
+   * Payload bytes of all connections together; at the limit the server stops
+   * reading from those that need more. A server that is given none uses an eighth
+   * of the memory of the machine or its control group, at least the default.
+   */
+  readonly memoryBytesMax: number;
   /** Simultaneous connections; further ones are closed at once. */
   readonly connectionsMax: number;
   /** Options that a client may send before it chooses an export; then the connection is closed. */
@@ -38,6 +44,7 @@ export const defaultLimits: Limits = {
   requestBytesMax: 32 * 2 ** 20,
   requestsInFlightMax: 256,
   bytesInFlightMax: 64 * 2 ** 20,
+  memoryBytesMax: 256 * 2 ** 20,
   connectionsMax: 1024,
   optionsMax: 1024,
   optionBytesMax: 64 * 2 ** 10,

@@ -28,6 +28,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("preadNoWait", nbdcork::PreadNoWait),
       Method("offsetIn", nbdcork::OffsetIn),
       Method("adviseHugePages", nbdcork::AdviseHugePages),
+      Method("discardPages", nbdcork::DiscardPages),
       Method("blockDeviceSize", nbdcork::BlockDeviceSize),
       Method("lockFile", nbdcork::LockFile),
       Method("lockRange", nbdcork::LockRange),

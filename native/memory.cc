@@ -1,6 +1,7 @@
 #include "memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "call.h"
 
@@ -26,6 +27,18 @@ napi_value AdviseHugePages(napi_env env, napi_callback_info info) {
   Bytes bytes;
   if (!call.Uint8Array(0, &bytes)) return nullptr;
   return call.Return(ResultOf(madvise(bytes.data, bytes.length, MADV_HUGEPAGE)));
+}
+
+napi_value DiscardPages(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  Bytes bytes;
+  if (!call.Uint8Array(0, &bytes)) return nullptr;
+  // Only whole pages: others may hold something else too.
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const uintptr_t start = (reinterpret_cast<uintptr_t>(bytes.data) + page - 1) / page * page;
+  const uintptr_t end = (reinterpret_cast<uintptr_t>(bytes.data) + bytes.length) / page * page;
+  if (end <= start) return call.Return(0);
+  return call.Return(ResultOf(madvise(reinterpret_cast<void*>(start), end - start, MADV_DONTNEED)));
 }
 
 }  // namespace nbdcork

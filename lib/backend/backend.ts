@@ -146,11 +146,20 @@ export interface Backend {
   readonly fua?: boolean;
 
   /**
-   * True where `write` no longer uses `data` once it has returned, even if it
-   * returned a promise. The server then passes views of its receive buffer.
-   * Absent or false: `data` belongs to the backend, which may keep it.
+   * How long `write` uses its `data`; the server then uses the memory again.
+   * `'call'`: until `write` returns, even if it returns a promise. The server
+   * may pass views of its receive buffer. `'request'`: until the promise that
+   * `write` returns settles. Absent: `data` belongs to the backend, which may
+   * keep it.
    */
-  readonly consumesWrites?: boolean;
+  readonly payloadLifetime?: 'call' | 'request';
+
+  /**
+   * True where `read` returns views of memory that the backend holds in any
+   * case, such as a disk in memory: reads then take nothing of the server's
+   * limit `memoryBytesMax`.
+   */
+  readonly readsInPlace?: boolean;
 
   /**
    * Returns exactly `length` bytes from `offset`. The pieces are sent from
@@ -165,6 +174,12 @@ export interface Backend {
   read(offset: number, length: number): MaybePromise<Bytes>;
 
   /**
+   * Called once for each result of `read`, when the reply has been sent or
+   * dropped: the memory may be used again.
+   */
+  releaseRead?(bytes: Bytes): void;
+
+  /**
    * A read without allocation, tried before `read`: sets `slice` to where the
    * range lies in memory and returns true. False, with `slice` as it was,
    * where the range is not in one piece of memory; `read` is called then.
@@ -176,8 +191,8 @@ export interface Backend {
   readSlice?(offset: number, length: number, slice: Slice): boolean;
 
   /**
-   * Writes `data` at `offset`. `consumesWrites` says to whom `data` belongs
-   * afterwards. Absent: the export is read-only.
+   * Writes `data` at `offset`. `payloadLifetime` says how long
+   * `data` may be used. Absent: the export is read-only.
    */
   write?(offset: number, data: Uint8Array, options: WriteOptions): MaybePromise<void>;
 

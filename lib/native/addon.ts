@@ -75,6 +75,12 @@ export interface NativeAddon {
    */
   readonly adviseHugePages: (bytes: Uint8Array) => number;
 
+  /**
+   * madvise(MADV_DONTNEED) of the whole pages in `bytes`: the kernel takes them
+   * back, and they read as zeros. 0 or `-errno`.
+   */
+  readonly discardPages: (bytes: Uint8Array) => number;
+
   /** BLKGETSIZE64 of a block device in bytes, or `-errno`. */
   readonly blockDeviceSize: (fd: number) => number;
 

@@ -18,6 +18,7 @@ const functions: Record<keyof NativeAddon, true> = {
   preadNoWait: true,
   offsetIn: true,
   adviseHugePages: true,
+  discardPages: true,
   blockDeviceSize: true,
   bytesAvailable: true,
   lockFile: true,

@@ -10,8 +10,11 @@ import { peerName, type Client, type SecureConnection } from '../handshake/clien
 import { Conversation } from '../handshake/conversation.js';
 import { negotiate } from '../handshake/negotiate.js';
 import type { Limits } from '../limits.js';
+import { payloadPool } from '../memory/buffer-pool.js';
 import type { Agreement } from '../transmission/agreement.js';
+import type { PayloadBuffers } from '../transmission/connection-memory.js';
 import { Session, type FlushPoint, type SessionEvents } from '../transmission/session.js';
+import type { MemoryBudget } from '../transmission/memory-budget.js';
 import { attach, type AttachOptions } from '../transport/attach.js';
 import { pendingBytes } from '../sockets/handle.js';
 import { bytesAvailableOf, unreadByPeer } from '../sockets/peer.js';
@@ -34,10 +37,19 @@ import { closeTls } from './tls/closing.js';
  */
 const unixSendBufferBytes = 256 * 2 ** 10;
 
+const buffers: PayloadBuffers = {
+  allocate: (bytes) => Buffer.allocUnsafeSlow(bytes),
+  take: (bytes) => payloadPool.take(bytes),
+  release: (buffer) => {
+    payloadPool.release(buffer);
+  },
+};
+
 /** The parts of the server that all its connections share. */
 export interface ConnectionContext {
   readonly catalog: Catalog;
   readonly limits: Limits;
+  readonly memoryBudget: MemoryBudget;
   readonly logger: Logger;
   readonly strategy: NonNullable<AttachOptions['strategy']>;
   readonly busyPoll: BusyPoll;
@@ -125,12 +137,16 @@ export class Connection implements Watched {
     return this.session === undefined;
   }
 
+  get progress(): number | undefined {
+    return this.readByPeerBytes ?? this.session?.payloadProgress;
+  }
+
   /**
    * Not the bytes that are pending here: their number stays the same for long while
    * a slow client reads. The kernel accepts more only after much of its buffer was
    * read, and OpenSSL a whole batch at a time.
    */
-  get readByPeerBytes(): number | undefined {
+  private get readByPeerBytes(): number | undefined {
     const pending = pendingBytes(this.writable);
     if (pending === 0) return undefined;
     return this.transport.counters.bytes - pending - unreadByPeer(this.rawWritable);
@@ -141,7 +157,9 @@ export class Connection implements Watched {
     this.fail(
       new NbdError(
         'NBDCORK_CLIENT_STALLED',
-        `The client has not read its replies for ${sendTimeoutMs} ms.`,
+        this.readByPeerBytes === undefined
+          ? `The client has not sent the rest of a payload for ${sendTimeoutMs} ms.`
+          : `The client has not read its replies for ${sendTimeoutMs} ms.`,
       ),
     );
   }
@@ -241,7 +259,8 @@ export class Connection implements Watched {
       flushPoint: this.flushPoint,
       events: this.sessionEvents(),
       defer,
-      allocate: (bytes) => Buffer.allocUnsafeSlow(bytes),
+      memoryBudget: this.context.memoryBudget,
+      buffers,
       bytesAvailable: bytesAvailableOf(this.readable),
     });
     logger.debug({ peer: this.peer, export: this.exportName }, 'client connected');

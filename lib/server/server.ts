@@ -1,9 +1,11 @@
 import { createServer as createNetServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { NbdError } from '../errors.js';
-import { checkedLimits, type Limits } from '../limits.js';
+import { checkedLimits, defaultLimits, type Limits } from '../limits.js';
 import { quoted } from '../quoted.js';
 import { acceptedStreams, duplexStreams, stdioStreams } from '../sockets/streams.js';
+import { memoryBytesMax } from '../memory/pages.js';
+import { MemoryBudget } from '../transmission/memory-budget.js';
 import { checkStrategy } from '../transport/attach.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
@@ -51,7 +53,7 @@ export class NbdServer {
   constructor(options: ServerOptions) {
     const { transmit = 'auto' } = options;
     const logger = new LimitedLogger(options.logger ?? silentLogger);
-    const limits = checkedLimits(options.limits ?? {});
+    const limits = checkedLimits({ memoryBytesMax: defaultMemoryBytes(), ...options.limits });
     checkStrategy(transmit);
     const access = new AccessControl(options.allow, logger);
     this.limits = limits;
@@ -67,6 +69,7 @@ export class NbdServer {
     const context = {
       catalog: this.catalog,
       limits,
+      memoryBudget: new MemoryBudget(limits.memoryBytesMax),
       logger,
       strategy: transmit,
       busyPoll: new BusyPoll(checkedBusyPoll(options.busyPollMicroseconds) / 1000),
@@ -214,6 +217,13 @@ function stopListening(server: Server): Promise<void> {
 
 function closed(): NbdError {
   return new NbdError('NBDCORK_CLOSED', 'The server is closed: create a new one.');
+}
+
+/** Share of the machine's memory that payloads may take. */
+const memoryShare = 1 / 8;
+
+function defaultMemoryBytes(): number {
+  return Math.max(defaultLimits.memoryBytesMax, Math.floor(memoryBytesMax() * memoryShare));
 }
 
 function checkTlsExports(catalog: Catalog, { mode }: TlsAcceptor): void {

@@ -1,18 +1,22 @@
 /**
- * Detects clients that do not read their replies. One timer checks all
+ * Detects clients that do not read their replies, or do not send the rest of a
+ * payload that holds memory. One timer checks all
  * connections, so that a request costs nothing.
  */
 
 /** A connection. */
 export interface Watched {
-  /** Bytes that the client has read so far; undefined if it has read all of them. */
-  readonly readByPeerBytes: number | undefined;
-  /** Called once, when the client has read nothing for the whole timeout. */
+  /**
+   * Bytes that the client has read, or sent, so far; undefined if the server does
+   * not wait for it.
+   */
+  readonly progress: number | undefined;
+  /** Called once, when the client has made no progress for the whole timeout. */
   stalled(): void;
 }
 
 interface Observation {
-  readByPeerBytes: number | undefined;
+  progress: number | undefined;
   since: number;
 }
 
@@ -30,7 +34,7 @@ export class StallWatch {
   }
 
   add(connection: Watched): void {
-    this.observations.set(connection, { readByPeerBytes: undefined, since: 0 });
+    this.observations.set(connection, { progress: undefined, since: 0 });
     this.timer ??= setInterval(() => {
       this.check(this.now());
     }, this.timeoutMs / checksPerTimeout).unref();
@@ -45,9 +49,9 @@ export class StallWatch {
 
   private check(now: number): void {
     for (const [connection, observation] of this.observations) {
-      const { readByPeerBytes } = connection;
-      if (readByPeerBytes === undefined || readByPeerBytes !== observation.readByPeerBytes) {
-        observation.readByPeerBytes = readByPeerBytes;
+      const { progress } = connection;
+      if (progress === undefined || progress !== observation.progress) {
+        observation.progress = progress;
         observation.since = now;
       } else if (now - observation.since >= this.timeoutMs) {
         connection.stalled();

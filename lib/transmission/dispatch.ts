@@ -14,6 +14,7 @@ import type { Request } from '../wire/request.js';
 import { shortened } from '../wire/strings.js';
 import type { Agreement } from './agreement.js';
 import { BlockStatus } from './block-status.js';
+import { notAdmitted, type ConnectionMemory } from './connection-memory.js';
 import type { ReplyWriter } from './reply.js';
 import {
   byteLengthOf,
@@ -27,6 +28,8 @@ import { TimeSlice, type Defer } from './time-slice.js';
 
 const withFua: WriteOptions = Object.freeze({ fua: true });
 const withoutFua: WriteOptions = Object.freeze({ fua: false });
+
+const noData: Uint8Array = new Uint8Array(0);
 
 export interface RequestEvents {
   /** A backend failed a request; the client gets the error. Do not keep `request`, it is reused. */
@@ -52,6 +55,7 @@ export class Dispatcher {
   private readonly slice: Slice = { memory: new Uint8Array(0), start: 0 };
   private readonly backend: Backend;
   private readonly replies: ReplyWriter;
+  private readonly memory: ConnectionMemory;
   private readonly limits: Limits;
   private readonly events: RequestEvents;
   private readonly slotReleased: () => void;
@@ -60,6 +64,7 @@ export class Dispatcher {
   constructor(
     agreement: Agreement,
     replies: ReplyWriter,
+    memory: ConnectionMemory,
     limits: Limits,
     events: RequestEvents,
     defer: Defer,
@@ -68,6 +73,7 @@ export class Dispatcher {
     this.backend = agreement.export.backend;
     this.blockStatus = new BlockStatus(agreement, limits);
     this.replies = replies;
+    this.memory = memory;
     this.limits = limits;
     this.events = events;
     this.slotReleased = slotReleased;
@@ -107,15 +113,27 @@ export class Dispatcher {
     this.timeSlice.resetBytes();
   }
 
-  /** `data` is the payload of a WRITE or of a filtered BLOCK_STATUS, otherwise empty. */
-  execute(request: Request, data: Uint8Array): void {
-    if (request.type === Command.read || request.type === Command.write) {
-      this.run(request, data);
-      return;
+  /** No other request of the connection holds memory. */
+  get alone(): boolean {
+    return this.requestsInFlight === 0 && !this.congested;
+  }
+
+  /**
+   * `data` is the payload of a WRITE or of a filtered BLOCK_STATUS, otherwise empty.
+   * `buffer` is the memory of the payload where it was taken for this request, and
+   * `charged` its bytes of the budget, or those that were granted for a READ.
+   * Returns false for a READ that has to wait for memory: execute it again then.
+   */
+  execute(request: Request, data: Uint8Array, charged = 0, buffer?: Uint8Array): boolean {
+    if (request.type === Command.read) return this.read(request, charged);
+    if (request.type === Command.write) {
+      this.run(request, data, charged, buffer);
+      return true;
     }
     const startedMs = this.timeSlice.start();
-    this.run(request, data);
+    this.run(request, data, 0, undefined);
     this.timeSlice.chargeTime(startedMs);
+    return true;
   }
 
   /** Reply with an error; `text` is for people. */
@@ -123,25 +141,51 @@ export class Dispatcher {
     this.noteSent(this.replies.error(request, error, shortened(text)));
   }
 
-  private run(request: Request, data: Uint8Array): void {
-    let result: MaybePromise<Result>;
+  private read(request: Request, granted: number): boolean {
     try {
-      if (request.type === Command.read && this.readSlice(request)) {
+      if (this.readSlice(request)) {
+        this.memory.release(granted);
         this.timeSlice.chargeBytes(request.length);
         this.noteSent(this.replies.slice(request, this.slice));
-        return;
+        return true;
       }
+    } catch (error) {
+      this.memory.release(granted);
+      this.fail(request, error);
+      return true;
+    }
+    let charged = granted;
+    if (charged === 0) charged = this.memory.acquireRead(request.length, this.alone);
+    if (charged === notAdmitted) return false;
+    this.run(request, noData, charged, undefined);
+    return true;
+  }
+
+  private run(
+    request: Request,
+    data: Uint8Array,
+    charged: number,
+    buffer: Uint8Array | undefined,
+  ): void {
+    let result: MaybePromise<Result>;
+    try {
       result = this.callBackend(request, data);
     } catch (error) {
       this.fail(request, error);
+      this.releaseMemory(charged, buffer);
       return;
     }
     if (result === undefined || result instanceof Uint8Array || !isPromise(result)) {
       if (request.type === Command.read) this.timeSlice.chargeBytes(request.length);
-      this.reply(request, result);
+      if (!this.reply(request, result, charged)) this.releaseMemory(charged, buffer);
     } else {
-      void this.awaitResult(request.copy(), result);
+      void this.awaitResult(request.copy(), result, charged, buffer);
     }
+  }
+
+  private releaseMemory(charged: number, buffer: Uint8Array | undefined): void {
+    this.memory.release(charged);
+    if (buffer !== undefined) this.memory.releasePayload(buffer);
   }
 
   /**
@@ -200,22 +244,39 @@ export class Dispatcher {
     return Promise.resolve(result).then(() => this.backend.flush?.());
   }
 
-  private reply(request: Request, result: Result): void {
-    if (this.closed) return;
+  /** True where the reply holds what was charged until it has been sent. */
+  private reply(request: Request, result: Result, charged: number): boolean {
     const { type, length } = request;
-    if (type === Command.read && length > 0) {
-      if (isBytesOfLength(result, length)) this.noteSent(this.replies.data(request, result));
-      else this.fail(request, wrongLength(byteLengthOf(result), length));
-    } else if (type === Command.blockStatus && Array.isArray(result)) {
+    if (type === Command.read && length > 0) return this.replyData(request, result, charged);
+    if (this.closed) return false;
+    if (type === Command.blockStatus && Array.isArray(result)) {
       this.noteSent(this.replies.status(request, result));
     } else {
       this.noteSent(this.replies.done(request));
     }
+    return false;
+  }
+
+  private replyData(request: Request, result: Result, charged: number): boolean {
+    const { length } = request;
+    if (isBytesOfLength(result, length)) {
+      if (this.closed) this.memory.releaseRead(charged, result);
+      else this.noteSent(this.replies.data(request, result, this.memory.lease(charged, result)));
+      return true;
+    }
+    this.fail(request, wrongLength(byteLengthOf(result), length));
+    return false;
   }
 
   /** Count the request as in flight until its reply is written. */
-  private async awaitResult(request: Request, promise: Promise<Result>): Promise<void> {
+  private async awaitResult(
+    request: Request,
+    promise: Promise<Result>,
+    charged: number,
+    buffer: Uint8Array | undefined,
+  ): Promise<void> {
     const bytes = this.payloadBytes(request);
+    let leased = false;
     this.requestsInFlight++;
     this.bytesInFlight += bytes;
     try {
@@ -226,10 +287,11 @@ export class Dispatcher {
         this.fail(request, error);
         return;
       }
-      this.reply(request, result);
+      leased = this.reply(request, result, charged);
     } catch (error) {
       this.events.sessionFailed(error);
     } finally {
+      if (!leased) this.releaseMemory(charged, buffer);
       this.requestsInFlight--;
       this.bytesInFlight -= bytes;
       this.slotReleased();

@@ -11,11 +11,13 @@ import { HeaderKind } from '../wire/header-kind.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
 import { RequestChecker } from './check.js';
+import { notAdmitted, type ConnectionMemory } from './connection-memory.js';
 import type { Dispatcher, RequestEvents } from './dispatch.js';
 import { Payload, type BytesAvailable } from './payload.js';
 import { formatInteger, refusals, refusalText, type Refusal } from './refusals.js';
 
-const State = { header: 0, payload: 1, skip: 2, ended: 3 } as const;
+/** `waiting`: for memory, with the header in `request`. */
+const State = { header: 0, payload: 1, skip: 2, ended: 3, waiting: 4 } as const;
 type State = (typeof State)[keyof typeof State];
 
 /**
@@ -23,9 +25,6 @@ type State = (typeof State)[keyof typeof State];
  * service attack, even if that length is larger than the advertised maximum".
  */
 const skippedPayloadBytesMax = 2 ** 25;
-
-/** Memory for a payload. It need not be zeroed: all of it is overwritten before it is used. */
-export type Allocate = (bytes: number) => Uint8Array;
 
 const noData: Uint8Array = new Uint8Array(0);
 
@@ -36,7 +35,7 @@ export class Receiver {
   private readonly backend: Backend;
   private readonly dispatcher: Dispatcher;
   private readonly events: RequestEvents;
-  private readonly allocate: Allocate;
+  private readonly memory: ConnectionMemory;
   private readonly extended: boolean;
   private readonly headerBytes: number;
   private readonly payloadBytesMax: number;
@@ -45,6 +44,10 @@ export class Receiver {
   private readonly partialView = new DataView(this.partialHeader.buffer);
   private partialBytes = 0;
   private readonly payload: Payload;
+  /** The memory that was taken for the payload, and its bytes of the budget. */
+  private buffer: Uint8Array | undefined;
+  private charged = 0;
+  private arrivedBytes = 0;
   /** Bytes left of a refused request's payload. The refusal is kept: until then, the bounds may change. */
   private skipBytes = 0;
   private skipError = 0;
@@ -54,7 +57,7 @@ export class Receiver {
     agreement: Agreement,
     dispatcher: Dispatcher,
     events: RequestEvents,
-    allocate: Allocate,
+    memory: ConnectionMemory,
     bytesAvailable: BytesAvailable | undefined,
   ) {
     this.payload = new Payload(agreement.blockSize.minimum, bytesAvailable);
@@ -62,7 +65,7 @@ export class Receiver {
     this.backend = agreement.export.backend;
     this.dispatcher = dispatcher;
     this.events = events;
-    this.allocate = allocate;
+    this.memory = memory;
     this.extended = agreement.headers === HeaderKind.extended;
     this.headerBytes = this.extended ? extendedRequestHeaderBytes : requestHeaderBytes;
     this.payloadBytesMax = Math.max(agreement.blockSize.maximum, skippedPayloadBytesMax);
@@ -77,6 +80,39 @@ export class Receiver {
   get inPayload(): boolean {
     if (this.state === State.skip) return this.skipError !== ErrorNumber.ESHUTDOWN;
     return this.state === State.payload;
+  }
+
+  /** A request waits for memory: nothing may be read until `memoryGranted`. */
+  get waiting(): boolean {
+    return this.state === State.waiting;
+  }
+
+  /** Bytes of payloads that have arrived; undefined unless one that takes memory is arriving. */
+  get payloadProgress(): number | undefined {
+    return this.state === State.payload && this.charged > 0 ? this.arrivedBytes : undefined;
+  }
+
+  /** The request that waits continues: `bytes` were charged for it. */
+  memoryGranted(bytes: number): void {
+    this.state = State.header;
+    this.charged = bytes;
+    if (this.request.type !== Command.read) {
+      this.startInBuffer();
+    } else if (this.checker.stillFits(this.request)) {
+      this.executeRead();
+    } else {
+      this.memory.release(this.takeCharged());
+      this.refuse(refusals.pastEnd);
+    }
+  }
+
+  /** Gives back what it has taken for a payload. No further bytes arrive. */
+  close(): void {
+    const { buffer } = this;
+    this.buffer = undefined;
+    this.state = State.ended;
+    this.memory.release(this.takeCharged());
+    if (buffer !== undefined) this.memory.releasePayload(buffer);
   }
 
   /** The client has sent NBD_CMD_DISC, or the stream has lost its framing. */
@@ -114,6 +150,7 @@ export class Receiver {
   /** `count` bytes were read into the `payloadTarget`. */
   payloadReceived(count: number): void {
     this.payload.received(count);
+    this.arrivedBytes += count;
     if (this.payload.complete) this.finishPayload();
   }
 
@@ -150,13 +187,16 @@ export class Receiver {
       else this.refuse(refusal);
     } else if (request.type === Command.disconnect) {
       this.state = State.ended;
+    } else if (request.type === Command.read && !hasPayload) {
+      this.executeRead();
     } else if (!hasPayload || request.length === 0) {
       dispatcher.execute(request, noData);
     } else if (end - at >= request.length) {
       const next = at + request.length;
       const data = bytes.subarray(at, next);
       if (request.type === Command.blockStatus) this.executeFiltered(data);
-      else if (this.backend.consumesWrites === true) dispatcher.execute(request, data);
+      else if (this.backend.payloadLifetime === 'call') dispatcher.execute(request, data);
+      else if (!this.acquire()) return at;
       else this.executeCopied(data);
       return next;
     } else {
@@ -173,45 +213,69 @@ export class Receiver {
     return type === Command.write || (this.extended && (flags & CommandFlag.payloadLength) !== 0);
   }
 
+  private executeRead(): void {
+    const charged = this.takeCharged();
+    if (!this.dispatcher.execute(this.request, noData, charged)) this.state = State.waiting;
+  }
+
   private executeCopied(data: Uint8Array): void {
+    const charged = this.takeCharged();
     let copy: Uint8Array;
     try {
       copy = data.slice();
     } catch (error) {
+      this.memory.release(charged);
       this.noteAllocationFailure(error);
       this.refuse(refusals.noMemory);
       return;
     }
-    this.dispatcher.execute(this.request, copy);
+    this.dispatcher.execute(this.request, copy, charged, copy);
+  }
+
+  /** Charges the payload to the budget. False where the request has to wait. */
+  private acquire(): boolean {
+    const charged = this.memory.acquire(this.request.length, this.dispatcher.alone);
+    if (charged === notAdmitted) this.state = State.waiting;
+    else this.charged = charged;
+    return charged !== notAdmitted;
+  }
+
+  private takeCharged(): number {
+    const { charged } = this;
+    this.charged = 0;
+    return charged;
   }
 
   private startPayload(): void {
+    if (this.request.type === Command.write && this.startInPlace()) this.state = State.payload;
+    else if (this.acquire()) this.startInBuffer();
+  }
+
+  private startInBuffer(): void {
     try {
-      this.allocatePayload();
+      this.buffer = this.memory.takePayload(this.request.length);
     } catch (error) {
+      this.memory.release(this.takeCharged());
       this.noteAllocationFailure(error);
       this.startSkip(refusals.noMemory);
       return;
     }
+    this.payload.start(this.buffer);
     this.state = State.payload;
   }
 
-  private allocatePayload(): void {
-    const { payload, backend } = this;
-    const { type, offset, length } = this.request;
-    if (type === Command.write) {
-      try {
-        const target = backend.writeTarget?.(offset, length);
-        if (target?.length === length) {
-          payload.startInPlace(target, offset);
-          return;
-        }
-      } catch (error) {
-        // The payload must be consumed in any case, and `write` may still succeed.
-        this.events.backendWarning(error, 'writeTarget() failed, using another buffer');
-      }
+  private startInPlace(): boolean {
+    const { offset, length } = this.request;
+    try {
+      const target = this.backend.writeTarget?.(offset, length);
+      if (target?.length !== length) return false;
+      this.payload.startInPlace(target, offset);
+      return true;
+    } catch (error) {
+      // The payload must be consumed in any case, and `write` may still succeed.
+      this.events.backendWarning(error, 'writeTarget() failed, using another buffer');
+      return false;
     }
-    payload.start(this.allocate(length));
   }
 
   /** Memory may be free again for the next request. Any other error is thrown again. */
@@ -222,16 +286,25 @@ export class Receiver {
 
   private receivePayload(bytes: Uint8Array, at: number, end: number): number {
     const next = this.payload.receive(bytes, at, end);
+    this.arrivedBytes += next - at;
     if (this.payload.complete) this.finishPayload();
     return next;
   }
 
   private finishPayload(): void {
     const data = this.payload.take();
+    const { buffer } = this;
+    const charged = this.takeCharged();
+    this.buffer = undefined;
     this.state = State.header;
+    if (this.request.type === Command.write && this.checker.stillFits(this.request)) {
+      this.dispatcher.execute(this.request, data, charged, buffer);
+      return;
+    }
     if (this.request.type === Command.blockStatus) this.executeFiltered(data);
-    else if (this.checker.stillFits(this.request)) this.dispatcher.execute(this.request, data);
     else this.refuse(refusals.noSpace);
+    this.memory.release(charged);
+    if (buffer !== undefined) this.memory.releasePayload(buffer);
   }
 
   /** A BLOCK_STATUS whose payload, the filter and the effect length, has arrived. */

@@ -5,7 +5,7 @@
  */
 import type { Bytes, Slice } from '../backend/backend.js';
 import { isZeroPiece, zeroPage } from '../backend/zeros.js';
-import type { Sender } from '../transport/sender.js';
+import type { Lease, Sender } from '../transport/sender.js';
 import { ChunkFlag, ChunkType, CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import {
@@ -55,9 +55,10 @@ export class ReplyWriter {
     return this.sender.endMessage();
   }
 
-  /** The data of a READ: `bytes` must be as long as requested. */
-  data(request: Request, bytes: Bytes): boolean {
+  /** The data of a READ: `bytes` must be as long as requested. `lease` is released when they have left. */
+  data(request: Request, bytes: Bytes, lease?: Lease): boolean {
     this.content(request, bytes, request.length, ChunkFlag.done);
+    if (lease !== undefined) this.sender.releaseWhenSent(lease);
     return this.sender.endMessage();
   }
 

@@ -10,9 +10,11 @@ import type { Limits } from '../limits.js';
 import type { Sender } from '../transport/sender.js';
 import type { Agreement } from './agreement.js';
 import { acquire, release } from './clients.js';
+import { ConnectionMemory, type PayloadBuffers } from './connection-memory.js';
 import { Dispatcher, type RequestEvents } from './dispatch.js';
+import type { MemoryBudget } from './memory-budget.js';
 import type { BytesAvailable } from './payload.js';
-import { Receiver, type Allocate } from './receive.js';
+import { Receiver } from './receive.js';
 import { ReplyWriter } from './reply.js';
 import type { Defer } from './time-slice.js';
 
@@ -33,9 +35,11 @@ export interface SessionOptions {
   readonly limits: Limits;
   readonly flushPoint: FlushPoint;
   readonly events: SessionEvents;
+  /** The budget of all connections of the server. */
+  readonly memoryBudget: MemoryBudget;
   // The next two differ between JavaScript runtimes: nothing here depends on Node.
   readonly defer: Defer;
-  readonly allocate: Allocate;
+  readonly buffers: PayloadBuffers;
   /** Of a connection that reads a socket or pipe without TLS, where it is known. */
   readonly bytesAvailable?: BytesAvailable | undefined;
 }
@@ -44,6 +48,7 @@ const noBytes: Uint8Array = new Uint8Array(0);
 
 export class Session {
   private readonly receiver: Receiver;
+  private readonly memory: ConnectionMemory;
   private readonly dispatcher: Dispatcher;
   private readonly backend: Backend;
   private readonly sender: Sender;
@@ -58,16 +63,20 @@ export class Session {
   private receiving = false;
 
   constructor(agreement: Agreement, sender: Sender, options: SessionOptions) {
-    const { limits, events, defer, allocate, bytesAvailable } = options;
+    const { limits, events, defer, memoryBudget, buffers, bytesAvailable } = options;
     this.flushesReads = options.flushPoint === 'read';
     this.backend = agreement.export.backend;
     this.sender = sender;
     this.events = events;
     const replies = new ReplyWriter(sender, agreement.headers);
-    this.dispatcher = new Dispatcher(agreement, replies, limits, events, defer, () => {
+    const memory = new ConnectionMemory(memoryBudget, buffers, this.backend, (bytes) => {
+      this.memoryGranted(bytes);
+    });
+    this.memory = memory;
+    this.dispatcher = new Dispatcher(agreement, replies, memory, limits, events, defer, () => {
       this.slotReleased();
     });
-    this.receiver = new Receiver(agreement, this.dispatcher, events, allocate, bytesAvailable);
+    this.receiver = new Receiver(agreement, this.dispatcher, events, memory, bytesAvailable);
     acquire(this.backend);
   }
 
@@ -114,6 +123,14 @@ export class Session {
     return this.allAnswered && !this.receiver.inPayload && this.sender.queuedBytes === 0;
   }
 
+  /**
+   * Bytes of payloads that have arrived, where the client has to send more of one
+   * that holds memory; else undefined.
+   */
+  get payloadProgress(): number | undefined {
+    return this.dispatcher.full || this.ended ? undefined : this.receiver.payloadProgress;
+  }
+
   /** The sender has drained: requests that waited for that continue. */
   drained(): void {
     this.dispatcher.congested = false;
@@ -146,6 +163,8 @@ export class Session {
   close(): Promise<void> {
     release(this.backend);
     this.dispatcher.close();
+    this.memory.close();
+    this.receiver.close();
     this.backlog = noBytes;
     return this.dispatcher.whenIdle();
   }
@@ -167,14 +186,29 @@ export class Session {
     if (this.receiver.ended) this.end();
     else if (this.stopping) this.endIfIdle();
     // After the end, reading continues only to see the client's end.
-    return this.ended || (this.backlog.length === 0 && !this.dispatcher.full);
+    return this.ended || (this.backlog.length === 0 && !this.mustWait);
+  }
+
+  /** Memory is there for the request that has waited for it. */
+  private memoryGranted(bytes: number): void {
+    if (this.flushesReads) this.sender.gather();
+    this.receiving = true;
+    try {
+      this.receiver.memoryGranted(bytes);
+    } catch (error) {
+      this.events.sessionFailed(error);
+    } finally {
+      this.receiving = false;
+    }
+    this.finishBatch();
+    this.slotReleased();
   }
 
   /** A request was answered, replies were sent, or a time slice began: continue with the backlog. */
   private slotReleased(): void {
     // A destroyed stream emits 'close' later, perhaps not before the next time slice.
     if (this.receiving || this.sender.destroyed) return;
-    if (this.backlog.length > 0 && !this.dispatcher.full) {
+    if (this.backlog.length > 0 && !this.mustWait) {
       const bytes = this.backlog;
       this.backlog = noBytes;
       const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -185,7 +219,11 @@ export class Session {
       if (!this.finishBatch()) return;
     }
     if (this.ending) this.endIfIdle();
-    if (!this.dispatcher.full && (!this.ending || this.awaitsPayload)) this.events.resume();
+    if (!this.mustWait && (!this.ending || this.awaitsPayload)) this.events.resume();
+  }
+
+  private get mustWait(): boolean {
+    return this.dispatcher.full || this.receiver.waiting;
   }
 
   private get awaitsPayload(): boolean {
@@ -193,7 +231,7 @@ export class Session {
   }
 
   private get allAnswered(): boolean {
-    return this.dispatcher.idle && this.backlog.length === 0;
+    return this.dispatcher.idle && this.backlog.length === 0 && !this.receiver.waiting;
   }
 
   private endIfIdle(): void {

@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { writeChunkByChunk } from '../sockets/handle.js';
 import { BaseTransport, releaseAll } from './base.js';
+import type { Lease } from './sender.js';
 
 /** Size of the buffers that pieces are copied into. */
 const joinBufferBytes = 128 * 1024;
@@ -16,6 +17,7 @@ const spareUseBytesMin = joinBufferBytes / 4;
 /** Buffers to be reused, shared by all connections. */
 const spareBuffers: Buffer[] = [];
 const spareBuffersMax = 16;
+const noLeases: readonly Lease[] = [];
 
 /**
  * Node's own `write`, for all messages of a tick. Works on any stream and
@@ -63,7 +65,7 @@ export class StreamTransport extends BaseTransport {
   /** Returns the index of the next piece, here and below. */
   private writePiece(index: number): number {
     this.counters.streamWrites++;
-    const leases = this.leases.splice(0);
+    const leases = this.takeLeases(index + 1);
     this.stream.write(this.pieceAt(index), () => {
       releaseAll(leases);
     });
@@ -82,7 +84,7 @@ export class StreamTransport extends BaseTransport {
         const room = buffer.length - used;
         buffer.set(piece.subarray(0, room), used);
         piece = piece.subarray(room);
-        this.writeBuffer(buffer, buffer.length);
+        this.writeBuffer(buffer, buffer.length, noLeases);
         bytes -= buffer.length;
         buffer = this.joinBuffer(bytes);
         used = 0;
@@ -90,7 +92,7 @@ export class StreamTransport extends BaseTransport {
       buffer.set(piece, used);
       used += piece.length;
     }
-    this.writeBuffer(buffer, used);
+    if (used > 0) this.writeBuffer(buffer, used, this.takeLeases(end));
     return end;
   }
 
@@ -102,10 +104,18 @@ export class StreamTransport extends BaseTransport {
     return spareBuffers.pop() ?? Buffer.allocUnsafeSlow(joinBufferBytes);
   }
 
-  private writeBuffer(buffer: Buffer, bytes: number): void {
-    if (bytes === 0) return;
+  /**
+   * The leases, if the pieces before index `end` are all: released with the last
+   * write, as copies of their pieces take memory until then.
+   */
+  private takeLeases(end: number): readonly Lease[] {
+    return end === this.pieceCount && this.leases.length > 0 ? this.leases.splice(0) : noLeases;
+  }
+
+  private writeBuffer(buffer: Buffer, bytes: number, leases: readonly Lease[]): void {
     this.counters.streamWrites++;
     this.stream.write(buffer.subarray(0, bytes), () => {
+      releaseAll(leases);
       if (
         this.reuses &&
         buffer.length === joinBufferBytes &&

@@ -11,7 +11,7 @@ import { connectionKinds, startServer, until } from '../support/server.js';
 const mebibyte = 2 ** 20;
 
 class Reader implements Watched {
-  readByPeerBytes: number | undefined;
+  progress: number | undefined;
   stalls = 0;
 
   stalled(): void {
@@ -39,7 +39,7 @@ describe('a client', () => {
     const { watch, pass } = watching(t);
     const reader = new Reader();
     watch.add(reader);
-    reader.readByPeerBytes = 100;
+    reader.progress = 100;
     pass(1000);
     assert.equal(reader.stalls, 0);
     pass(500);
@@ -52,8 +52,7 @@ describe('a client', () => {
     const { watch, pass } = watching(t);
     const reader = new Reader();
     watch.add(reader);
-    for (reader.readByPeerBytes = 1; reader.readByPeerBytes < 20; reader.readByPeerBytes++)
-      pass(700);
+    for (reader.progress = 1; reader.progress < 20; reader.progress++) pass(700);
     assert.equal(reader.stalls, 0);
   });
 
@@ -64,7 +63,7 @@ describe('a client', () => {
     pass(10_000);
     const [gone, stays] = readers;
     assert.ok(gone !== undefined && stays !== undefined);
-    gone.readByPeerBytes = stays.readByPeerBytes = 0;
+    gone.progress = stays.progress = 0;
     pass(800);
     watch.delete(gone);
     pass(800);

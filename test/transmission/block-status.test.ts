@@ -386,7 +386,7 @@ describe('a filtered BLOCK_STATUS', () => {
   test('may arrive in parts', async (t) => {
     const client = await open(
       t,
-      Object.assign(disk(), { consumesWrites: true }),
+      Object.assign(disk(), { payloadLifetime: 'call' as const }),
       'extended',
       names,
     );

@@ -164,20 +164,21 @@ for (const kind of connectionKinds) {
 }
 
 describe('a payload that arrives together with its request', () => {
-  for (const consumesWrites of [true, false]) {
-    const what = consumesWrites ? 'a view of more' : 'its own memory';
-    test(`is ${what} for a backend with consumesWrites ${consumesWrites}`, async (t) => {
+  for (const payloadLifetime of ['call', 'request'] as const) {
+    const isView = payloadLifetime === 'call';
+    const what = isView ? 'a view of more' : 'its own memory';
+    test(`is ${what} for a backend with payloadLifetime '${payloadLifetime}'`, async (t) => {
       const given: Uint8Array[] = [];
       const backend: Backend = {
         size,
-        consumesWrites,
+        payloadLifetime,
         read: () => new Uint8Array(0),
         write: (_offset, data) => void given.push(data),
       };
       const client = await (await startServer(t, { exports: { '': backend } })).open();
       assert.equal((await client.call({ type: cmd.write, payload: pattern(4096) })).error, 0);
       assert.equal(given[0]?.byteLength, 4096);
-      assert.equal(given[0].buffer.byteLength > 4096, consumesWrites);
+      assert.equal(given[0].buffer.byteLength > 4096, isView);
     });
   }
 });

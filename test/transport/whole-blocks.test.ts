@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
-import { allocatePages } from '../../lib/backend/memory/pages.js';
+import { allocatePages } from '../../lib/memory/pages.js';
 import { attach } from '../../lib/transport/attach.js';
 import { strategyNames } from '../../lib/transport/transport.js';
 import { linkKinds } from './support/links.js';

@@ -8,6 +8,7 @@ import { openFileIo, type FileIo, type FileNative, type FindData } from './file-
 import type { MaybePromise } from '../maybe-promise.js';
 import { SerialQueue } from '../serial-queue.js';
 import { SlabAllocator } from './slab-allocator.js';
+import { payloadPool, pooledBytesMin } from '../../memory/buffer-pool.js';
 import { zeros } from '../zeros.js';
 
 /**
@@ -31,10 +32,7 @@ const scratch = Buffer.allocUnsafeSlow(2 ** 18);
 /** Results of preadNoWait where the system or the file system lacks it. */
 const noCachedReads = failures('EOPNOTSUPP', 'ENOSYS');
 
-/**
- * Memory of replies, shared by all files. Backends are not told when a reply
- * has been sent, so its memory cannot be used again.
- */
+/** Memory of short replies, shared by all files. */
 const replyMemory = new SlabAllocator(2 ** 18);
 
 /**
@@ -84,7 +82,7 @@ export class ReadableFile implements Backend {
   read(offset: number, length: number): MaybePromise<Bytes> {
     this.requireOpen();
     if (length > cachedReadBytesMax) return this.track(this.readFromDevice(offset, length));
-    const bytes = replyMemory.allocate(length);
+    const bytes = allocateReply(length);
     const count = this.readCached(bytes, 0, length, offset);
     if (count === length) return bytes;
     // A hole is not cached, and finding out that it is one is fast.
@@ -92,6 +90,10 @@ export class ReadableFile implements Backend {
       return this.track(this.readFromDevice(offset, length, bytes));
     }
     return this.track(this.readRest(bytes, offset, count));
+  }
+
+  releaseRead(bytes: Bytes): void {
+    if (bytes instanceof Uint8Array) payloadPool.release(bytes);
   }
 
   readSlice(offset: number, length: number, slice: Slice): boolean {
@@ -173,9 +175,12 @@ export class ReadableFile implements Backend {
       const found = new Float64Array(2);
       const count = await this.findData(this.fd, offset, offset + length, found);
       // Where the search failed, the read reports the error.
-      if (count > 0 && (found[0] ?? 0) >= offset + length) return zeros(length);
+      if (count > 0 && (found[0] ?? 0) >= offset + length) {
+        if (memory !== undefined) payloadPool.release(memory);
+        return zeros(length);
+      }
     }
-    return this.readRest(memory ?? replyMemory.allocate(length), offset, 0);
+    return this.readRest(memory ?? allocateReply(length), offset, 0);
   }
 
   private async readRest(bytes: Uint8Array, offset: number, start: number): Promise<Uint8Array> {
@@ -196,4 +201,8 @@ export class ReadableFile implements Backend {
       });
     }
   }
+}
+
+function allocateReply(length: number): Uint8Array {
+  return length < pooledBytesMin ? replyMemory.allocate(length) : payloadPool.take(length);
 }

@@ -17,6 +17,7 @@ import { zeroPageBytes, zeroPiece } from '../zeros.js';
  */
 export class WritableFile extends ReadableFile {
   readonly fua = true;
+  readonly payloadLifetime = 'request';
   /** Absent for block devices, whose size is fixed. */
   readonly resize?: (size: number) => Promise<void>;
   private readonly dataSync: DataSync;

@@ -1,5 +1,5 @@
 import { NbdError } from '../../errors.js';
-import { allocatePages } from './pages.js';
+import { allocatePages } from '../../memory/pages.js';
 import { SortedNumbers } from './sorted-numbers.js';
 
 /**

@@ -4,7 +4,7 @@ import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from '../backe
 import type { MaybePromise } from '../maybe-promise.js';
 import { MemoryExtents } from './memory-extents.js';
 import { ChunkTable } from './chunk-table.js';
-import { memoryBytesMax } from './pages.js';
+import { memoryBytesMax } from '../../memory/pages.js';
 import { SerialQueue } from '../serial-queue.js';
 import { checkDiskSize } from '../size.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from '../zeros.js';
@@ -54,7 +54,8 @@ export interface MemoryOptions {
 export class MemoryBackend implements Backend {
   readonly multiConn = true;
   readonly fua = true;
-  readonly consumesWrites = true;
+  readonly payloadLifetime = 'call';
+  readonly readsInPlace = true;
   private readonly chunkBytes: number;
   /** Exact, since chunks are powers of two. Multiplication is faster than division. */
   private readonly chunksPerByte: number;

@@ -10,6 +10,7 @@ import { zeroPage, zeroPageBytes, zeros } from '../zeros.js';
  */
 export class ZeroBackend implements Backend {
   readonly multiConn = true;
+  readonly readsInPlace = true;
   readonly size: number;
 
   constructor(size: number) {

@@ -42,6 +42,11 @@ const limits: readonly (readonly [name: keyof Limits, kind: Kind, what: string])
   ['requestBytesMax', size, 'maximum payload of a READ or WRITE; less than 4096 counts as 4096'],
   ['requestsInFlightMax', count, 'maximum requests in flight per connection'],
   ['bytesInFlightMax', size, 'maximum payload bytes in flight per connection'],
+  [
+    'memoryBytesMax',
+    size,
+    'maximum payload bytes of all connections; more by default where an eighth of the memory is more',
+  ],
   ['connectionsMax', count, 'maximum number of connections'],
   ['optionsMax', count, 'maximum number of options in a negotiation'],
   ['optionBytesMax', size, 'maximum data length of an option'],
@@ -81,9 +86,9 @@ export function limitsFrom(options: Readonly<Record<string, unknown>>): Partial<
   return given;
 }
 
-/** Without "Ms": times are given with a unit. */
+/** Without the unit, which is a part of the value. */
 function optionName(limit: string): string {
-  return limit.replace(/Ms$/, '');
+  return limit === 'memoryBytesMax' ? 'memoryMax' : limit.replace(/Ms$/, '');
 }
 
 function isTime(text: string): text is ms.StringValue {

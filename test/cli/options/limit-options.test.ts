@@ -26,7 +26,9 @@ const effective = Object.entries(defaultLimits).filter(
 describe('limits', () => {
   test('each limit has an option, except those without effect on the command line', () => {
     const names = addLimitOptions(new Command()).options.map((option) => option.attributeName());
-    const expected = effective.map(([name]) => name.replace(/Ms$/, ''));
+    const expected = effective.map(([name]) =>
+      name.replace(/Ms$/, '').replace('memoryBytes', 'memory'),
+    );
     assert.deepEqual(names.toSorted(), expected.toSorted());
   });
 

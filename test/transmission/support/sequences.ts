@@ -23,7 +23,7 @@ const payloads = pattern(diskBytes, 77);
 export const diskKinds: Readonly<Record<string, () => Backend>> = {
   'a backend that keeps what it is given': () => new BufferDisk(pattern(diskBytes)),
   'a backend that consumes at once': () =>
-    Object.assign(new BufferDisk(pattern(diskBytes)), { consumesWrites: true }),
+    Object.assign(new BufferDisk(pattern(diskBytes)), { payloadLifetime: 'call' as const }),
   'memory in chunks of 4 KiB': () => filled(new MemoryBackend(diskBytes, { chunkBytes: 4096 })),
   'memory in one chunk': () => filled(new MemoryBackend(diskBytes)),
 };

@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os';
-import { addon } from '../../native/load.js';
+import { addon } from '../native/load.js';
 
 const pageBytes = 2 ** 12;
 const hugePageBytes = 2 ** 21;
