@@ -47,3 +47,23 @@ describe('adviseHugePages', { skip: withoutAddon }, () => {
     assert.equal(adviseHugePages(memory.subarray(start)), -constants.errno.EINVAL);
   });
 });
+
+describe('discardPages', { skip: withoutAddon }, () => {
+  it('gives back whole pages only', () => {
+    const { discardPages, offsetIn } = native();
+    const pageBytes = 4_096;
+    const memory = new Uint8Array(2 ** 20).fill(7);
+    const start = (pageBytes - offsetIn(memory, pageBytes)) % pageBytes;
+    const range = memory.subarray(start + 1, start + 4 * pageBytes + 1);
+    assert.equal(discardPages(range), 0);
+    const expected = new Uint8Array(range.length).fill(7);
+    expected.fill(0, pageBytes - 1, 4 * pageBytes - 1);
+    assert.deepEqual(range, expected);
+  });
+
+  it('does nothing without a whole page', () => {
+    const memory = new Uint8Array(4_095).fill(7);
+    assert.equal(native().discardPages(memory), 0);
+    assert.ok(memory.every((byte) => byte === 7));
+  });
+});

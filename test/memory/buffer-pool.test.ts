@@ -1,0 +1,84 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { BufferPool } from '../../lib/memory/buffer-pool.js';
+
+const size = 2 ** 17;
+
+describe('a pool of buffers', () => {
+  test('returns a buffer that was released', () => {
+    const pool = new BufferPool();
+    const first = pool.take(size);
+    const second = pool.take(size);
+    assert.notEqual(first.buffer, second.buffer);
+    pool.release(first);
+    assert.equal(pool.take(size - 5000).buffer, first.buffer);
+  });
+
+  test('rounds lengths up to a power of two', () => {
+    const pool = new BufferPool();
+    const first = pool.take(size + 1);
+    assert.equal(first.length, size + 1);
+    pool.release(first);
+    assert.equal(pool.take(2 * size).buffer, first.buffer);
+  });
+
+  test('takes a buffer back once, and none that is not its own', () => {
+    const pool = new BufferPool();
+    const buffer = pool.take(size);
+    pool.release(buffer);
+    pool.release(buffer);
+    pool.release(new Uint8Array(size));
+    assert.equal(pool.take(size).buffer, buffer.buffer);
+    assert.notEqual(pool.take(size).buffer, buffer.buffer);
+  });
+
+  test('does not keep short buffers', () => {
+    const pool = new BufferPool();
+    const buffer = pool.take(4096);
+    assert.equal(buffer.length, 4096);
+    pool.release(buffer);
+    assert.notEqual(pool.take(4096).buffer, buffer.buffer);
+  });
+
+  test('gives back the pages of a buffer that is idle, once, and keeps the buffer', (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const discarded: Uint8Array[] = [];
+    const pool = new BufferPool({ discardPages: (bytes) => discarded.push(bytes) });
+    const buffer = pool.take(size);
+    pool.release(buffer);
+    t.mock.timers.tick(500);
+    assert.equal(discarded.length, 0);
+    t.mock.timers.tick(5000);
+    assert.deepEqual(
+      discarded.map(({ length }) => length),
+      [size],
+    );
+    assert.equal(pool.take(size).buffer, buffer.buffer);
+    pool.release(buffer);
+    t.mock.timers.tick(5000);
+    assert.equal(discarded.length, 2);
+  });
+
+  test('keeps no idle buffers where it cannot give back their pages', (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const pool = new BufferPool();
+    const buffer = pool.take(size);
+    pool.release(buffer);
+    t.mock.timers.tick(5000);
+    assert.notEqual(pool.take(size).buffer, buffer.buffer);
+  });
+
+  test('keeps a bounded number of idle bytes', () => {
+    const discarded: Uint8Array[] = [];
+    const pool = new BufferPool({
+      idleBytesMax: size,
+      discardPages: (bytes) => discarded.push(bytes),
+    });
+    const [first, second] = [pool.take(size), pool.take(size)];
+    pool.release(first);
+    pool.release(second);
+    assert.equal(discarded.length, 1);
+    assert.equal(pool.take(size).buffer, first.buffer);
+    assert.notEqual(pool.take(size).buffer, second.buffer);
+  });
+});
