@@ -16,7 +16,10 @@ export interface Limits {
   readonly memoryBytesMax: number;
   /** Simultaneous connections; further ones are closed at once. */
   readonly connectionsMax: number;
-  /** Options that a client may send before it chooses an export; then the connection is closed. */
+  /**
+   * Options that a client may send before it chooses an export, and 8 more for each
+   * export that it has listed; then the connection is closed.
+   */
   readonly optionsMax: number;
   /** Bytes of data in one option; longer ones are refused. */
   readonly optionBytesMax: number;
@@ -27,7 +30,10 @@ export interface Limits {
    * the rest. At most 2^20, the limit of the protocol.
    */
   readonly extentsMax: number;
-  /** Time from connecting until the client must have chosen an export, in milliseconds. */
+  /**
+   * Time from connecting until the client must have chosen an export, in milliseconds;
+   * 500 more for each export that it has listed.
+   */
   readonly handshakeTimeoutMs: number;
   /** Time without progress while replies are queued, in milliseconds; then the connection is closed. */
   readonly sendTimeoutMs: number;
@@ -41,7 +47,7 @@ export interface Limits {
 
 /** The limits of a server that is given none. */
 export const defaultLimits: Limits = {
-  requestBytesMax: 32 * 2 ** 20,
+  requestBytesMax: 64 * 2 ** 20,
   requestsInFlightMax: 256,
   bytesInFlightMax: 64 * 2 ** 20,
   memoryBytesMax: 256 * 2 ** 20,

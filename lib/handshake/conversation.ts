@@ -18,6 +18,8 @@ export class Conversation {
   option = 0;
   headers: HeaderKind = HeaderKind.simple;
   noZeroes = false;
+  /** Exports in the longest answer to NBD_OPT_LIST. */
+  exportsListed = 0;
   /** Set by NBD_OPT_SET_META_CONTEXT. */
   selection: Selection | undefined;
   /** Set by the option that ends option haggling. */

@@ -23,6 +23,9 @@ import { optionHandlers } from './options/index.js';
 /** More data than this in one option is an attack, not a mistake: the connection is closed. */
 const optionBytesTolerated = 2 ** 20;
 
+/** Options more for each export that was listed. */
+const optionsPerExport = 8;
+
 const handshakeFlags = HandshakeFlag.fixedNewstyle | HandshakeFlag.noZeroes;
 
 /** Errors of the catalog, and of strings, that become an error reply. */
@@ -42,18 +45,22 @@ export async function negotiate(
   conversation: Conversation,
   input: ByteQueue,
 ): Promise<Agreement | undefined> {
-  const { optionsMax } = conversation.limits;
   sendGreeting(conversation);
   readClientFlags(conversation, viewOf(await input.take(clientFlagsBytes)).getUint32(0));
-  for (let count = 0; count < optionsMax; count++) {
+  for (let count = 0; count < optionsMaxOf(conversation); count++) {
     await answerOption(conversation, input);
     await conversation.drained();
     if (conversation.agreement !== undefined || conversation.aborted) return conversation.agreement;
   }
   throw new NbdError(
     'NBDCORK_TOO_MANY_OPTIONS',
-    `The client sent ${optionsMax} options without choosing an export.`,
+    `The client sent ${optionsMaxOf(conversation)} options without choosing an export.`,
   );
+}
+
+/** A client that has listed the exports may ask about each of them. */
+function optionsMaxOf({ limits, exportsListed }: Conversation): number {
+  return limits.optionsMax + optionsPerExport * exportsListed;
 }
 
 function sendGreeting(conversation: Conversation): void {

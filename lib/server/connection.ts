@@ -45,6 +45,15 @@ const buffers: PayloadBuffers = {
   },
 };
 
+/**
+ * Time for each export that the client has listed. libnbd's nbdinfo needs 200 ms
+ * over TCP, because it leaves the end of an option to the kernel's timer (MSG_MORE).
+ */
+const handshakeMsPerExport = 500;
+
+/** Node's timers fire immediately above this. */
+const timerMsMax = 2 ** 31 - 1;
+
 /** The parts of the server that all its connections share. */
 export interface ConnectionContext {
   readonly catalog: Catalog;
@@ -76,7 +85,7 @@ export class Connection implements Watched {
   private readonly client: Client;
   private readonly handshakeBytes: ByteQueue;
   private readonly reader: Reader;
-  private readonly handshakeTimer: NodeJS.Timeout;
+  private handshakeTimer: NodeJS.Timeout;
   private readonly exports: ConnectionExports;
   private readonly conversation: Conversation;
   private session: Session | undefined;
@@ -122,13 +131,8 @@ export class Connection implements Watched {
     this.backendClosed = this.answered.then(() => this.exports.close());
     this.slotReleased = this.backendClosed.then(() => this.exports.answered());
     this.handshakeTimer = setTimeout(() => {
-      this.fail(
-        new NbdError(
-          'NBDCORK_HANDSHAKE_TIMEOUT',
-          `The client did not choose an export within ${context.limits.handshakeTimeoutMs} ms.`,
-        ),
-      );
-    }, context.limits.handshakeTimeoutMs);
+      this.handshakeLate();
+    }, limits.handshakeTimeoutMs);
     void this.negotiate(admitted);
   }
 
@@ -328,6 +332,22 @@ export class Connection implements Watched {
     closeTls(this.transport, this.writable, this.closed, () => {
       this.destroy();
     });
+  }
+
+  /** Fails a negotiation, unless the client has listed exports, which it may ask about. */
+  private handshakeLate(): void {
+    const { handshakeTimeoutMs } = this.context.limits;
+    const extraMs = this.conversation.exportsListed * handshakeMsPerExport;
+    const fail = (): void => {
+      this.fail(
+        new NbdError(
+          'NBDCORK_HANDSHAKE_TIMEOUT',
+          `The client did not choose an export within ${handshakeTimeoutMs + extraMs} ms.`,
+        ),
+      );
+    };
+    if (extraMs === 0) fail();
+    else this.handshakeTimer = setTimeout(fail, Math.min(extraMs, timerMsMax));
   }
 
   private async release(): Promise<void> {

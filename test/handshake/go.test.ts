@@ -89,7 +89,7 @@ for (const [name, option] of [
       const found = infos(await client.option(option, goData('', [info.blockSize])));
       assert.deepEqual(
         found.get(info.blockSize),
-        Buffer.concat([u32(1), u32(4096), u32(32 * 2 ** 20)]),
+        Buffer.concat([u32(1), u32(4096), u32(64 * 2 ** 20)]),
       );
     });
 

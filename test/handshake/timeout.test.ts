@@ -25,9 +25,21 @@ for (const kind of connectionKinds) {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const client = await (await startServer(t, options, kind)).connect();
       await client.greet();
-      assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
+      assert.equal((await client.option(opt.structuredReply)).at(-1)?.type, rep.ack);
       client.send(optionBytes(opt.go, Buffer.alloc(100)).subarray(0, 50));
       t.mock.timers.tick(5000);
+      assert.equal((await client.closed).length, 0);
+    });
+
+    test('has 500 ms more for an export that it has listed', async (t) => {
+      t.mock.timers.enable({ apis: ['setTimeout'] });
+      const client = await (await startServer(t, options, kind)).connect();
+      await client.greet();
+      await client.option(opt.list);
+      t.mock.timers.tick(5000);
+      t.mock.timers.tick(499);
+      assert.equal((await client.option(opt.list)).at(-1)?.type, rep.ack);
+      t.mock.timers.tick(1);
       assert.equal((await client.closed).length, 0);
     });
 

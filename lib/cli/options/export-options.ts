@@ -29,7 +29,7 @@ export function addExportOptions(command: Command): Command {
     .option('--resizable', 'allow clients to resize exports')
     .option(
       '--description <name=text>',
-      'description of an export in lists, instead of its source; may be repeated',
+      'description of an export in lists; may be repeated',
       addDescription,
     )
     .option('--default-export <name>', 'export for clients that request the empty name');
@@ -62,7 +62,7 @@ export async function openExports(
   const opened: Backend[] = [];
   try {
     for (const { name, source } of sources) {
-      const options = optionsFrom(flags, name, source);
+      const options = optionsFrom(flags, name);
       const backend = await openSource(source, { readOnly: options.readOnly });
       opened.push(backend);
       exports.push([name, { backend, ...options }]);
@@ -99,11 +99,12 @@ function checkNames(sources: readonly NamedSource[], flags: ExportFlags): void {
   }
 }
 
-function optionsFrom(flags: ExportFlags, name: string, source: string) {
+function optionsFrom(flags: ExportFlags, name: string) {
+  const description = flags.description?.get(name);
   return {
     readOnly: flags.readOnly === true || flags.readOnlyExport?.includes(name) === true,
     resizable: flags.resizable === true,
-    description: flags.description?.get(name) ?? source,
+    ...(description !== undefined && { description }),
     ...(flags.tlsExport?.includes(name) === true && { tls: 'require' as const }),
   };
 }

@@ -40,7 +40,7 @@ describe('options about one export', () => {
         names.map((each) =>
           each === name
             ? { each, readOnly: true, tls: 'require', description: 'text' }
-            : { each, readOnly: false, tls: undefined, description: 'memory:1M' },
+            : { each, readOnly: false, tls: undefined, description: undefined },
         ),
       );
     });

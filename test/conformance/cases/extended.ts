@@ -31,6 +31,17 @@ export const extended: readonly Case[] = [
     }, 'extended'),
   },
   {
+    section: 'NBD_OPT_EXTENDED_HEADERS',
+    level: 'MAY',
+    title: 'EXTENDED_HEADERS that is repeated is ERR_INVALID',
+    check: duringNegotiation(async (client) => {
+      assert.equal(await client.finalReply(opt.extendedHeaders), rep.errInvalid);
+      client.headers = 'extended';
+      await client.describe(opt.go);
+      await stillAnswers(client);
+    }, 'extended'),
+  },
+  {
     section: 'Extended reply chunk message',
     level: 'MUST',
     title: 'every reply has the extended header, with the offset of the request',

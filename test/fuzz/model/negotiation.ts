@@ -62,6 +62,8 @@ const errExtHeaderReqd = rep.errExtHeaderReqd;
 /** Longer option data are an attack. */
 const optionBytesTolerated = 2 ** 20;
 const queriesMax = 1024;
+/** Options more for each export that was listed. */
+const optionsPerExport = 8;
 
 export function readNegotiation(bytes: Buffer): Negotiation {
   const reader = new NegotiationReader(bytes);
@@ -80,6 +82,8 @@ export function readNegotiation(bytes: Buffer): Negotiation {
 class NegotiationReader {
   readonly answers: Answer[] = [];
   agreement: Agreement | undefined;
+  /** Grows when the exports are listed. */
+  private optionsMax: number = limits.optionsMax;
   private readonly cursor: Cursor;
   private headers: Headers = 'simple';
   private noZeroes = false;
@@ -98,7 +102,7 @@ class NegotiationReader {
     const flags = this.cursor.u32();
     if (flags > 3) throw new Disconnect();
     this.noZeroes = (flags & 2) !== 0;
-    for (let count = 0; count < limits.optionsMax; count++) {
+    for (let count = 0; count < this.optionsMax; count++) {
       const option = this.readOption();
       if (option === opt.abort || this.agreement !== undefined) return;
     }
@@ -151,6 +155,7 @@ class NegotiationReader {
         this.headers = 'structured';
         return rep.ack;
       case opt.extendedHeaders:
+        if (this.headers === 'extended') return rep.errInvalid;
         this.headers = 'extended';
         return rep.ack;
       case opt.info:
@@ -165,6 +170,7 @@ class NegotiationReader {
   }
 
   private list(): void {
+    this.optionsMax = limits.optionsMax + optionsPerExport * listedNames.length;
     for (const name of listedNames) {
       const description = profiles.find((profile) => profile.name === name)?.description ?? '';
       const bytes = [u32(Buffer.byteLength(name)), Buffer.from(name), Buffer.from(description)];
