@@ -1,13 +1,13 @@
 import { addon } from '../native/load.js';
-import { exitCode } from './exit-codes.js';
 
 /**
- * Ends the process with `process.exitCode`, also while a thread is in a system
- * call that does not return: `process.exit()` would wait for it.
+ * Ends the process without waiting for its threads: `process.exit()` waits for
+ * those that are in a system call, and that of a disk that hangs may never return.
  */
-export function exitNow(): void {
-  const status = Number(process.exitCode ?? exitCode.ok);
+export function exitNow(status: number): never {
   process.emit('exit', status);
-  addon?.exitNow(status);
-  process.exit(status);
+  if (addon !== undefined) return addon.exitNow(status);
+  const fileWork = process.getActiveResourcesInfo().some((name) => name.startsWith('FSReq'));
+  if (fileWork) process.kill(process.pid, 'SIGKILL');
+  return process.exit(status);
 }

@@ -17,6 +17,9 @@ const usageErrors: readonly unknown[] = [
 const stderr = 2;
 const pinoError = 50;
 
+/** Errors after which data may be lost. */
+const dataLostErrors: readonly unknown[] = ['NBDCORK_DATA_LOST', 'NBDCORK_SHUTDOWN_TIMEOUT'];
+
 /**
  * Prints the error that ends the program, at every log level and in the format
  * of the log, and sets the exit code.
@@ -37,5 +40,10 @@ export function reportFailure(
   } catch {
     // The exit code still tells that the program failed.
   }
-  process.exitCode = usageErrors.includes(code) ? exitCode.usage : exitCode.failure;
+  process.exitCode = statusFor(code);
+}
+
+function statusFor(code: string | undefined): number {
+  if (usageErrors.includes(code)) return exitCode.usage;
+  return dataLostErrors.includes(code) ? exitCode.dataLost : exitCode.failure;
 }

@@ -19,6 +19,7 @@ import {
   type ExportFlags,
   type NamedSource,
 } from './options/export-options.js';
+import { exitCode } from './exit-codes.js';
 import { reportFailure } from './failure.js';
 import { addLimitOptions, limitsFrom } from './options/limit-options.js';
 import { logFormats, logLevels, openLog, type LoggingOptions } from './logging.js';
@@ -57,11 +58,13 @@ Access rules:
   EXPORT=RULE applies to one export only.
 
 Exit status:
-  0      stopped by SIGINT or SIGTERM, or the client of --stdio disconnected
+  0      stopped by SIGINT, SIGTERM, SIGHUP or SIGQUIT, or the client of
+         --stdio disconnected
   1      failure
   2      invalid usage
+  3      data may be lost: a disk could not be flushed or closed, or not in time
   128+n  stopped at once by a second signal, n is its number
-  With --run, the exit status of the command.`;
+  With --run, the exit status of the command instead of 0.`;
 
 export function serveCommand(): Command {
   const command = new Command('serve')
@@ -119,7 +122,9 @@ export function serveCommand(): Command {
         },
       );
       // What did not close in time, or a log that cannot be written, may keep the process alive.
-      if (!(await log.flush(logFlushMs)) || unfinished) exitNow();
+      if (!(await log.flush(logFlushMs)) || unfinished) {
+        exitNow(Number(process.exitCode ?? exitCode.ok));
+      }
     });
 }
 
@@ -193,7 +198,7 @@ async function listen(
   else await server.listen({ path: join(await privateFolder(), 'nbd.sock') });
 }
 
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+/** Resolves at the first stop signal; a second one ends the process at once. */
 function stopSignal(logger: Logger): Promise<void> {
   return new Promise((resolve) => {
     onStopSignals((signal) => {

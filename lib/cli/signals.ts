@@ -1,12 +1,14 @@
 import { constants } from 'node:os';
 import { exitCode } from './exit-codes.js';
+import { exitNow } from './exit.js';
 
-const stopSignals = ['SIGINT', 'SIGTERM'] as const;
+/** All that end a process by default and that people and service managers send. */
+const stopSignals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const;
 
 /** A signal that asks the program to stop. */
 export type StopSignal = (typeof stopSignals)[number];
 
-/** Calls `listener` for SIGINT and SIGTERM, which no longer end the process by themselves. */
+/** Calls `listener` for each stop signal; they no longer end the process by themselves. */
 export function onStopSignal(listener: (signal: StopSignal) => void): void {
   for (const signal of stopSignals) process.on(signal, listener);
 }
@@ -24,7 +26,7 @@ export function onStopSignals(
       return;
     }
     beforeExit();
-    process.exit(statusOf(signal));
+    exitNow(statusOf(signal));
   });
 }
 

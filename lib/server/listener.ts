@@ -1,59 +1,86 @@
 import { fstatSync } from 'node:fs';
-import { readFile, rm, stat } from 'node:fs/promises';
-import { connect, type Server, type Socket } from 'node:net';
+import { readFile } from 'node:fs/promises';
+import type { ListenOptions as NetListenOptions, Server, Socket } from 'node:net';
 import { codeOf, messageOf, NbdError } from '../errors.js';
 import type { Client } from '../handshake/client.js';
 import { peerCredentials } from '../sockets/peer.js';
+import { UnixPath, unixPathBytesMax } from '../sockets/unix-path.js';
 import { defaultPort } from '../wire/constants.js';
 import type { Address } from '../wire/uri.js';
 import type { ListenOptions } from './options.js';
 
-/** Capacity of `sockaddr_un`, less the final NUL. */
-const pathBytesMax = process.platform === 'linux' ? 107 : 103;
-
 /** Connections that the kernel queues while the server is busy. */
 const listenBacklog = 1024;
 
+/** A server that listens. */
+export interface Listening {
+  readonly address: Address;
+  /** Removes the file of its Unix socket. Does nothing for other sockets. */
+  readonly release: () => void;
+}
+
 /**
- * Starts listening. Replaces the file of a Unix socket on which no server listens.
+ * Starts listening. Replaces the file of a Unix socket that no server uses.
  * @throws NbdError `NBDCORK_LISTEN` with the cause.
  */
-export async function listen(server: Server, where: ListenOptions): Promise<Address> {
-  if ('path' in where) {
-    checkLength(where);
-    await removeStaleSocket(where.path);
-  }
+export async function listen(server: Server, where: ListenOptions): Promise<Listening> {
+  if ('path' in where) return listenAtPath(server, where.path);
   const options =
-    'path' in where || 'fd' in where
-      ? where
-      : { port: where.port ?? defaultPort, host: where.host ?? '127.0.0.1' };
-  await new Promise<void>((resolve, reject) => {
-    const fail = (cause: unknown): void => {
-      reject(cannotListen(where, cause));
-    };
-    server.once('error', fail);
-    try {
-      server.listen({ ...options, backlog: listenBacklog }, () => {
-        server.off('error', fail);
-        resolve();
-      });
-    } catch (cause) {
-      fail(cause);
-    }
+    'fd' in where ? where : { port: where.port ?? defaultPort, host: where.host ?? '127.0.0.1' };
+  await startListening(server, options).catch((cause: unknown) => {
+    throw cannotListen(where, cause);
   });
-  return addressOf(server, where);
+  return { address: await addressOf(server, where), release: () => undefined };
+}
+
+/** One server at a time has the path, from before it listens until it stops. */
+async function listenAtPath(server: Server, path: string): Promise<Listening> {
+  checkLength({ path });
+  const claimed = await UnixPath.claim(path).catch((cause: unknown) => {
+    throw cannotListen({ path }, cause);
+  });
+  try {
+    await startListening(server, { path: claimed.bindPath });
+    await claimed.publish();
+  } catch (cause) {
+    server.close();
+    claimed.release();
+    throw cannotListen({ path }, cause);
+  }
+  return {
+    address: { path },
+    release: () => {
+      claimed.release();
+    },
+  };
+}
+
+function startListening(
+  server: Server,
+  options: NetListenOptions | { readonly fd: number },
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ ...options, backlog: listenBacklog }, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
 }
 
 /** Node.js would truncate a longer path, and listen there. */
 function checkLength(where: { readonly path: string }): void {
-  if (Buffer.byteLength(where.path) <= pathBytesMax) return;
+  if (Buffer.byteLength(where.path) <= unixPathBytesMax) return;
   const cause = new Error(
-    `The path of a Unix socket has at most ${pathBytesMax} bytes: choose a shorter one.`,
+    `The path of a Unix socket has at most ${unixPathBytesMax} bytes: choose a shorter one.`,
   );
   throw cannotListen(where, cause);
 }
 
-async function addressOf(server: Server, where: ListenOptions): Promise<Address> {
+async function addressOf(
+  server: Server,
+  where: Exclude<ListenOptions, { path: string }>,
+): Promise<Address> {
   const address = server.address();
   if (typeof address === 'string') return { path: address };
   if (address !== null) return { host: address.address, port: address.port };
@@ -70,27 +97,6 @@ async function boundPath(fd: number): Promise<string | undefined> {
   const table = await readFile('/proc/net/unix', 'utf8');
   const path = new RegExp(`^(?:\\S+ +){6}${inode} (.+)$`, 'm').exec(table)?.[1];
   return path?.replace(/^@/, '\0');
-}
-
-async function removeStaleSocket(path: string): Promise<void> {
-  if (path.startsWith('\0')) return;
-  // If the file cannot be examined, listening reports the reason.
-  const stats = await stat(path).catch(() => undefined);
-  if (stats?.isSocket() !== true) return;
-  const alive = await new Promise<boolean>((resolve) => {
-    const probe = connect({ path });
-    probe.once('connect', () => {
-      probe.destroy();
-      resolve(true);
-    });
-    probe.once('error', (error) => {
-      resolve(codeOf(error) !== 'ECONNREFUSED');
-    });
-  });
-  if (alive) return;
-  await rm(path, { force: true }).catch((cause: unknown) => {
-    throw cannotListen({ path }, cause);
-  });
 }
 
 function cannotListen(where: ListenOptions, cause: unknown): NbdError {
@@ -115,6 +121,7 @@ function adviceOn(cause: unknown, kind: 'path' | 'descriptor' | 'tcp'): string {
       return kind === 'path'
         ? 'Another server is listening there, or the file is not a socket: choose another path.'
         : 'Another server is listening there: stop it or choose another address or port.';
+    case 'ENOENT':
     case 'EACCES':
       // libuv reports a missing folder as EACCES too.
       return kind === 'path'

@@ -14,7 +14,7 @@ import { BusyPoll, checkedBusyPoll } from './busy-poll/busy-poll.js';
 import type { Connection } from './connection.js';
 import { Connections } from './connections.js';
 import { Catalog } from './exports/catalog.js';
-import { clientOf, listen } from './listener.js';
+import { clientOf, listen, type Listening } from './listener.js';
 import { LimitedLogger } from './log/limited-logger.js';
 import { silentLogger } from './log/logger.js';
 import type { ListenOptions, ServerOptions } from './options.js';
@@ -47,7 +47,7 @@ export class NbdServer {
   private readonly limits: Limits;
   private readonly logger: LimitedLogger;
   private readonly tls: TlsAcceptor;
-  private readonly listeners: { server: Server; address: Address }[] = [];
+  private readonly listeners: (Listening & { readonly server: Server })[] = [];
   private closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
@@ -127,12 +127,13 @@ export class NbdServer {
         this.connections.accept(streams, client, refuse);
       }
     });
-    const address = await listen(server, where);
+    const listening = await listen(server, where);
     if (this.isClosing()) {
       server.close();
+      listening.release();
       throw closed();
     }
-    this.listeners.push({ server, address });
+    this.listeners.push({ server, ...listening });
     server.on('error', (error) => {
       this.logger.error({ err: error }, 'listening socket failed');
     });
@@ -161,7 +162,9 @@ export class NbdServer {
    * options. Then the backends are flushed and closed. All of it may take
    * `shutdownTimeoutMs`. Further calls return the same promise.
    * @throws NbdError `NBDCORK_SHUTDOWN_TIMEOUT` if a backend or the stream of a
-   *   client did not finish in time.
+   *   client did not finish in time; `NBDCORK_DATA_LOST` if a disk that can be
+   *   written could not be flushed or closed, at this time or before. With several
+   *   such disks, the `cause` is an `AggregateError`.
    */
   close(): Promise<void> {
     this.closing ??= this.shutDown().finally(() => {
@@ -180,7 +183,7 @@ export class NbdServer {
     const requestsLate = clock.after(requestsShare);
     const backendsLate = clock.after(1);
     this.connections.stopAccepting();
-    const listenersClosed = this.listeners.map(({ server }) => stopListening(server));
+    const listenersClosed = this.listeners.map(stopListening);
     await this.connections.end(clientsLate);
     const answered: Connection[] = [];
     const answers = this.connections.unfinished.map((connection) =>
@@ -198,20 +201,26 @@ export class NbdServer {
       Promise.all([this.catalog.backends.close(), ...ownBackendsClosed]),
     );
     clock.clear();
-    if (requestsAnswered && backendsClosed) return;
+    const { dataLoss } = this.catalog.backends;
+    if (requestsAnswered && backendsClosed) {
+      if (dataLoss !== undefined) throw dataLoss;
+      return;
+    }
     throw new NbdError(
       'NBDCORK_SHUTDOWN_TIMEOUT',
       `A backend or a stream did not finish within ${this.limits.shutdownTimeoutMs} ms: ` +
         'data that was not flushed may be lost.',
+      dataLoss,
     );
   }
 }
 
-function stopListening(server: Server): Promise<void> {
+function stopListening({ server, release }: Listening & { server: Server }): Promise<void> {
   return new Promise((resolve) => {
     server.close(() => {
       resolve();
     });
+    release();
   });
 }
 

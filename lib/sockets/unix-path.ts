@@ -3,7 +3,7 @@
  * removed only by the server that made it.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fstatSync, openSync, type Stats } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, openSync, rmSync, type Stats } from 'node:fs';
 import { link, lstat, readFile, rename, rm, stat, unlink } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { basename, dirname, isAbsolute, join, resolve } from 'node:path';
@@ -46,9 +46,12 @@ export class UnixPath {
     const lock = native === undefined ? undefined : await FileLock.take(`${path}.lock`, native);
     try {
       await requireUnused(path);
-      return new UnixPath(path, lock);
+      const claimed = new UnixPath(path, lock);
+      // No room for a temporary name: the socket is bound at its own.
+      if (claimed.bindPath === path) await rm(path, { force: true });
+      return claimed;
     } catch (error) {
-      await lock?.release();
+      lock?.release();
       throw error;
     }
   }
@@ -57,6 +60,12 @@ export class UnixPath {
   async publish(): Promise<void> {
     const { path, bindPath } = this;
     if (isAbstract(path)) return;
+    if (bindPath !== path) await this.giveName();
+    this.published = await lstat(path);
+  }
+
+  private async giveName(): Promise<void> {
+    const { path, bindPath } = this;
     await requireUnused(path);
     await rm(path, { force: true });
     try {
@@ -68,21 +77,21 @@ export class UnixPath {
       // A file system without hard links.
       await rename(bindPath, path);
     }
-    this.published = await lstat(path);
   }
 
-  /** Removes the socket's file, if it is still this one, and the lock. */
-  async release(): Promise<void> {
-    const { path, published } = this;
+  /**
+   * Removes the socket's file, if it is still this one, and the lock. Never
+   * throws. Synchronous, so that it also works right before the process exits.
+   */
+  release(): void {
+    const { path, bindPath, published } = this;
     this.published = undefined;
-    try {
-      if (!isAbstract(path)) await rm(this.bindPath, { force: true });
-      if (published === undefined) return;
-      const now = await lstat(path).catch(() => undefined);
-      if (now?.ino === published.ino && now.dev === published.dev) await unlink(path);
-    } finally {
-      await this.lock?.release();
+    if (bindPath !== path) removeQuietly(bindPath);
+    if (published !== undefined) {
+      const now = lstatSync(path, { throwIfNoEntry: false });
+      if (now?.ino === published.ino && now.dev === published.dev) removeQuietly(path);
     }
+    this.lock?.release();
   }
 }
 
@@ -111,13 +120,18 @@ class FileLock {
     throw inUse(`Other servers keep making and removing ${path}.`);
   }
 
-  async release(): Promise<void> {
+  release(): void {
     // Removed while it is locked, so that it is never that of another server.
-    try {
-      await rm(this.path, { force: true });
-    } finally {
-      closeSync(this.fd);
-    }
+    removeQuietly(this.path);
+    closeSync(this.fd);
+  }
+}
+
+function removeQuietly(path: string): void {
+  try {
+    rmSync(path, { force: true });
+  } catch {
+    // The folder is not writable any more: the next server replaces the file.
   }
 }
 

@@ -14,7 +14,7 @@ describe('--run', () => {
   test('the environment has the URI of a private socket, which is removed', async (t) => {
     const TMPDIR = await temporaryFolder(t);
     const command =
-      'printf "%s\\n%s\\n" "$NBD_URI" "$uri"; stat -c "%a %F" "$TMPDIR"/* "$TMPDIR"/*/*';
+      'printf "%s\\n%s\\n" "$NBD_URI" "$uri"; stat -c "%a %F" "$TMPDIR"/* "$TMPDIR"/*/*.sock';
     const args = ['serve', '--run', command, 'a=memory:1M', 'memory:2M'];
     const { status, stdout, stderr } = await runProgram(t, args, { env: { TMPDIR } });
     assert.equal(stderr, '');
@@ -83,7 +83,7 @@ describe('--run', () => {
 });
 
 describe('signals go to the command', () => {
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'] as const) {
     test(`${signal} ends it, then the server, without leftovers`, async (t) => {
       const TMPDIR = await temporaryFolder(t);
       // The shell replaces itself by a client that ends with 5 when it is asked

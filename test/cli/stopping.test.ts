@@ -10,7 +10,12 @@ import { RunningProgram } from '../support/program.js';
 
 const clean = { status: 0, signal: null };
 
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+for (const [signal, number] of [
+  ['SIGINT', 2],
+  ['SIGTERM', 15],
+  ['SIGHUP', 1],
+  ['SIGQUIT', 3],
+] as const) {
   describe(signal, () => {
     test('ends with 0 and leaves no socket file', async (t) => {
       const path = join(await temporaryFolder(t), 'nbd.sock');
@@ -46,7 +51,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       client.stream.pause();
       server.signal(signal);
       await server.stderr.match(/stopping/);
-      const number = { SIGINT: 2, SIGTERM: 15 }[signal];
       assert.deepEqual(await server.stop(signal), { status: 128 + number, signal: null });
       assert.ok(!existsSync(path));
     });

@@ -41,10 +41,10 @@ test('the limits are those of lib/limits.ts', () => {
 });
 
 test('the exit codes are those of lib/cli/exit-codes.ts', () => {
-  const [ok, failure, usage, signal] = firstCells('docs/cli.md', 'Exit code');
+  const [ok, failure, usage, dataLost, signal] = firstCells('docs/cli.md', 'Exit code');
   assert.deepEqual(
-    [ok, failure, usage],
-    [exitCode.ok, exitCode.failure, exitCode.usage].map(String),
+    [ok, failure, usage, dataLost],
+    [exitCode.ok, exitCode.failure, exitCode.usage, exitCode.dataLost].map(String),
   );
   assert.equal(signal, `${exitCode.signalBase} + _n_`);
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { access } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { describe, test } from 'node:test';
-import { createServer, type Backend } from '../../lib/index.js';
+import { createServer, NbdError, type Backend } from '../../lib/index.js';
 import { duplexPair } from '../transport/support/duplex.js';
 
 import {
@@ -291,7 +291,8 @@ describe('close()', () => {
         closed++;
       },
     };
-    await createServer({ exports: { '': disk } }).close();
+    const lost = { code: 'NBDCORK_DATA_LOST', message: /no room/ };
+    await assert.rejects(createServer({ exports: { '': disk } }).close(), lost);
     assert.equal(closed, 1);
   });
 
@@ -370,7 +371,12 @@ describe('close()', () => {
       c: failing('close', refuse),
       d: good,
     };
-    await createServer({ exports, logger }).close();
+    await assert.rejects(createServer({ exports, logger }).close(), (error) => {
+      assert.ok(error instanceof NbdError && error.code === 'NBDCORK_DATA_LOST');
+      assert.ok(error.cause instanceof AggregateError);
+      assert.equal(error.cause.errors.length, 3);
+      return true;
+    });
     assert.equal(errors.length, 3);
     assert.deepEqual(good.calls, ['flush', 'close']);
   });

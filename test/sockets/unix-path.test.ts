@@ -40,7 +40,7 @@ describe('the path of a Unix socket', () => {
     await claimed.publish();
     assert.equal(existsSync(path), true);
     assert.equal(existsSync(claimed.bindPath), false);
-    await claimed.release();
+    claimed.release();
     assert.equal(existsSync(path), false);
     assert.equal(existsSync(`${path}.lock`), false);
   });
@@ -51,7 +51,7 @@ describe('the path of a Unix socket', () => {
     await listening(t, claimed.bindPath);
     await claimed.publish();
     await assert.rejects(UnixPath.claim(path), inUse);
-    await claimed.release();
+    claimed.release();
   });
 
   it(
@@ -70,7 +70,7 @@ describe('the path of a Unix socket', () => {
       const owners = attempts.filter(({ status }) => status === 'fulfilled');
       assert.equal(owners.length, 1);
       for (const attempt of attempts) {
-        if (attempt.status === 'fulfilled') await attempt.value.release();
+        if (attempt.status === 'fulfilled') attempt.value.release();
       }
     },
   );
@@ -96,7 +96,7 @@ describe('the path of a Unix socket', () => {
     const other = `${path}-other`;
     await listening(t, other);
     await rename(other, path);
-    await claimed.release();
+    claimed.release();
     assert.equal(existsSync(path), true);
   });
 });

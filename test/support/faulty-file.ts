@@ -2,9 +2,17 @@
  * A file that is slow, hangs or fails, for whatever system calls are made on
  * it: nbdfuse in front of nbdkit's filters.
  */
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, watch, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  watch,
+  writeFileSync,
+} from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -21,6 +29,29 @@ export function canMakeFaultyFiles(t: TestContext): boolean {
 /** A file of 64 MiB whose operations take as long as nbdkit's delay filter is told, such as `delay-write=200ms`. */
 export function slowFile(t: TestContext, ...delays: readonly string[]): Promise<string> {
   return mounted(t, ['--filter=delay', 'memory', '64M', ...delays]);
+}
+
+export interface HangingFile {
+  readonly path: string;
+  /** From now on no operation on the file ends, nor can it fail. */
+  readonly hang: () => Promise<void>;
+}
+
+/** A file of 64 MiB whose device stops answering: as with a lost NFS server, a process that waits for it can be killed. */
+export async function hangingFile(t: TestContext): Promise<HangingFile> {
+  const processes: ChildProcess[] = [];
+  const path = await mounted(t, ['memory', '64M'], processes);
+  // From the first close(2) on, the kernel knows that there is nothing to wait for in later ones.
+  closeSync(openSync(path, 'r+'));
+  return {
+    path,
+    hang: async () => {
+      for (const child of processes) {
+        child.kill('SIGSTOP');
+        while (!isStopped(child.pid ?? 0)) await new Promise(setImmediate);
+      }
+    },
+  };
 }
 
 export interface FailingFile {
@@ -46,8 +77,34 @@ export async function failingFile(
       `error-${operation}-file=${trigger}`,
     ]),
   ]);
+  return { path, ...switchOf(trigger) };
+}
+
+/** proc_pid_stat(5): the state is behind the name in parentheses. */
+function isStopped(pid: number): boolean {
+  const folder = `/proc/${pid}/task`;
+  return readdirSync(folder).every((thread) =>
+    readFileSync(join(folder, thread, 'stat'), 'latin1').includes(') T '),
+  );
+}
+
+/** A file of 64 MiB of which every fdatasync fails with EIO from `fail` on. */
+export async function unflushableFile(t: TestContext): Promise<FailingFile> {
+  const trigger = join(await temporaryFolder(t), 'trigger');
+  const path = await mounted(t, [
+    'eval',
+    'get_size=echo 64M',
+    'can_write=exit 0',
+    'can_flush=exit 0',
+    'pread=head -c $3 /dev/zero',
+    'pwrite=cat > /dev/null',
+    `flush=if test -e ${trigger}; then echo EIO failed >&2; exit 1; fi`,
+  ]);
+  return { path, ...switchOf(trigger) };
+}
+
+function switchOf(trigger: string): Omit<FailingFile, 'path'> {
   return {
-    path,
     fail: () => {
       writeFileSync(trigger, '');
     },
@@ -55,7 +112,11 @@ export async function failingFile(
   };
 }
 
-async function mounted(t: TestContext, nbdkit: readonly string[]): Promise<string> {
+async function mounted(
+  t: TestContext,
+  nbdkit: readonly string[],
+  processes: ChildProcess[] = [],
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-t-'));
   const path = join(folder, 'disk.img');
   const pidFile = join(folder, 'pid');
@@ -65,12 +126,13 @@ async function mounted(t: TestContext, nbdkit: readonly string[]): Promise<strin
     ['-P', pidFile, path, '--command', 'nbdkit', '-s', '--exit-with-parent', ...nbdkit],
     { stdio: ['ignore', 'ignore', 'pipe'] },
   );
+  processes.push(child);
   const exited = once(child, 'exit');
   t.after(async () => {
-    // Also while an operation hangs.
-    spawnSync('fusermount3', ['-u', '-z', path]);
+    // First the end of what an operation may wait for, fusermount3's own too.
     child.kill('SIGKILL');
     await exited;
+    spawnSync('fusermount3', ['-u', '-z', path]);
     await rm(folder, { recursive: true });
   });
   const watcher = watch(folder);

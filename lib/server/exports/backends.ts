@@ -7,6 +7,9 @@ import { closeBackend } from './close-backend.js';
 import type { Logger } from '../log/logger.js';
 import type { OpenBackend } from '../options.js';
 
+/** One is enough to know that data may be lost; the log has them all. */
+const closeErrorsMax = 16;
+
 /**
  * Opens, measures and closes backends. Owns those that clients share, until the
  * server closes; a connection owns those that were opened for it alone.
@@ -20,6 +23,8 @@ export class Backends {
   private readonly kept: Set<Backend>;
   private readonly openExportsMax: number;
   private readonly logger: Logger;
+  /** Errors of disks that could not be flushed or closed: data may be lost. */
+  private readonly closeErrors: unknown[] = [];
   private closed = false;
 
   constructor(ready: Iterable<Backend>, openExportsMax: number, logger: Logger) {
@@ -98,7 +103,25 @@ export class Backends {
     await this.check(name, backend);
   }
 
-  /** Flushes and closes the backends that clients share. Errors are logged. */
+  /**
+   * The error to report if a disk that can be written was not flushed or closed,
+   * now or earlier.
+   */
+  get dataLoss(): NbdError | undefined {
+    const { closeErrors } = this;
+    if (closeErrors.length === 0) return undefined;
+    const cause =
+      closeErrors.length === 1
+        ? closeErrors[0]
+        : new AggregateError(closeErrors, 'several disks could not be flushed or closed');
+    return new NbdError(
+      'NBDCORK_DATA_LOST',
+      `A disk could not be flushed or closed, and data that was written to it may be lost: ${messageOf(closeErrors[0])}`,
+      cause,
+    );
+  }
+
+  /** Flushes and closes the backends that clients share. Errors are logged, and in `dataLoss`. */
   async close(): Promise<void> {
     this.closed = true;
     const open = new Set([...this.kept, ...this.held.values()]);
@@ -125,6 +148,8 @@ export class Backends {
       await closeBackend(backend);
     } catch (error) {
       this.logger.error({ err: error }, `cannot close backend: ${messageOf(error)}`);
+      if (backend.write === undefined || this.closeErrors.length === closeErrorsMax) return;
+      this.closeErrors.push(error);
     }
   }
 
