@@ -3,6 +3,7 @@ import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { writeChunkByChunk } from '../sockets/handle.js';
 import { BaseTransport, releaseAll } from './base.js';
+import { addon } from '../native/load.js';
 import type { Lease } from './sender.js';
 
 /** Size of the buffers that pieces are copied into. */
@@ -17,6 +18,10 @@ const spareUseBytesMin = joinBufferBytes / 4;
 /** Buffers to be reused, shared by all connections. */
 const spareBuffers: Buffer[] = [];
 const spareBuffersMax = 16;
+/** OpenSSL encrypts all of a `write` at once, and keeps the result until the peer reads it. */
+const encryptedBytesMax = 2 ** 20;
+/** Blocks begin at multiples of it in memory, or in their ArrayBuffer where addresses are unknown. */
+const blockBytes = 4096;
 const noLeases: readonly Lease[] = [];
 
 /**
@@ -64,9 +69,18 @@ export class StreamTransport extends BaseTransport {
 
   /** Returns the index of the next piece, here and below. */
   private writePiece(index: number): number {
-    this.counters.streamWrites++;
     const leases = this.takeLeases(index + 1);
-    this.stream.write(this.pieceAt(index), () => {
+    const piece = this.pieceAt(index);
+    // Slices end where blocks do: memory may change between them.
+    let end = encryptedBytesMax - offsetInBlock(piece);
+    let start = 0;
+    for (; end < piece.length; end += encryptedBytesMax) {
+      this.counters.streamWrites++;
+      this.stream.write(piece.subarray(start, end));
+      start = end;
+    }
+    this.counters.streamWrites++;
+    this.stream.write(start === 0 ? piece : piece.subarray(start), () => {
       releaseAll(leases);
     });
     return index + 1;
@@ -125,4 +139,8 @@ export class StreamTransport extends BaseTransport {
       }
     });
   }
+}
+
+function offsetInBlock(piece: Uint8Array): number {
+  return addon?.offsetIn(piece, blockBytes) ?? piece.byteOffset % blockBytes;
 }

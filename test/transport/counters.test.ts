@@ -162,6 +162,25 @@ describe('TLS', () => {
     transport.end();
     assert.deepEqual(await received.closed, Buffer.concat([payload, long]));
   });
+
+  test('a payload of more than 1 MiB is encrypted in slices', async (t) => {
+    const { sender, receiver } = await openTls(t, 'TLSv1.3');
+    const received = new Receiver(receiver).read();
+    const transport = attach(sender, { strategy: 'stream' });
+    const write = t.mock.method(sender, 'write');
+    const long = Buffer.alloc(5 * 2 ** 19, 'l');
+    let released = 0;
+    transport.append(long);
+    transport.releaseWhenSent({ release: () => released++ });
+    transport.endMessage();
+    await transport.sent();
+    assert.equal(released, 1);
+    for (const chunk of write.mock.calls.map((call): unknown => call.arguments[0])) {
+      assert.ok(chunk === '' || (chunk instanceof Uint8Array && chunk.length <= 2 ** 20));
+    }
+    transport.end();
+    assert.deepEqual(await received.closed, long);
+  });
 });
 
 describe('with the addon', { skip: withoutAddon }, () => {
