@@ -8,7 +8,7 @@
 const directReadBytesMin = 16 * 1024;
 
 /** Blocks are at least this long, whatever the disk's minimum block size. */
-export const wholeBlockBytesMin = 4096;
+const wholeBlockBytesMin = 4096;
 
 const noData: Uint8Array = new Uint8Array(0);
 

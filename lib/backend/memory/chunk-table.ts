@@ -52,15 +52,6 @@ export class ChunkTable {
     this.numbers.delete(number);
   }
 
-  /** Drops the chunks from number `first` up to number `end`. */
-  dropRange(first: number, end: number): void {
-    let number = this.numbers.next(first);
-    while (number !== undefined && number < end) {
-      this.drop(number);
-      number = this.numbers.next(number);
-    }
-  }
-
   /** Replaces a chunk by one of `length` bytes, zeros past its content. @throws NbdError as `add`. */
   lengthen(number: number, chunk: Uint8Array, length: number): void {
     this.drop(number);

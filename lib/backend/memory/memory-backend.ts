@@ -1,11 +1,10 @@
-import { setImmediate } from 'node:timers/promises';
 import { NbdError } from '../../errors.js';
 import type { Backend, Bytes, Extent, Slice, WriteZeroesOptions } from '../backend.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { MemoryExtents } from './memory-extents.js';
 import { ChunkTable } from './chunk-table.js';
 import { memoryBytesMax } from '../../memory/pages.js';
-import { SerialQueue } from '../serial-queue.js';
+import { SlicedWork, type Step } from './sliced-work.js';
 import { checkDiskSize } from '../size.js';
 import { pushZeros, zeroPage, zeroPageBytes, zeroPiece } from '../zeros.js';
 
@@ -23,8 +22,13 @@ const chunkBytesMax = 2 ** 26;
 /** The entries of so many chunks take 200 MiB of the JavaScript heap, which must not run out. */
 const chunksMaxDefault = 2 ** 20;
 
-/** Bytes of chunks that are zeroed in one turn of the event loop. */
-const zeroedBytesMax = 2 ** 24;
+/** Zeroed at once: some 0.1 ms, or 1 ms where the kernel has to commit a huge page. */
+const pieceBytesMax = 2 ** 19;
+/** A chunk that is allocated or dropped takes as long as so many bytes that are zeroed. */
+const chunkCostBytes = 2 ** 16;
+
+/** For all memory disks: they share the event loop. */
+const zeroing = new SlicedWork();
 
 /** Options of `MemoryBackend`. */
 export interface MemoryOptions {
@@ -61,8 +65,6 @@ export class MemoryBackend implements Backend {
   private readonly chunksPerByte: number;
   private readonly chunks: ChunkTable;
   private sizeNow: number;
-  /** Slices of long WRITE_ZEROES requests. */
-  private readonly provisioning = new SerialQueue();
 
   constructor(size: number, options: MemoryOptions = {}) {
     const hugePages = size <= memoryBytesMax() * hugePagesShareMax;
@@ -162,23 +164,21 @@ export class MemoryBackend implements Backend {
     // No storage is more stable than the memory.
   }
 
-  trim(offset: number, length: number): void {
-    this.drop(offset, length);
+  trim(offset: number, length: number): MaybePromise<void> {
+    return zeroing.run(this.dropping(offset, length), length);
   }
 
   writeZeroes(offset: number, length: number, options: WriteZeroesOptions): MaybePromise<void> {
     // Never slower than a write, so `fast` changes nothing.
-    if (!options.noHole) this.drop(offset, length);
-    else if (length > memoryBytesMax()) throw noSpace(length);
-    else if (length <= zeroedBytesMax) this.provision(offset, length);
-    else return this.provisionSlices(offset, length);
-    return undefined;
+    if (!options.noHole) return zeroing.run(this.dropping(offset, length), length);
+    if (length > memoryBytesMax()) throw noSpace(length);
+    return zeroing.run(this.provisioning(offset, length), length);
   }
 
   /** @throws NbdError `NBDCORK_BAD_SIZE`, or `ENOMEM` where there is no memory for a longer last chunk. */
   resize(size: number): void {
     checkDiskSize(size);
-    if (size < this.sizeNow) this.drop(size, this.sizeNow - size);
+    if (size < this.sizeNow) completeAtOnce(this.dropping(size, this.sizeNow - size));
     else this.lengthenLastChunk(size);
     this.sizeNow = size;
   }
@@ -240,55 +240,71 @@ export class MemoryBackend implements Backend {
   }
 
   /** Zeros the range, and frees the memory of chunks that lie inside it. */
-  private drop(offset: number, length: number): void {
-    const { chunkBytes } = this;
-    const end = offset + length;
-    const firstWhole = Math.ceil(offset / chunkBytes);
-    // The last chunk ends where the disk does.
-    const endWhole = end === this.size ? Math.ceil(end / chunkBytes) : Math.floor(end / chunkBytes);
-    if (firstWhole > endWhole) {
-      this.clear(endWhole, offset - endWhole * chunkBytes, length);
-      return;
-    }
-    const head = Math.min(firstWhole * chunkBytes, end) - offset;
-    if (head > 0) this.clear(firstWhole - 1, chunkBytes - (firstWhole * chunkBytes - offset), head);
-    const tail = end - endWhole * chunkBytes;
-    if (tail > 0) this.clear(endWhole, 0, tail);
-    this.chunks.dropRange(firstWhole, endWhole);
-  }
-
-  private clear(index: number, at: number, length: number): void {
-    this.chunks.get(index)?.fill(0, at, at + length);
+  private dropping(offset: number, length: number): Step {
+    const { chunkBytes, chunks } = this;
+    let position = offset;
+    return () => {
+      const end = this.endOf(offset, length);
+      if (position >= end) return 0;
+      const index = Math.floor(position / chunkBytes);
+      const next = chunks.numbers.next(index) ?? Infinity;
+      if (next > index) {
+        position = Math.min(next * chunkBytes, end);
+        return 1;
+      }
+      const start = index * chunkBytes;
+      // The last chunk ends where the disk does.
+      const chunkEnd = Math.min(start + chunkBytes, this.sizeNow);
+      if (position === start && end >= chunkEnd) {
+        chunks.drop(index);
+        position = chunkEnd;
+        return chunkCostBytes;
+      }
+      const count = this.clearPiece(index, position - start, end - position);
+      position += count;
+      return count;
+    };
   }
 
   /**
    * Zeros the range and allocates all of it. "NBD_CMD_WRITE_ZEROES": with
    * NBD_CMD_FLAG_NO_HOLE "the area MUST be fully provisioned".
    */
-  private provision(offset: number, length: number): void {
-    const { chunkBytes } = this;
-    const end = offset + length;
-    for (let position = offset; position < end;) {
+  private provisioning(offset: number, length: number): Step {
+    const { chunkBytes, chunks } = this;
+    let position = offset;
+    return () => {
+      const end = this.endOf(offset, length);
+      if (position >= end) return 0;
       const index = Math.floor(position / chunkBytes);
       const at = position - index * chunkBytes;
-      const count = Math.min(end - position, chunkBytes - at);
-      if (this.chunks.has(index)) this.clear(index, at, count);
-      else this.addChunk(index);
-      position += count;
-    }
+      if (chunks.has(index)) {
+        const count = this.clearPiece(index, at, end - position);
+        position += count;
+        return count;
+      }
+      this.addChunk(index);
+      position += chunkBytes - at;
+      return chunkCostBytes;
+    };
   }
 
-  /** One slice in each turn of the event loop, for all requests together. */
-  private async provisionSlices(offset: number, length: number): Promise<void> {
-    for (let done = 0; done < length; done += zeroedBytesMax) {
-      await this.provisioning.run(async () => {
-        await setImmediate();
-        // The disk may have shrunk meanwhile.
-        const end = Math.min(offset + length, this.sizeNow);
-        this.provision(offset + done, Math.min(zeroedBytesMax, end - (offset + done)));
-      });
-    }
+  /** The disk may have shrunk while the work waited. */
+  private endOf(offset: number, length: number): number {
+    return Math.min(offset + length, this.sizeNow);
   }
+
+  /** Zeros the beginning of the range, up to a border of pieces: no block is zeroed in part. */
+  private clearPiece(index: number, at: number, length: number): number {
+    const toBorder = pieceBytesMax - (at % pieceBytesMax);
+    const count = Math.min(length, toBorder, this.chunkBytes - at);
+    this.chunks.get(index)?.fill(0, at, at + count);
+    return count;
+  }
+}
+
+function completeAtOnce(step: Step): void {
+  while (step() > 0);
 }
 
 function noSpace(length: number): NbdError {

@@ -22,7 +22,7 @@ describe('the extents of a memory disk', () => {
       [1, 'hole'],
       [mebibyte, 'data'],
     ]);
-    disk.trim(3 * mebibyte, mebibyte);
+    await disk.trim(3 * mebibyte, mebibyte);
     assert.deepEqual(await extentsOf(disk, 0, 5), [[10 * mebibyte, 'hole']]);
   });
 
@@ -36,7 +36,7 @@ describe('the extents of a memory disk', () => {
       [4096, 'data'],
       [sizeMax - 2 ** 52 - 4096, 'hole'],
     ]);
-    disk.trim(0, sizeMax);
+    await disk.trim(0, sizeMax);
     assert.deepEqual(await extentsOf(disk), [[sizeMax, 'hole']]);
     assert.equal(disk.allocatedBytes, 0);
   });
