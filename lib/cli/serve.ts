@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path';
 import { Argument, Command, InvalidArgumentError, Option } from 'commander';
 import type { Logger } from 'pino';
-import { codeOf } from '../errors.js';
+import { codeOf, NbdError } from '../errors.js';
 import {
   busyPollMicrosecondsDefault,
   busyPollMicrosecondsMax,
@@ -70,7 +70,7 @@ export function serveCommand(): Command {
   const command = new Command('serve')
     .description('Serve disks until stopped. Prints the URI of each export.')
     .addArgument(
-      new Argument('<source...>', 'disks to serve: [NAME=]SOURCE; the default NAME is empty'),
+      new Argument('[source...]', 'disks to serve: [NAME=]SOURCE; the default NAME is empty'),
     )
     .option(
       '-p, --port <port>',
@@ -114,7 +114,7 @@ export function serveCommand(): Command {
     .exitOverride()
     .action(async (sources: string[], options: ServeOptions) => {
       const log = openLog(options);
-      const unfinished = await serve(sources.map(parseNamedSource), options, log.logger).then(
+      const unfinished = await serve(sources, options, log.logger).then(
         () => false,
         (error: unknown) => {
           reportFailure(error, options.logFormat);
@@ -129,10 +129,11 @@ export function serveCommand(): Command {
 }
 
 async function serve(
-  sources: readonly NamedSource[],
+  texts: readonly string[],
   options: ServeOptions,
   logger: Logger,
 ): Promise<void> {
+  const sources = sourcesFrom(texts, options);
   const inherited = inheritedDescriptors(process.env);
   const tls = await openTls(options);
   const names = sources.map(({ name }) => name);
@@ -169,6 +170,14 @@ async function serve(
   } finally {
     await server.close();
   }
+}
+
+function sourcesFrom(texts: readonly string[], options: ServeOptions): readonly NamedSource[] {
+  const named = [...texts.map(parseNamedSource), ...(options.export ?? [])];
+  if (named.length === 0) {
+    throw new NbdError('NBDCORK_BAD_EXPORT', 'No exports: add a SOURCE, or --export NAME=SOURCE.');
+  }
+  return named;
 }
 
 function printUris(uris: readonly string[], logger: Logger): void {

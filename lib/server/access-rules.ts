@@ -26,14 +26,17 @@ const syntax =
   'Use any, address:ADDRESS[/BITS], address:FIRST-LAST, user:UID, group:GID, ' +
   'certificate:NAME or psk:IDENTITY, with the prefix EXPORT= for one export.';
 
+/** A rule, or the shortest name that a rule follows. */
+const knownKinds = /^(?:(.*?)=)??((?:any$|(?:address|user|group|certificate|psk):).*)$/s;
+
 /**
  * Parses a rule such as `address:10.0.0.0/8`, `backup=user:1000` or
- * `certificate:CN=backup`. The part before the first '=' is the name of an
- * export if it has neither ':' nor '/'.
+ * `certificate:CN=backup`. The part before an '=' is the name of an export if a
+ * rule follows, unless the text begins like a rule itself.
  * @throws NbdError `NBDCORK_BAD_RULE`.
  */
 export function parseAccessRule(text: string, allows: boolean): AccessRule {
-  const match = /^(?:([^/:=]*)=)?(.*)$/s.exec(text);
+  const match = knownKinds.exec(text) ?? /^(?:([^/:=]*)=)?(.*)$/s.exec(text);
   const [, exportName, condition = ''] = match ?? [];
   const colon = condition.indexOf(':');
   const kind = colon < 0 ? condition : condition.slice(0, colon);

@@ -11,7 +11,8 @@ describe('invalid usage exits with 2 and an error', () => {
   for (const [args, message] of [
     [[], /Usage: nbdcork/],
     [['sevre'], /unknown command 'sevre'/],
-    [['serve'], /missing required argument 'source'/],
+    [['serve'], /No exports: add a SOURCE/],
+    [['serve', '--export', 'a'], /'a' is invalid.*NAME=SOURCE/],
     [['serve', '--prot', '1', 'memory:1M'], /unknown option '--prot'/],
     [['serve', '--port', '65536', 'memory:1M'], /'65536' is invalid.* 0 to 65535/],
     [['serve', '--port', '-1', 'memory:1M'], /'-1' is invalid/],
@@ -61,7 +62,14 @@ test('--help has the options that may be repeated', async (t) => {
     .split(/\n(?= {2}-)/)
     .filter((option) => option.replace(/\s+/g, ' ').includes('may be repeated'))
     .map((option) => /--[a-z-]+/.exec(option)?.[0]);
-  const repeatable = ['--allow', '--deny', '--description', '--read-only-export', '--tls-export'];
+  const repeatable = [
+    '--allow',
+    '--deny',
+    '--description',
+    '--export',
+    '--read-only-export',
+    '--tls-export',
+  ];
   assert.deepEqual(told.toSorted(), repeatable);
 });
 

@@ -8,6 +8,7 @@ import { append } from './parsing.js';
 
 /** As commander parses them. */
 export interface ExportFlags {
+  readonly export?: readonly NamedSource[];
   readonly readOnly?: true;
   readonly resizable?: true;
   readonly readOnlyExport?: readonly string[];
@@ -24,6 +25,11 @@ export interface NamedSource {
 
 export function addExportOptions(command: Command): Command {
   return command
+    .option(
+      '--export <name=source>',
+      "disk to serve; the name may contain ':' and '/'; may be repeated",
+      addNamedSource,
+    )
     .option('-r, --read-only', 'make all exports read-only')
     .option('--read-only-export <name>', 'make this export read-only; may be repeated', append)
     .option('--resizable', 'allow clients to resize exports')
@@ -107,6 +113,16 @@ function optionsFrom(flags: ExportFlags, name: string) {
     ...(description !== undefined && { description }),
     ...(flags.tlsExport?.includes(name) === true && { tls: 'require' as const }),
   };
+}
+
+/** Here the first '=' always separates. */
+function addNamedSource(
+  text: string,
+  previous: readonly NamedSource[] = [],
+): readonly NamedSource[] {
+  const at = text.indexOf('=');
+  if (at < 0 || at === text.length - 1) throw new InvalidArgumentError('It must be NAME=SOURCE.');
+  return [...previous, { name: text.slice(0, at), source: text.slice(at + 1) }];
 }
 
 function addDescription(

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openExports, parseNamedSource } from '../../../lib/cli/options/export-options.js';
+import { goData } from '../../support/byte-client.js';
+import { connectTo } from '../../support/connecting.js';
+import { temporaryFolder } from '../../support/folder.js';
+import { opt, rep } from '../../support/numbers.js';
+import { serve } from '../../support/program.js';
 
 describe('NAME=SOURCE', () => {
   for (const [text, name, source] of [
@@ -20,6 +26,17 @@ describe('NAME=SOURCE', () => {
       assert.deepEqual(parseNamedSource(text), { name, source });
     });
   }
+});
+
+test('--export names exports with any character but =', async (t) => {
+  const path = join(await temporaryFolder(t), 'nbd.sock');
+  const args = ['--export', '/=memory:1M', '--export', 'a:b/c=memory:2M', '--deny', 'a:b/c=any'];
+  const { uri } = await serve(t, ['--unix', path, ...args]);
+  const client = await connectTo(t, uri);
+  await client.greet();
+  const [denied] = await client.option(opt.go, goData('a:b/c'));
+  assert.equal(denied?.type, rep.errPolicy);
+  await client.negotiate('simple', '/');
 });
 
 describe('options about one export', () => {
