@@ -2,6 +2,8 @@ import { fstatSync, type Stats } from 'node:fs';
 import { Socket, type Server } from 'node:net';
 import type { Duplex, Readable, Writable } from 'node:stream';
 import { NbdError } from '../errors.js';
+import { descriptorKind } from '../native/addon.js';
+import { addon } from '../native/load.js';
 import { socketOnDescriptor, withReadInto, type ReadInto } from './handle.js';
 
 /** The two halves of a connection: one object, except for two pipes. */
@@ -35,19 +37,22 @@ export function duplexStreams(stream: Duplex): OpenStreams {
 
 /**
  * The streams of a connection on standard input and output: one socket, or two
- * pipes. TLS over two pipes needs streams that emit 'data'.
+ * pipes. Where standard input is a socket, as inetd passes it, standard output
+ * may be something else, such as a log.
+ * TLS over two pipes needs streams that emit 'data'.
  */
 export function stdioStreams(mayUseTls: boolean): OpenStreams {
   return (onread) => {
     const [stdin, stdout] = [fstatSync(0), fstatSync(1)];
-    if (!isStream(stdin) || !isStream(stdout)) {
+    const oneSocket = stdin.isSocket() && !isOtherHalf(stdin, stdout);
+    if (!oneSocket && !(isStream(stdin) && isStream(stdout))) {
       throw new NbdError(
         'NBDCORK_BAD_STDIO',
         'Standard input and output are not connected to a client: they must be a socket or pipes. ' +
           'Let the client start this program, or listen on a socket.',
       );
     }
-    if (stdin.isSocket() && stdin.ino === stdout.ino) {
+    if (oneSocket) {
       const socket = socketOnDescriptor(0, onread, true);
       return { input: socket, output: socket, readsInto: true };
     }
@@ -57,6 +62,18 @@ export function stdioStreams(mayUseTls: boolean): OpenStreams {
     const output = new Socket({ fd: 1, readable: false, writable: true });
     return { input, output, readsInto: !mayUseTls };
   };
+}
+
+/** Whether output belongs to the client of a socket on input: Node.js gives a child two sockets. */
+function isOtherHalf(stdin: Stats, stdout: Stats): boolean {
+  if (!stdout.isSocket() || stdin.ino === stdout.ino) return false;
+  return addon?.kindOf(0) !== descriptorKind.tcp && creatorOf(0) === creatorOf(1);
+}
+
+/** The process at the other end of a Unix socket, where it is known. */
+function creatorOf(fd: number): number {
+  const credentials = new Float64Array(3);
+  return addon?.peerCredentials(fd, credentials) === 0 ? (credentials[0] ?? 0) : 0;
 }
 
 function isStream(stats: Stats): boolean {
