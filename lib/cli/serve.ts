@@ -26,7 +26,13 @@ import { logFormats, logLevels, openLog, type LoggingOptions } from './logging.j
 import { exitNow } from './exit.js';
 import { numberFrom } from './options/parsing.js';
 import { onStopSignals } from './signals.js';
-import { addTlsOptions, openTls, tlsParameters, type TlsFlags } from './options/tls-options.js';
+import {
+  addTlsOptions,
+  openTls,
+  tlsParameters,
+  warnOfReadableKeys,
+  type TlsFlags,
+} from './options/tls-options.js';
 
 interface ServeOptions extends LoggingOptions, ExportFlags, AccessFlags, TlsFlags {
   readonly port?: number;
@@ -136,6 +142,7 @@ async function serve(
   const sources = sourcesFrom(texts, options);
   const inherited = inheritedDescriptors(process.env);
   const tls = await openTls(options);
+  await warnOfReadableKeys(options, logger);
   const names = sources.map(({ name }) => name);
   const allow = allowFrom(options, names, tls, logger);
   const exports = await openExports(sources, options);

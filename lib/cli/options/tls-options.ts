@@ -1,13 +1,19 @@
 /** The options of `serve` for TLS. */
-import { resolve } from 'node:path';
+import { stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { Option, type Command } from 'commander';
 import { NbdError } from '../../errors.js';
+import type { Logger } from '../../server/log/logger.js';
 import { tlsModes, type TlsMode } from '../../handshake/client.js';
 import { readTlsFolder } from '../../server/tls/folder.js';
 import type { TlsOptions } from '../../server/tls/options.js';
 import { readPreSharedKeys } from '../../server/tls/psk-file.js';
 import type { TlsParameters } from '../../wire/uri.js';
 import { append } from './parsing.js';
+
+const keyFile = 'server-key.pem';
+/** Permission bits: read by the group or by all. */
+const readableByOthers = 0o044;
 
 export interface TlsFlags {
   readonly tls?: TlsMode;
@@ -70,6 +76,20 @@ export async function openTls(flags: TlsFlags): Promise<TlsOptions | undefined> 
     ...(tlsPsk !== undefined && { preSharedKeys: await readPreSharedKeys(tlsPsk) }),
     ...(tlsVerifyPeer !== undefined && { verifyPeer: tlsVerifyPeer }),
   };
+}
+
+/** Logs a warning for each file with keys that other users than its owner can read. */
+export async function warnOfReadableKeys(flags: TlsFlags, logger: Logger): Promise<void> {
+  const { tlsCertificates, tlsPsk } = flags;
+  const paths = [
+    ...(tlsPsk === undefined ? [] : [tlsPsk]),
+    ...(tlsCertificates === undefined ? [] : [join(tlsCertificates, keyFile)]),
+  ];
+  for (const path of paths) {
+    const stats = await stat(path).catch(() => undefined);
+    if (stats === undefined || (stats.mode & readableByOthers) === 0) continue;
+    logger.warn({ path }, `Other users can read the keys in ${path}: change it with chmod 600.`);
+  }
 }
 
 /** TLS parameters of the URI for the command of `--run`, which can read the same files. */
