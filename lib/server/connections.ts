@@ -1,5 +1,6 @@
 import { peerName, type Client } from '../handshake/client.js';
 import { peerCredentialsAvailable } from '../sockets/peer.js';
+import { connectionsWithinOpenFiles } from '../sockets/open-files.js';
 import type { OpenStreams } from '../sockets/streams.js';
 import type { AccessControl } from './access.js';
 import { Connection, type ConnectionContext } from './connection.js';
@@ -19,6 +20,8 @@ export class Connections {
    */
   private readonly slots = new Set<Connection>();
   private stopping = false;
+  /** At the limit of open files accept() fails, and clients are closed without a line in the log. */
+  private openFilesAllow = Infinity;
 
   constructor(context: ConnectionContext, access: AccessControl) {
     this.context = context;
@@ -58,6 +61,18 @@ export class Connections {
     return connection;
   }
 
+  /** Call it before listening, when the files of the server are open. */
+  measureOpenFiles(): void {
+    if (this.openFilesAllow !== Infinity) return;
+    this.openFilesAllow = connectionsWithinOpenFiles();
+    const { connectionsMax } = this.context.limits;
+    if (this.openFilesAllow >= connectionsMax) return;
+    this.context.logger.warn(
+      { connectionsMax },
+      `The limit of open files allows ${this.openFilesAllow} connections: raise it, as by ulimit -n.`,
+    );
+  }
+
   /** From now on all clients are refused. */
   stopAccepting(): void {
     this.stopping = true;
@@ -83,7 +98,8 @@ export class Connections {
   private reasonToRefuse(): string | undefined {
     if (this.stopping) return 'the server is closing';
     const count = this.slots.size;
-    if (count < this.context.limits.connectionsMax) return undefined;
+    const connectionsMax = Math.min(this.context.limits.connectionsMax, this.openFilesAllow);
+    if (count < connectionsMax) return undefined;
     const closed = count - this.open.size;
     const waiting = closed === 0 ? '' : `, ${closed} of them closed and waiting for a backend`;
     return `limit of ${count} connections reached${waiting}`;

@@ -116,6 +116,7 @@ export class NbdServer {
    */
   async listen(where: ListenOptions = {}): Promise<this> {
     if (this.isClosing()) throw closed();
+    this.connections.measureOpenFiles();
     const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
     // Before listening: clients may be waiting on an inherited socket.
     server.on('connection', (socket: Socket) => {
