@@ -74,6 +74,8 @@ describe('resident memory', { skip: addon === undefined && 'needs the addon' }, 
     const endBytes = await residentBytes(server.pid);
     t.diagnostic(`end ${inMebibytes(endBytes)}`);
     assert.ok(endBytes < startBytes + 100 * mebibyte, inMebibytes(endBytes));
+    // While the file is there: it is flushed.
+    await server.stop();
   });
 });
 
