@@ -5,7 +5,7 @@ import { checkedLimits, defaultLimits, type Limits } from '../limits.js';
 import { quoted } from '../quoted.js';
 import { acceptedStreams, duplexStreams, stdioStreams } from '../sockets/streams.js';
 import { memoryBytesMax } from '../memory/pages.js';
-import { MemoryBudget } from '../transmission/memory-budget.js';
+import { MemoryBudget } from '../transmission/memory/memory-budget.js';
 import { checkStrategy } from '../transport/attach.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';

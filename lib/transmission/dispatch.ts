@@ -14,7 +14,7 @@ import type { Request } from '../wire/request.js';
 import { shortened } from '../wire/strings.js';
 import type { Agreement } from './agreement.js';
 import { BlockStatus } from './block-status.js';
-import { notAdmitted, type ConnectionMemory } from './connection-memory.js';
+import { notAdmitted, type ConnectionMemory } from './memory/connection-memory.js';
 import type { ReplyWriter } from './reply.js';
 import {
   byteLengthOf,

@@ -11,9 +11,9 @@ import { HeaderKind } from '../wire/header-kind.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
 import { RequestChecker } from './check.js';
-import { notAdmitted, type ConnectionMemory } from './connection-memory.js';
+import { notAdmitted, type ConnectionMemory } from './memory/connection-memory.js';
 import type { Dispatcher, RequestEvents } from './dispatch.js';
-import { Payload, type BytesAvailable } from './payload.js';
+import { Payload, type BytesAvailable } from './memory/payload.js';
 import { formatInteger, refusals, refusalText, type Refusal } from './refusals.js';
 
 /** `waiting`: for memory, with the header in `request`. */

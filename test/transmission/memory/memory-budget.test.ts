@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { MemoryBudget } from '../../lib/transmission/memory-budget.js';
-import { eventLoopTurn } from '../support/server.js';
+import { MemoryBudget } from '../../../lib/transmission/memory/memory-budget.js';
+import { eventLoopTurn } from '../../support/server.js';
 
 /** Waits for `bytes`, and adds its name to `granted` when it gets them. */
 function waiter(bytes: number, granted: string[], name: string) {

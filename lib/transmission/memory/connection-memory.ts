@@ -2,8 +2,8 @@
  * The memory of one connection's payloads: what it takes of the budget, and the
  * buffers that are used again.
  */
-import type { Backend, Bytes } from '../backend/backend.js';
-import type { Lease } from '../transport/sender.js';
+import type { Backend, Bytes } from '../../backend/backend.js';
+import type { Lease } from '../../transport/sender.js';
 import type { MemoryBudget, MemoryWaiter } from './memory-budget.js';
 
 /** Memory for payloads. It need not be zeroed: all of it is overwritten before it is used. */
