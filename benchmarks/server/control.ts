@@ -15,7 +15,7 @@ class SendTransport extends SocketTransport {
 
 /** Replaces `more` in the whole process. */
 export function sendWithoutMore(): void {
-  const transmit = Object.getOwnPropertyDescriptor(SendTransport.prototype, 'transmit');
-  if (transmit === undefined) throw new Error('transmit() is missing.');
-  Object.defineProperty(MoreTransport.prototype, 'transmit', transmit);
+  const sendPieces = Object.getOwnPropertyDescriptor(SendTransport.prototype, 'sendPieces');
+  if (sendPieces === undefined) throw new Error('sendPieces() is missing.');
+  Object.defineProperty(MoreTransport.prototype, 'sendPieces', sendPieces);
 }
