@@ -161,7 +161,9 @@ for (const kind of connectionKinds) {
       t.mock.timers.enable({ apis: ['setTimeout'] });
       const disk = Object.assign(new SlowDisk(t, Buffer.from(content)), { flush: () => undefined });
       const options = { exports: { '': disk }, limits: { shutdownTimeoutMs: 7000 } };
-      const { server, open } = await startServer(t, options, kind, { expectShutdownTimeout: true });
+      const { server, open } = await startServer(t, options, kind, {
+        expectCloseError: 'NBDCORK_SHUTDOWN_TIMEOUT',
+      });
       const client = await open();
       client.request({ type: cmd.read, length: 10 });
       await disk.callsStarted(1);
@@ -410,7 +412,9 @@ describe('close()', () => {
 test('close() flushes and settles although a stream passed to the server never closes', async (t) => {
   const disk = new BufferDisk(Buffer.from(content));
   const options = { exports: { '': disk }, limits: { shutdownTimeoutMs: 100 } };
-  const { server } = await startServer(t, options, 'duplex', { expectShutdownTimeout: true });
+  const { server } = await startServer(t, options, 'duplex', {
+    expectCloseError: 'NBDCORK_SHUTDOWN_TIMEOUT',
+  });
   const [near, far] = duplexPair();
   far._destroy = () => undefined;
   void server.serve(far);

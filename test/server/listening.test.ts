@@ -253,8 +253,9 @@ describe('connectionsMax', () => {
     test(`counts clients that reset and ${what}`, async (t) => {
       const limits = { connectionsMax: 1, shutdownTimeoutMs: 100 };
       // Nothing but a backend that is being opened is waited for.
-      const expectShutdownTimeout = what === 'whose export is being opened';
-      const slow = await startServer(t, { ...options, limits }, 'TCP', { expectShutdownTimeout });
+      const expectCloseError =
+        what === 'whose export is being opened' ? 'NBDCORK_SHUTDOWN_TIMEOUT' : undefined;
+      const slow = await startServer(t, { ...options, limits }, 'TCP', { expectCloseError });
       const client = await slow.connect();
       // The greeting may have to wait for the rule.
       client.send(Buffer.from([0, 0, 0, 3]), optionBytes(opt.go, goData('')));

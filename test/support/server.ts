@@ -22,10 +22,11 @@ export interface TestServer {
 
 export interface StartServerOptions {
   /**
-   * Closing the server has to fail with NBDCORK_SHUTDOWN_TIMEOUT, because the test
-   * leaves a backend or a stream unfinished. Without it, closing has to succeed.
+   * The code with which closing the server has to fail, because the test leaves a
+   * backend or a stream unfinished, or its backend cannot be flushed. Without it,
+   * closing has to succeed.
    */
-  readonly expectShutdownTimeout?: boolean;
+  readonly expectCloseError?: 'NBDCORK_SHUTDOWN_TIMEOUT' | 'NBDCORK_DATA_LOST' | undefined;
 }
 
 /** A server that listens; it is closed after the test, which fails where that fails. */
@@ -33,15 +34,15 @@ export async function startServer(
   t: TestContext,
   options: ServerOptions,
   kind: ConnectionKind = 'Unix',
-  { expectShutdownTimeout = false }: StartServerOptions = {},
+  { expectCloseError: code }: StartServerOptions = {},
 ): Promise<TestServer> {
   const server = createServer(options);
   const clients: ByteClient[] = [];
   t.after(async () => {
     for (const client of clients) client.stream.destroy();
     const closed = server.close();
-    if (expectShutdownTimeout) await assert.rejects(closed, { code: 'NBDCORK_SHUTDOWN_TIMEOUT' });
-    else await closed;
+    if (code === undefined) await closed;
+    else await assert.rejects(closed, { code });
   });
   if (kind === 'Unix') await server.listen({ path: join(await temporaryFolder(t), 'socket') });
   if (kind === 'TCP') await server.listen({ port: 0 });

@@ -19,7 +19,7 @@ export interface PayloadBuffers {
  * A request of up to so many bytes is not charged where it is the only one of
  * its connection: other clients that use up the budget do not stop it.
  */
-export const unchargedBytesMax = 64 * 1024;
+const unchargedBytesMax = 64 * 1024;
 
 /** The result of `acquire` where the request has to wait. */
 export const notAdmitted = -1;
