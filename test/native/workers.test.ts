@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { fstatSync, ftruncateSync, readFileSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { operationKind, Workers, type Operation } from '../../lib/backend/file/workers.js';
@@ -106,7 +106,7 @@ describe('workers', { skip: withoutAddon }, () => {
   it('do other operations while one waits for a device', async (t) => {
     if (!canMakeFaultyFiles(t)) return;
     const path = await slowFile(t, 'delay-write=1500ms');
-    const slow = openUntilEnd(t, path, 'r+');
+    const slow = openSync(path, 'r+');
     const { fd } = temporaryFile(t);
     const workers = makeWorkers(t);
     const memory = new Uint8Array(blockBytes);
@@ -116,6 +116,7 @@ describe('workers', { skip: withoutAddon }, () => {
     await delay(5); // The thread is in its system call: there is no event that tells.
     const quick = workers.run(operation({ ...write, fd })).then(() => ended.push('quick'));
     await Promise.all([hanging, quick]);
+    closeSync(slow);
     assert.deepEqual(ended, ['quick', 'slow']);
   });
 });
