@@ -88,7 +88,7 @@ export abstract class SocketTransport extends BaseTransport {
       this.waitUntilWritable(new Uint8Array(0));
     }
     if (this.blocked) this.enqueue(this.takeBatch());
-    else this.sendNow(more);
+    else this.sendNow(more, true);
   }
 
   protected override acceptsMore(): boolean {
@@ -136,8 +136,18 @@ export abstract class SocketTransport extends BaseTransport {
     return sentBytes;
   }
 
-  private sendNow(more: boolean): void {
+  /**
+   * Without `retries` the rest of a short send waits: a socket that has just
+   * become writable accepts no more, and asking costs a system call.
+   */
+  private sendNow(more: boolean, retries: boolean): void {
     let sentBytes = this.sendPieces(more);
+    if (!retries && sentBytes > 0 && sentBytes < this.pendingBytes) {
+      this.counters.shortSends++;
+      this.removeSent(sentBytes);
+      this.block();
+      return;
+    }
     // An active reader frees buffer space meanwhile, so the rest of a short send
     // is sent again, until the kernel accepts nothing.
     while (sentBytes > 0 && sentBytes < this.pendingBytes) {
@@ -195,7 +205,7 @@ export abstract class SocketTransport extends BaseTransport {
     if (this.pieceCount > 0) this.enqueue(this.takeBatch());
     for (let batch = this.nextWaiting(); batch !== undefined; batch = this.nextWaiting()) {
       this.loadBatch(batch);
-      if (this.ensureWritable()) this.sendNow(false);
+      if (this.ensureWritable()) this.sendNow(false, false);
       this.unloadBatch();
     }
     if (this.isBlocked()) return;
