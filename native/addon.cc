@@ -31,8 +31,6 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("discardPages", nbdcork::DiscardPages),
       Method("blockDeviceSize", nbdcork::BlockDeviceSize),
       Method("lockFile", nbdcork::LockFile),
-      Method("lockRange", nbdcork::LockRange),
-      Method("rangeIsLocked", nbdcork::RangeIsLocked),
       Method("exitNow", nbdcork::ExitNow),
       Method("createWorkers", nbdcork::CreateWorkers),
       Method("submitWork", nbdcork::SubmitWork),

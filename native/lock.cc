@@ -10,18 +10,15 @@ namespace nbdcork {
 
 namespace {
 
-bool ReadRange(Call<3>& call, int* fd, struct flock* range) {
-  int64_t start, length;
-  if (!call.Descriptor(0, fd) || !call.Unsigned(1, kSafeIntegerMax, "expected a start", &start) ||
-      !call.Unsigned(2, kSafeIntegerMax, "expected a length", &length)) {
-    return false;
-  }
-  range->l_whence = SEEK_SET;
-  range->l_start = start;
-  range->l_len = length;
+struct flock OneByte(int64_t position, int type) {
+  struct flock range = {};
+  range.l_type = static_cast<short>(type);
+  range.l_whence = SEEK_SET;
+  range.l_start = position;
+  range.l_len = 1;
   // Locks of open file descriptions want it so.
-  range->l_pid = 0;
-  return true;
+  range.l_pid = 0;
+  return range;
 }
 
 }  // namespace
@@ -33,23 +30,15 @@ napi_value LockFile(napi_env env, napi_callback_info info) {
   return call.Return(ResultOf(::flock(fd, LOCK_EX | LOCK_NB)));
 }
 
-napi_value LockRange(napi_env env, napi_callback_info info) {
-  Call<3> call(env, info);
-  int fd;
-  struct flock range = {};
-  if (!ReadRange(call, &fd, &range)) return nullptr;
-  range.l_type = F_RDLCK;
-  return call.Return(ResultOf(::fcntl(fd, F_OFD_SETLK, &range)));
+int64_t LockByte(int fd, int64_t position, bool locked) {
+  struct flock range = OneByte(position, locked ? F_RDLCK : F_UNLCK);
+  return ResultOf(::fcntl(fd, F_OFD_SETLK, &range));
 }
 
-napi_value RangeIsLocked(napi_env env, napi_callback_info info) {
-  Call<3> call(env, info);
-  int fd;
-  struct flock range = {};
-  if (!ReadRange(call, &fd, &range)) return nullptr;
-  range.l_type = F_WRLCK;
-  if (::fcntl(fd, F_OFD_GETLK, &range) < 0) return call.Return(-errno);
-  return call.Return(range.l_type == F_UNLCK ? 0 : 1);
+int64_t ByteIsLocked(int fd, int64_t position) {
+  struct flock range = OneByte(position, F_WRLCK);
+  if (::fcntl(fd, F_OFD_GETLK, &range) < 0) return -errno;
+  return range.l_type == F_UNLCK ? 0 : 1;
 }
 
 }  // namespace nbdcork

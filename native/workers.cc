@@ -16,6 +16,7 @@
 #include "buffers.h"
 #include "call.h"
 #include "file.h"
+#include "lock.h"
 
 namespace nbdcork {
 
@@ -42,6 +43,9 @@ enum class Kind : uint8_t {
   kTruncate,
   kSize,
   kClose,
+  kLock,
+  kUnlock,
+  kIsLocked,
   kLast
 };
 
@@ -119,6 +123,11 @@ Result Perform(const Operation& operation) {
     case Kind::kClose:
       // Not repeated: Linux has closed it even after EINTR.
       return {operation.ticket, ResultOf(::close(fd)), 0};
+    case Kind::kLock:
+    case Kind::kUnlock:
+      return {operation.ticket, LockByte(fd, operation.position, operation.kind == Kind::kLock), 0};
+    case Kind::kIsLocked:
+      return {operation.ticket, ByteIsLocked(fd, operation.position), 0};
     case Kind::kLast:
       break;
   }

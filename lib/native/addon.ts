@@ -90,12 +90,6 @@ export interface NativeAddon {
   /** flock(LOCK_EX | LOCK_NB). 0 or `-errno`: -EWOULDBLOCK where it is locked. */
   readonly lockFile: (fd: number) => number;
 
-  /** A shared lock of the open file description on a range: F_OFD_SETLK. 0 or `-errno`. */
-  readonly lockRange: (fd: number, start: number, length: number) => number;
-
-  /** Whether another open file description has a lock in the range: 1, 0 or `-errno`. */
-  readonly rangeIsLocked: (fd: number, start: number, length: number) => number;
-
   /** _exit(2): ends the process at once, whatever its threads do. Does not return. */
   readonly exitNow: (status: number) => never;
 

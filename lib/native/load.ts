@@ -22,8 +22,6 @@ const functions: Record<keyof NativeAddon, true> = {
   blockDeviceSize: true,
   bytesAvailable: true,
   lockFile: true,
-  lockRange: true,
-  rangeIsLocked: true,
   exitNow: true,
   createWorkers: true,
   submitWork: true,

@@ -9,6 +9,8 @@ import { NbdError } from '../errors.js';
 export interface OpenSourceOptions {
   /** The disk cannot be written: a file is opened for reading only. */
   readonly readOnly?: boolean;
+  /** False opens a file without an advisory lock: see `OpenFileOptions`. */
+  readonly lock?: boolean;
 }
 
 /** Opens a source of one kind. `text` is the source without the prefix of that kind. */

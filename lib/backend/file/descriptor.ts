@@ -3,6 +3,7 @@ import { close, read, write } from 'node:fs';
 import { codeOf, messageOf, NbdError } from '../../errors.js';
 import { PartialError } from '../partial-error.js';
 import { truncatedMessage } from './errors.js';
+import type { ImageLock } from './image-lock.js';
 
 /** An open regular file or block device. */
 export interface OpenFile {
@@ -10,6 +11,8 @@ export interface OpenFile {
   /** Bytes, when it was opened. */
   readonly size: number;
   readonly blockDevice: boolean;
+  /** Absent where the image is not locked. */
+  readonly lock?: ImageLock | undefined;
 }
 
 /** `read` and `write` of node:fs. */

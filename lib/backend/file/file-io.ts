@@ -60,13 +60,18 @@ export interface FileIo {
   close(): Promise<void>;
 }
 
+/** Undefined without the addon. */
+export function workersOf(native: FileNative): WorkersNative | undefined {
+  const { createWorkers, submitWork, addWorker, closeWorkers } = native;
+  return createWorkers && submitWork && addWorker && closeWorkers
+    ? { createWorkers, submitWork, addWorker, closeWorkers }
+    : undefined;
+}
+
 /** `fd` is closed by `close`. */
 export function openFileIo(fd: number, native: FileNative): FileIo {
-  const { createWorkers, submitWork, addWorker, closeWorkers } = native;
-  const io =
-    createWorkers && submitWork && addWorker && closeWorkers
-      ? new WorkerIo(fd, new Workers({ createWorkers, submitWork, addWorker, closeWorkers }))
-      : new PoolIo(fd);
+  const workers = workersOf(native);
+  const io = workers === undefined ? new PoolIo(fd) : new WorkerIo(fd, new Workers(workers));
   if (native.fallocate !== undefined) io.fallocate = native.fallocate;
   if (native.findData !== undefined) io.findData = native.findData;
   return io;

@@ -6,7 +6,8 @@ import { addon } from '../../native/load.js';
 import type { Backend } from '../backend.js';
 import { blockDeviceSize, isRotational } from './block-device.js';
 import { closeDescriptor } from './descriptor.js';
-import type { FileNative } from './file-io.js';
+import { workersOf, type FileNative } from './file-io.js';
+import { ImageLock, imageUse } from './image-lock.js';
 import { ReadableFile } from './readable-file.js';
 import { WritableFile } from './writable-file.js';
 
@@ -14,6 +15,12 @@ import { WritableFile } from './writable-file.js';
 export interface OpenFileOptions {
   /** Open the file for reading only. Write permission is not needed. */
   readonly readOnly?: boolean;
+  /**
+   * False opens the file without an advisory lock. By default it is locked as
+   * QEMU does, where the addon and the file system can: it is refused where
+   * another program has it open for writing, unless it is opened for reading only.
+   */
+  readonly lock?: boolean;
 }
 
 /** What `openFile` opens. Only block devices have `rotational`. */
@@ -24,8 +31,8 @@ export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotatio
  * now. Flushing is fdatasync. Trimming and zeroing punch holes where possible.
  *
  * @throws NbdError `NBDCORK_NOT_FOUND`, `NBDCORK_NO_PERMISSION`,
- *   `NBDCORK_NOT_A_DISK` (a directory, a pipe, …), `NBDCORK_DISK_TOO_LARGE` or
- *   `NBDCORK_OPEN_FAILED`.
+ *   `NBDCORK_NOT_A_DISK` (a directory, a pipe, …), `NBDCORK_DISK_TOO_LARGE`,
+ *   `NBDCORK_LOCKED` or `NBDCORK_OPEN_FAILED`.
  */
 export function openFile(path: string, options: OpenFileOptions = {}): Promise<FileBackend> {
   return openFileWith(path, options);
@@ -37,7 +44,7 @@ export async function openFileWith(
   options: OpenFileOptions,
   native: FileNative = addon ?? {},
 ): Promise<FileBackend> {
-  const { readOnly = false } = options;
+  const { readOnly = false, lock: locks = true } = options;
   const fd = await openDescriptor(path, readOnly);
   try {
     const stats = await statsOf(fd);
@@ -45,7 +52,8 @@ export async function openFileWith(
     const blockDevice = stats.isBlockDevice();
     const size = blockDevice ? await blockDeviceSize(fd, stats.rdev, path, native) : stats.size;
     requireSafeSize(size, path);
-    const file = { fd, size, blockDevice };
+    const lock = locks ? await lockImage(fd, path, readOnly, native) : undefined;
+    const file = { fd, size, blockDevice, lock };
     const disk = readOnly ? new ReadableFile(file, native) : new WritableFile(file, native);
     return blockDevice ? Object.assign(disk, { rotational: await isRotational(stats.rdev) }) : disk;
   } catch (error) {
@@ -53,6 +61,26 @@ export async function openFileWith(
     await Promise.allSettled([closeDescriptor(fd)]);
     throw error;
   }
+}
+
+/** @throws NbdError `NBDCORK_LOCKED`. */
+async function lockImage(
+  fd: number,
+  path: string,
+  readOnly: boolean,
+  native: FileNative,
+): Promise<ImageLock | undefined> {
+  const workers = workersOf(native);
+  if (workers === undefined) return undefined;
+  const lock = new ImageLock(fd, workers);
+  const conflict = await lock.acquire(readOnly ? imageUse.reading : imageUse.writing);
+  if (conflict === undefined) return lock;
+  throw new NbdError(
+    'NBDCORK_LOCKED',
+    `"${path}" is in use: another program ${conflict}. ` +
+      `End that program${readOnly ? '' : ', serve the image read-only'}, ` +
+      'or use --no-lock (API: lock: false) if it is safe.',
+  );
 }
 
 const openAsync = promisify(open);

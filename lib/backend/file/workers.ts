@@ -23,6 +23,9 @@ export const operationKind = {
   truncate: 5,
   size: 6,
   close: 7,
+  lock: 8,
+  unlock: 9,
+  isLocked: 10,
 } as const;
 export type OperationKind = (typeof operationKind)[keyof typeof operationKind];
 
@@ -30,7 +33,7 @@ export type OperationKind = (typeof operationKind)[keyof typeof operationKind];
 export interface Operation {
   readonly kind: OperationKind;
   readonly fd: number;
-  /** Where in the file it begins; of `truncate` the new size. */
+  /** Where in the file it begins; of `truncate` the new size, of locks the byte. */
   readonly position: number;
   readonly length: number;
   /** Flags of fallocate(2). */

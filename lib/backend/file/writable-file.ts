@@ -3,6 +3,7 @@ import type { TrimOptions, WriteOptions, WriteZeroesOptions } from '../backend.j
 import { DataSync } from './data-sync.js';
 import type { OpenFile } from './descriptor.js';
 import type { FileNative } from './file-io.js';
+import { imageUse, type ImageLock } from './image-lock.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { ReadableFile } from './readable-file.js';
 import { SerialQueue } from '../serial-queue.js';
@@ -20,6 +21,7 @@ export class WritableFile extends ReadableFile {
   readonly payloadLifetime = 'request';
   /** Absent for block devices, whose size is fixed. */
   readonly resize?: (size: number) => Promise<void>;
+  private readonly lock: ImageLock | undefined;
   private readonly dataSync: DataSync;
   private readonly clearer: RangeClearer;
   /** `resize` and `measure`: on other threads two at a time could run in either order. */
@@ -29,6 +31,7 @@ export class WritableFile extends ReadableFile {
 
   constructor(file: OpenFile, native: FileNative) {
     super(file, native);
+    this.lock = file.lock;
     if (!file.blockDevice) this.resize = (size) => this.queueTruncate(size);
     this.dataSync = new DataSync(() => this.io.sync());
     this.clearer = new RangeClearer(file, this.io.fallocate, () => {
@@ -74,6 +77,8 @@ export class WritableFile extends ReadableFile {
     const sizeBefore = this.sizeNow;
     this.sizeNow = Math.min(size, sizeBefore);
     try {
+      const conflict = await this.lock?.acquire(imageUse.resizing);
+      if (conflict !== undefined) throw new NbdError('EPERM', `another program ${conflict}`);
       // Writes in progress would extend the file again.
       if (size < sizeBefore) await Promise.allSettled(this.writes);
       await this.io.truncate(size);

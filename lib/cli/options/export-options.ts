@@ -11,6 +11,8 @@ export interface ExportFlags {
   readonly export?: readonly NamedSource[];
   readonly readOnly?: true;
   readonly resizable?: true;
+  /** False with `--no-lock`. */
+  readonly lock?: boolean;
   readonly readOnlyExport?: readonly string[];
   readonly description?: ReadonlyMap<string, string>;
   readonly defaultExport?: string;
@@ -33,6 +35,7 @@ export function addExportOptions(command: Command): Command {
     .option('-r, --read-only', 'make all exports read-only')
     .option('--read-only-export <name>', 'make this export read-only; may be repeated', append)
     .option('--resizable', 'allow clients to resize exports')
+    .option('--no-lock', 'serve files without advisory locks')
     .option(
       '--description <name=text>',
       'description of an export in lists; may be repeated',
@@ -69,7 +72,10 @@ export async function openExports(
   try {
     for (const { name, source } of sources) {
       const options = optionsFrom(flags, name);
-      const backend = await openSource(source, { readOnly: options.readOnly });
+      const backend = await openSource(source, {
+        readOnly: options.readOnly,
+        ...(flags.lock !== undefined && { lock: flags.lock }),
+      });
       opened.push(backend);
       exports.push([name, { backend, ...options }]);
     }
