@@ -7,7 +7,7 @@ import { text } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { failure, temporaryFolder, withoutAddon } from './support/native.js';
 
-const workersUrl = new URL('../../lib/backend/file/workers.js', import.meta.url).href;
+const workersUrl = new URL('../../lib/backend/file/io/workers.js', import.meta.url).href;
 const loadUrl = new URL('../../lib/native/load.js', import.meta.url).href;
 const linux = process.platform === 'linux' ? false : 'only Linux has the addon';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { closeSync, fstatSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { describe, it, type TestContext } from 'node:test';
-import { operationKind, Workers, type Operation } from '../../lib/backend/file/workers.js';
+import { operationKind, Workers, type Operation } from '../../lib/backend/file/io/workers.js';
 import { canMakeFaultyFiles, slowFile } from '../support/faulty-file.js';
 import { failure, native, openUntilEnd, temporaryFile, withoutAddon } from './support/native.js';
 

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { messageOf, NbdError } from '../../errors.js';
-import type { FileNative } from './file-io.js';
+import type { FileNative } from './io/file-io.js';
 
 /** Bytes, from the addon or from sysfs. @throws NbdError `NBDCORK_OPEN_FAILED`. */
 export async function blockDeviceSize(

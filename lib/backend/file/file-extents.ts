@@ -1,8 +1,8 @@
 import { constants } from 'node:os';
 import { NbdError } from '../../errors.js';
 import type { Extent } from '../backend.js';
-import { failures, systemError, truncatedMessage } from './errors.js';
-import type { FindData } from './file-io.js';
+import { failures, systemError, truncatedMessage } from './io/errors.js';
+import type { FindData } from './io/file-io.js';
 
 /** Data ranges that one request looks for: each costs two system calls, and the client asks for the rest. */
 const dataRangesMax = 1024;

@@ -4,7 +4,7 @@
  * on byte 200 + n for each that it does not share. The file need not have these
  * bytes. Two users contradict each other where one has 100 + n, the other 200 + n.
  */
-import { operationKind, Workers, type OperationKind, type WorkersNative } from './workers.js';
+import { operationKind, Workers, type OperationKind, type WorkersNative } from './io/workers.js';
 
 /** As QEMU numbers them: BLK_PERM_CONSISTENT_READ and so on. */
 const permission = { read: 0, write: 1, resize: 3 } as const;

@@ -1,9 +1,9 @@
 import { constants } from 'node:os';
 import { fallocateMode } from '../../native/addon.js';
 import { SerialQueue } from '../serial-queue.js';
-import type { OpenFile } from './descriptor.js';
-import { failures, systemError } from './errors.js';
-import type { Fallocate } from './file-io.js';
+import type { OpenFile } from './io/descriptor.js';
+import { failures, systemError } from './io/errors.js';
+import type { Fallocate } from './io/file-io.js';
 
 const { keepSize, punchHole, zeroRange } = fallocateMode;
 

@@ -1,10 +1,10 @@
 import { NbdError } from '../../errors.js';
 import type { NativeAddon } from '../../native/addon.js';
 import type { Backend, Bytes, Extent, ExtentsOptions, Slice } from '../backend.js';
-import type { OpenFile } from './descriptor.js';
-import { failures } from './errors.js';
+import type { OpenFile } from './io/descriptor.js';
+import { failures } from './io/errors.js';
 import { allData, fileExtents } from './file-extents.js';
-import { openFileIo, type FileIo, type FileNative, type FindData } from './file-io.js';
+import { openFileIo, type FileIo, type FileNative, type FindData } from './io/file-io.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { SerialQueue } from '../serial-queue.js';
 import { SlabAllocator } from './slab-allocator.js';

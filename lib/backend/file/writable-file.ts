@@ -1,8 +1,8 @@
 import { codeOf, messageOf, NbdError } from '../../errors.js';
 import type { TrimOptions, WriteOptions, WriteZeroesOptions } from '../backend.js';
 import { DataSync } from './data-sync.js';
-import type { OpenFile } from './descriptor.js';
-import type { FileNative } from './file-io.js';
+import type { OpenFile } from './io/descriptor.js';
+import type { FileNative } from './io/file-io.js';
 import { imageUse, type ImageLock } from './image-lock.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { ReadableFile } from './readable-file.js';

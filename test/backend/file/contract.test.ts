@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import type { TestContext } from 'node:test';
 import type { Backend } from '../../../lib/backend/backend.js';
 import { openFileWith } from '../../../lib/backend/file/open-file.js';
-import type { FileNative } from '../../../lib/backend/file/file-io.js';
+import type { FileNative } from '../../../lib/backend/file/io/file-io.js';
 import { addon } from '../../../lib/native/load.js';
 import { fallocate } from '../../native/support/file-work.js';
 import { pattern } from '../support/bytes.js';

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { describe, test, type TestContext } from 'node:test';
 import type { Backend } from '../../../lib/backend/backend.js';
 import { openFile, openFileWith } from '../../../lib/backend/file/open-file.js';
-import type { FileNative } from '../../../lib/backend/file/file-io.js';
+import type { FileNative } from '../../../lib/backend/file/io/file-io.js';
 import { codeOf } from '../../../lib/errors.js';
 import { addon } from '../../../lib/native/load.js';
 import {

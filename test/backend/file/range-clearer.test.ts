@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { RangeClearer } from '../../../lib/backend/file/range-clearer.js';
-import type { Fallocate } from '../../../lib/backend/file/file-io.js';
+import type { Fallocate } from '../../../lib/backend/file/io/file-io.js';
 import { fallocateMode } from '../../../lib/native/addon.js';
 
 const punch = fallocateMode.punchHole | fallocateMode.keepSize;

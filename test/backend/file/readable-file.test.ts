@@ -5,7 +5,7 @@ import { constants } from 'node:os';
 import { describe, test, type TestContext } from 'node:test';
 import type { Backend } from '../../../lib/backend/backend.js';
 import { openFile, openFileWith } from '../../../lib/backend/file/open-file.js';
-import type { FileNative } from '../../../lib/backend/file/file-io.js';
+import type { FileNative } from '../../../lib/backend/file/io/file-io.js';
 import { cacheBytesMax } from '../../../lib/backend/file/readable-file.js';
 import { isZeroPiece } from '../../../lib/backend/zeros.js';
 import { codeOf } from '../../../lib/errors.js';

@@ -5,7 +5,7 @@ import { constants, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { openFile, openFileWith } from '../../../lib/backend/file/open-file.js';
-import type { FileNative } from '../../../lib/backend/file/file-io.js';
+import type { FileNative } from '../../../lib/backend/file/io/file-io.js';
 import { fallocateMode } from '../../../lib/native/addon.js';
 import { addon } from '../../../lib/native/load.js';
 import { fallocate } from '../../native/support/file-work.js';

@@ -1,5 +1,5 @@
 /** Single operations of the addon's workers. */
-import { operationKind, Workers, type Operation } from '../../../lib/backend/file/workers.js';
+import { operationKind, Workers, type Operation } from '../../../lib/backend/file/io/workers.js';
 import { native } from './native.js';
 
 async function run(

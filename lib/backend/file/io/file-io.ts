@@ -1,7 +1,7 @@
 /** What is done with an open file: on threads of the disk's own, or on libuv's pool. */
 import { fdatasync, fstat, ftruncate } from 'node:fs';
 import { getSystemErrorMap, promisify } from 'node:util';
-import type { NativeAddon } from '../../native/addon.js';
+import type { NativeAddon } from '../../../native/addon.js';
 import {
   closeDescriptor,
   closeFailed,

@@ -5,7 +5,7 @@
  * Operations that are submitted in one microtask are handed over in one call, and
  * what has finished since the last wake comes back in one call.
  */
-import type { NativeAddon, WorkersHandle } from '../../native/addon.js';
+import type { NativeAddon, WorkersHandle } from '../../../native/addon.js';
 
 /** The part of the addon that workers need. */
 export type WorkersNative = Pick<

@@ -1,7 +1,7 @@
 /** Errors of system calls on files. Their messages reach clients, so they do not name the file. */
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
-import { NbdError } from '../../errors.js';
+import { NbdError } from '../../../errors.js';
 
 /** The results of addon functions that fail with one of these errors. */
 export function failures(...names: readonly (keyof typeof constants.errno)[]): ReadonlySet<number> {

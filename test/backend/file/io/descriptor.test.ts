@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { describe, test } from 'node:test';
-import { readFully, writeFully } from '../../../lib/backend/file/descriptor.js';
-import { openFileWith } from '../../../lib/backend/file/open-file.js';
-import { NbdError } from '../../../lib/errors.js';
-import { assertSame, pattern, requireWritable } from '../support/bytes.js';
-import { makeFile } from '../support/disks.js';
-import { replace, systemError, type Transfer } from '../support/replace-fs.js';
+import { readFully, writeFully } from '../../../../lib/backend/file/io/descriptor.js';
+import { openFileWith } from '../../../../lib/backend/file/open-file.js';
+import { NbdError } from '../../../../lib/errors.js';
+import { assertSame, pattern, requireWritable } from '../../support/bytes.js';
+import { makeFile } from '../../support/disks.js';
+import { replace, systemError, type Transfer } from '../../support/replace-fs.js';
 
 describe('a short transfer is continued', () => {
   for (const name of ['read', 'write'] as const) {

@@ -1,9 +1,9 @@
 /** Operations on a file descriptor in libuv's thread pool, without short reads and writes. */
 import { close, read, write } from 'node:fs';
-import { codeOf, messageOf, NbdError } from '../../errors.js';
-import { PartialError } from '../partial-error.js';
+import { codeOf, messageOf, NbdError } from '../../../errors.js';
+import { PartialError } from '../../partial-error.js';
 import { truncatedMessage } from './errors.js';
-import type { ImageLock } from './image-lock.js';
+import type { ImageLock } from '../image-lock.js';
 
 /** An open regular file or block device. */
 export interface OpenFile {
