@@ -140,6 +140,13 @@ export interface Backend {
   readonly rotational?: boolean;
 
   /**
+   * True once the disk has failed so that only opening it again helps, such as after
+   * a flush that has lost data. The server closes it when its last client has left,
+   * and opens it again for the next one: see `ExportOptions.reopen`.
+   */
+  readonly mustReopen?: boolean;
+
+  /**
    * True where `write`, `trim` and `writeZeroes` obey `fua` themselves. Otherwise
    * the server calls `flush` after them when a client sets the flag.
    */

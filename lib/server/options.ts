@@ -21,6 +21,12 @@ export interface ExportOptions extends Omit<ExportDescription, 'name'> {
    * and closes it. If opening fails, only that client is refused.
    */
   readonly backend: Backend | OpenBackend;
+  /**
+   * Opens the disk again after it has failed (`Backend.mustReopen`) and all its
+   * clients have left. By default the function `backend`; without either, a disk
+   * that has failed stays in use.
+   */
+  readonly reopen?: OpenBackend;
 }
 
 /** Exports that are found or created when a client requests them. */

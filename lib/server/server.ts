@@ -202,7 +202,7 @@ export class NbdServer {
       Promise.all([this.catalog.backends.close(), ...ownBackendsClosed]),
     );
     clock.clear();
-    const { dataLoss } = this.catalog.backends;
+    const { dataLoss } = this.catalog.backends.closer;
     if (requestsAnswered && backendsClosed) {
       if (dataLoss !== undefined) throw dataLoss;
       return;

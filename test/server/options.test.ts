@@ -98,6 +98,7 @@ describe('rejected exports', () => {
     'tls in capitals': [{ backend: disk, tls: 'REQUIRE' }, /invalid tls 'REQUIRE'/],
     'readOnly in words': [{ backend: disk, readOnly: 'yes' }, /invalid readOnly 'yes'; .* boolean/],
     'readOnly as a number': [{ backend: disk, readOnly: 1 }, /invalid readOnly 1/],
+    'reopen without a function': [{ backend: disk, reopen: disk }, /invalid reopen/],
     'resizable in words': [{ backend: disk, resizable: 'no' }, /invalid resizable 'no'/],
     'perConnection in words': [
       { backend: () => disk, perConnection: 'true' },

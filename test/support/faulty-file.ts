@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { temporaryFolder } from './folder.js';
 import { needs, skipTest } from './peers.js';
@@ -103,6 +103,35 @@ export async function unflushableFile(t: TestContext): Promise<FailingFile> {
   return { path, ...switchOf(trigger) };
 }
 
+export interface LostFile {
+  readonly path: string;
+  /** From now on what has the file open gets ENOTCONN, and so does who opens it. */
+  readonly lose: () => Promise<void>;
+  /** Another file is at the path. */
+  readonly restore: () => Promise<void>;
+}
+
+/** A file of 64 MiB whose file system ends. */
+export async function lostFile(t: TestContext): Promise<LostFile> {
+  const nbdkit = ['memory', '64M'];
+  const processes: ChildProcess[] = [];
+  const path = await mounted(t, nbdkit, processes);
+  return {
+    path,
+    lose: async () => {
+      const [child] = processes.splice(0);
+      if (child === undefined) throw new Error('the file is lost already');
+      const exited = once(child, 'exit');
+      child.kill('SIGKILL');
+      await exited;
+    },
+    restore: async () => {
+      spawnSync('fusermount3', ['-u', '-z', path]);
+      await mountAt(t, path, nbdkit, processes);
+    },
+  };
+}
+
 function switchOf(trigger: string): Omit<FailingFile, 'path'> {
   return {
     fail: () => {
@@ -119,8 +148,20 @@ async function mounted(
 ): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'nbdcork-t-'));
   const path = join(folder, 'disk.img');
-  const pidFile = join(folder, 'pid');
   writeFileSync(path, '');
+  await mountAt(t, path, nbdkit, processes);
+  return path;
+}
+
+async function mountAt(
+  t: TestContext,
+  path: string,
+  nbdkit: readonly string[],
+  processes: ChildProcess[],
+): Promise<void> {
+  const folder = dirname(path);
+  const pidFile = join(folder, 'pid');
+  await rm(pidFile, { force: true });
   const child = spawn(
     'nbdfuse',
     ['-P', pidFile, path, '--command', 'nbdkit', '-s', '--exit-with-parent', ...nbdkit],
@@ -133,7 +174,7 @@ async function mounted(
     child.kill('SIGKILL');
     await exited;
     spawnSync('fusermount3', ['-u', '-z', path]);
-    await rm(folder, { recursive: true });
+    await rm(folder, { recursive: true, force: true });
   });
   const watcher = watch(folder);
   let errors = '';
@@ -143,5 +184,4 @@ async function mounted(
   watcher.removeAllListeners();
   watcher.on('error', () => undefined);
   watcher.close();
-  return path;
 }

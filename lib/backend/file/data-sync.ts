@@ -24,6 +24,11 @@ export class DataSync {
     this.syncFile = syncFile;
   }
 
+  /** True once a sync has failed. */
+  get failed(): boolean {
+    return this.failure !== undefined;
+  }
+
   /** Puts all that was written before on stable storage. @throws NbdError */
   sync(): Promise<void> {
     return new Promise((resolve, reject) => {

@@ -1,4 +1,4 @@
-import { NbdError } from '../../errors.js';
+import { codeOf, NbdError } from '../../errors.js';
 import type { NativeAddon } from '../../native/addon.js';
 import type { Backend, Bytes, Extent, ExtentsOptions, Slice } from '../backend.js';
 import type { OpenFile } from './io/descriptor.js';
@@ -32,6 +32,17 @@ const scratch = Buffer.allocUnsafeSlow(2 ** 18);
 /** Results of preadNoWait where the system or the file system lacks it. */
 const noCachedReads = failures('EOPNOTSUPP', 'ENOSYS');
 
+/**
+ * Errors of a descriptor whose file or device is gone: a file of a network file
+ * system that was replaced, a FUSE file system that has ended, a device that was removed.
+ */
+const staleCodes: ReadonlySet<string | undefined> = new Set([
+  'ESTALE',
+  'ENOTCONN',
+  'ENODEV',
+  'ENXIO',
+]);
+
 /** Memory of short replies, shared by all files. */
 const replyMemory = new SlabAllocator(2 ** 18);
 
@@ -49,6 +60,8 @@ export class ReadableFile implements Backend {
   protected readonly io: FileIo;
   private readonly findData: FindData | undefined;
   private readsCached: boolean;
+  /** The file or device is gone, whatever is there now. */
+  private stale = false;
   private closing = false;
   private inProgress = 0;
   private becameIdle: (() => void) | undefined;
@@ -69,6 +82,10 @@ export class ReadableFile implements Backend {
 
   get size(): number {
     return this.sizeNow;
+  }
+
+  get mustReopen(): boolean {
+    return this.stale;
   }
 
   /** A regular file may grow. One that shrinks fails the reads past its end. */
@@ -144,6 +161,9 @@ export class ReadableFile implements Backend {
     this.inProgress++;
     try {
       return await work;
+    } catch (error) {
+      if (staleCodes.has(codeOf(error))) this.stale = true;
+      throw error;
     } finally {
       this.inProgress--;
       if (this.inProgress === 0) this.becameIdle?.();

@@ -39,6 +39,10 @@ export class WritableFile extends ReadableFile {
     });
   }
 
+  override get mustReopen(): boolean {
+    return super.mustReopen || this.dataSync.failed;
+  }
+
   write(offset: number, data: Uint8Array, { fua }: WriteOptions): Promise<void> {
     this.requireOpen();
     return this.track(this.thenSync(this.writeAt(offset, data), fua));

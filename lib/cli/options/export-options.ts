@@ -72,12 +72,14 @@ export async function openExports(
   try {
     for (const { name, source } of sources) {
       const options = optionsFrom(flags, name);
-      const backend = await openSource(source, {
-        readOnly: options.readOnly,
-        ...(flags.lock !== undefined && { lock: flags.lock }),
-      });
+      const open = (): Promise<Backend> =>
+        openSource(source, {
+          readOnly: options.readOnly,
+          ...(flags.lock !== undefined && { lock: flags.lock }),
+        });
+      const backend = await open();
       opened.push(backend);
-      exports.push([name, { backend, ...options }]);
+      exports.push([name, { backend, reopen: open, ...options }]);
     }
   } catch (error) {
     // Nothing has been written: an error on closing must not hide the reason.

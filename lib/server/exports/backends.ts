@@ -2,13 +2,14 @@ import type { Backend, MaybePromise } from '../../backend/backend.js';
 import { messageOf, NbdError } from '../../errors.js';
 import type { Client } from '../../handshake/client.js';
 import { quoted } from '../../quoted.js';
+import { BackendUsers } from './backend-users.js';
 import { checkBackend, isObject } from './check-export.js';
-import { closeBackend } from './close-backend.js';
+import { BackendCloser } from './close-backend.js';
 import type { Logger } from '../log/logger.js';
-import type { OpenBackend } from '../options.js';
+import type { ExportOptions, OpenBackend } from '../options.js';
 
-/** One is enough to know that data may be lost; the log has them all. */
-const closeErrorsMax = 16;
+/** A disk may fail between being opened and being used. */
+const openAttemptsMax = 3;
 
 /**
  * Opens, measures and closes backends. Owns those that clients share, until the
@@ -23,34 +24,49 @@ export class Backends {
   private readonly kept: Set<Backend>;
   private readonly openExportsMax: number;
   private readonly logger: Logger;
-  /** Errors of disks that could not be flushed or closed: data may be lost. */
-  private readonly closeErrors: unknown[] = [];
+  readonly closer: BackendCloser;
+  private readonly users: BackendUsers;
   private closed = false;
 
   constructor(ready: Iterable<Backend>, openExportsMax: number, logger: Logger) {
     this.kept = new Set(ready);
     this.openExportsMax = openExportsMax;
     this.logger = logger;
+    this.closer = new BackendCloser(logger);
+    this.users = new BackendUsers(this.closer, logger);
   }
 
   /**
-   * The backend that all clients of an export share, opened for the first of them.
+   * The backend that all clients of an export share, opened for the first of
+   * them. A failed one is closed when its last client has left, and opened again
+   * for the next. Call `leave` when the client no longer uses it.
    * @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`; the next client may try again.
    */
-  async shared(name: string, backend: Backend | OpenBackend, client: Client): Promise<Backend> {
-    const opening = this.opened.get(name);
-    if (typeof backend === 'function') {
-      return opening ?? this.keep(name, () => this.open(name, backend, client));
+  async shared(name: string, entry: ExportOptions, client: Client): Promise<Backend> {
+    const { users } = this;
+    const reopens = openerOf(entry) !== undefined;
+    for (let attempt = 0; attempt < openAttemptsMax; attempt++) {
+      const backend = await this.current(name, entry, client);
+      if (users.isRetired(backend)) continue;
+      if (!reopens || !users.hasFailed(backend)) {
+        users.add(backend, reopens);
+        return backend;
+      }
+      this.requireRunning(name);
+      if (users.count(backend) > 0) throw this.failed(name);
+      this.retire(name, backend);
     }
-    const first = this.held.get(name) ?? backend;
-    this.held.delete(name);
-    if (opening === undefined && this.kept.has(first)) return first;
-    try {
-      return await (opening ?? this.keep(name, () => this.check(name, first)));
-    } finally {
-      // All clients of a name use the backend that was found first; others are closed.
-      for (const one of new Set([first, backend])) await this.discard(one);
-    }
+    throw this.unavailable(name, new Error('its disk fails whenever it is opened again'));
+  }
+
+  /** One client less uses a backend of `shared`. */
+  leave(name: string, backend: Backend): void {
+    if (this.users.remove(backend) && !this.closed) this.retire(name, backend);
+  }
+
+  private retire(name: string, backend: Backend): void {
+    this.kept.delete(backend);
+    this.users.retire(name, backend);
   }
 
   /**
@@ -65,7 +81,7 @@ export class Backends {
       await this.discard(backend);
       return;
     }
-    if (kept.has(backend)) return;
+    if (kept.has(backend) || this.users.isRetired(backend)) return;
     held.set(name, backend);
     const [oldest] = held;
     if (held.size <= openExportsMax || oldest === undefined) return;
@@ -76,19 +92,24 @@ export class Backends {
   /** Closes a backend that no client will use, unless it is in use under another name. */
   async discard(backend: Backend | OpenBackend): Promise<void> {
     if (typeof backend === 'function' || !isObject(backend)) return;
-    if (this.kept.has(backend) || [...this.held.values()].includes(backend)) return;
-    await this.closeOne(backend);
+    const { kept, held, users } = this;
+    if (kept.has(backend) || [...held.values()].includes(backend)) return;
+    if (users.isRetired(backend)) return;
+    await this.closer.close(backend);
   }
 
   /** Opens a backend for one client. @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`. */
   async open(name: string, open: OpenBackend, client: Client): Promise<Backend> {
     this.requireRunning(name);
     const backend = await this.attempt(name, () => open(client));
+    if (isObject(backend) && this.users.isRetired(backend)) {
+      throw this.unavailable(name, new Error('its function returned the disk that was closed'));
+    }
     try {
       return await this.check(name, backend);
     } catch (error) {
       // There is no other reference, and clients may repeat the request forever.
-      if (isObject(backend)) await this.closeOne(backend);
+      if (isObject(backend)) await this.closer.close(backend);
       throw error;
     }
   }
@@ -103,54 +124,27 @@ export class Backends {
     await this.check(name, backend);
   }
 
-  /**
-   * The error to report if a disk that can be written was not flushed or closed,
-   * now or earlier.
-   */
-  get dataLoss(): NbdError | undefined {
-    const { closeErrors } = this;
-    if (closeErrors.length === 0) return undefined;
-    const cause =
-      closeErrors.length === 1
-        ? closeErrors[0]
-        : new AggregateError(closeErrors, 'several disks could not be flushed or closed');
-    return new NbdError(
-      'NBDCORK_DATA_LOST',
-      `A disk could not be flushed or closed, and data that was written to it may be lost: ${messageOf(closeErrors[0])}`,
-      cause,
-    );
-  }
-
-  /** Flushes and closes the backends that clients share. Errors are logged, and in `dataLoss`. */
+  /** Flushes and closes the backends that clients share. Errors are in `closer.dataLoss`. */
   async close(): Promise<void> {
     this.closed = true;
     const open = new Set([...this.kept, ...this.held.values()]);
     this.held.clear();
     // Independently: a backend that never opens must not delay flushing the others.
     const opening = [...this.opened.values()].map((backend) => this.closeWhenOpen(backend, open));
-    await Promise.all([...[...open].map((backend) => this.closeOne(backend)), ...opening]);
+    const closing = [...open].map((backend) => this.closer.close(backend));
+    await Promise.all([...closing, ...opening, this.users.retirements()]);
   }
 
   /** Closes a backend that is not in `closed`. If opening fails, its client has been told. */
   private closeWhenOpen(opening: Promise<Backend>, closed: Set<Backend>): Promise<void> {
     return opening.then(
       (backend) => {
-        if (closed.has(backend)) return undefined;
+        if (closed.has(backend) || this.users.isRetired(backend)) return undefined;
         closed.add(backend);
-        return this.closeOne(backend);
+        return this.closer.close(backend);
       },
       () => undefined,
     );
-  }
-
-  async closeOne(backend: Backend): Promise<void> {
-    try {
-      await closeBackend(backend);
-    } catch (error) {
-      this.logger.error({ err: error }, `cannot close backend: ${messageOf(error)}`);
-      if (backend.write === undefined || this.closeErrors.length === closeErrorsMax) return;
-      this.closeErrors.push(error);
-    }
   }
 
   /** @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE` for any error in `work`. */
@@ -168,6 +162,57 @@ export class Backends {
       checkBackend(name, backend);
       return backend;
     });
+  }
+
+  /** The backend of a name, which may have failed. */
+  private async current(name: string, entry: ExportOptions, client: Client): Promise<Backend> {
+    const { backend } = entry;
+    const opening = this.opened.get(name);
+    const first = typeof backend === 'function' ? undefined : (this.held.get(name) ?? backend);
+    this.held.delete(name);
+    if (opening === undefined && first !== undefined && this.kept.has(first)) return first;
+    try {
+      if (opening === undefined)
+        return await this.keep(name, () => this.openFirst(name, entry, client, first));
+      const known = await opening;
+      // Another client may open it again already.
+      if (!this.users.isRetired(known) || this.opened.get(name) !== opening) return known;
+      this.opened.delete(name);
+      return await this.keep(name, () => this.reopen(name, known, entry, client));
+    } finally {
+      // All clients of a name use the backend that was found first; others are closed.
+      for (const one of new Set([first, backend])) {
+        if (one !== undefined) await this.discard(one);
+      }
+    }
+  }
+
+  private openFirst(
+    name: string,
+    entry: ExportOptions,
+    client: Client,
+    first: Backend | undefined,
+  ): Promise<Backend> {
+    if (typeof entry.backend === 'function') return this.open(name, entry.backend, client);
+    const one = first ?? entry.backend;
+    return this.users.isRetired(one)
+      ? this.reopen(name, one, entry, client)
+      : this.check(name, one);
+  }
+
+  private async reopen(
+    name: string,
+    failed: Backend,
+    entry: ExportOptions,
+    client: Client,
+  ): Promise<Backend> {
+    // Two descriptors of one file would contradict each other's locks.
+    await this.users.retirement(failed);
+    const open = openerOf(entry);
+    if (open === undefined) throw this.unavailable(name, new Error('its disk has failed'));
+    const backend = await this.open(name, open, client);
+    this.logger.info({ export: name }, 'the disk is open again');
+    return backend;
   }
 
   /** Opens the backend of a name for all its clients. */
@@ -194,6 +239,14 @@ export class Backends {
     throw this.unavailable(name, new Error(`limit of ${openExportsMax} open exports reached`));
   }
 
+  private failed(name: string): NbdError {
+    const message =
+      `Export ${quoted(name)} is unavailable: its disk has failed, ` +
+      'and is opened again when its other clients have left.';
+    this.logger.warn({ export: name }, message);
+    return new NbdError('NBDCORK_EXPORT_UNAVAILABLE', message);
+  }
+
   /** Logs the reason; the client only gets the code and the name. */
   private unavailable(name: string, cause: unknown): NbdError {
     this.logger.error({ export: name, err: cause }, `cannot open export: ${messageOf(cause)}`);
@@ -203,4 +256,9 @@ export class Backends {
       cause,
     );
   }
+}
+
+/** The function that opens the backend again, where there is one. */
+function openerOf({ backend, reopen }: ExportOptions): OpenBackend | undefined {
+  return reopen ?? (typeof backend === 'function' ? backend : undefined);
 }

@@ -32,7 +32,8 @@ export function checkOptions(name: string, options: ExportOptions): void {
   if (!isObject(options)) {
     throw badExport(name, `is ${shown(options)}; ${expected}`);
   }
-  const { backend, description, tls }: Partial<Record<keyof ExportOptions, unknown>> = options;
+  const { backend, description, tls, reopen }: Partial<Record<keyof ExportOptions, unknown>> =
+    options;
   if (!isObject(backend) && typeof backend !== 'function') {
     throw badExport(name, `has no backend; ${expected}`);
   }
@@ -40,6 +41,9 @@ export function checkOptions(name: string, options: ExportOptions): void {
     throw badExport(name, 'has an invalid description; it must be a string');
   }
   checkDescription({ name, ...(description !== undefined && { description }) });
+  if (reopen !== undefined && typeof reopen !== 'function') {
+    throw badExport(name, `has an invalid reopen ${shown(reopen)}; it must be a function`);
+  }
   checkSwitches(name, options);
   if (tls !== undefined && tls !== 'require') {
     throw badExport(name, `has an invalid tls ${shown(tls)}; it must be 'require' or undefined`);

@@ -4,15 +4,17 @@ import { NbdError } from '../../errors.js';
 import type { Client } from '../../handshake/client.js';
 import type { ExportCatalog } from '../../handshake/export-catalog.js';
 import type { Catalog } from './catalog.js';
-import type { OpenBackend } from '../options.js';
+import type { ExportOptions, OpenBackend } from '../options.js';
 
 /**
- * The exports for one connection. Owns at most one backend, of an export that is
- * `perConnection`: it is closed when the client requests another one.
+ * The exports for one connection. Uses at most one backend, which it leaves when the
+ * client requests another one. It owns that of an export that is `perConnection`,
+ * and closes it then.
  */
 export class ConnectionExports implements ExportCatalog {
   private readonly catalog: Catalog;
   private own: { readonly name: string; readonly backend: Backend } | undefined;
+  private shared: { readonly name: string; readonly backend: Backend } | undefined;
   private closed = false;
   /** The call in progress: a finder may take any time. */
   private pending: Promise<unknown> = Promise.resolve();
@@ -35,12 +37,12 @@ export class ConnectionExports implements ExportCatalog {
     return this.call(() => this.catalog.list(client));
   }
 
-  /** Closes its own backend: after TLS the client has another identity. */
+  /** Leaves its backend: after TLS the client has another identity. */
   forget(): Promise<void> {
     return this.call(() => this.release());
   }
 
-  /** Closes its own backend, and one that is still being opened. */
+  /** Leaves its backend, and one of its own that is still being opened. */
   async close(): Promise<void> {
     this.closed = true;
     await this.release();
@@ -72,8 +74,21 @@ export class ConnectionExports implements ExportCatalog {
     const opened =
       perConnection === true && typeof backend === 'function'
         ? await (this.opening = this.openOwn(name, backend, client))
-        : await this.catalog.backends.shared(name, backend, client);
+        : await this.openShared(name, found, client);
     return { ...found, backend: opened };
+  }
+
+  private async openShared(name: string, entry: ExportOptions, client: Client): Promise<Backend> {
+    await this.release();
+    const { backends } = this.catalog;
+    const backend = await backends.shared(name, entry, client);
+    // The client disconnected meanwhile.
+    if (this.isClosed()) {
+      backends.leave(name, backend);
+      throw clientLeft();
+    }
+    this.shared = { name, backend };
+    return backend;
   }
 
   /** NBD_OPT_INFO and NBD_OPT_GO for one export use the same backend. */
@@ -98,9 +113,11 @@ export class ConnectionExports implements ExportCatalog {
   }
 
   private async release(): Promise<void> {
-    const { own } = this;
+    const { own, shared } = this;
     this.own = undefined;
-    if (own !== undefined) await this.catalog.backends.closeOne(own.backend);
+    this.shared = undefined;
+    if (shared !== undefined) this.catalog.backends.leave(shared.name, shared.backend);
+    if (own !== undefined) await this.catalog.backends.closer.close(own.backend);
   }
 }
 

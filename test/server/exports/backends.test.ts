@@ -82,7 +82,7 @@ test('a backend kept for a client with TLS is closed once, even if requested dur
   const [first, second] = [new BufferDisk(content), new BufferDisk(content)];
   await backends.hold('a', first);
   await backends.close();
-  const late = backends.shared('a', second, { kind: 'stream' });
+  const late = backends.shared('a', { backend: second }, { kind: 'stream' });
   await assert.rejects(late, { code: 'NBDCORK_EXPORT_UNAVAILABLE' });
   for (const { calls } of [first, second]) {
     assert.equal(calls.filter((call) => call === 'close').length, 1);
