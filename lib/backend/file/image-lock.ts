@@ -4,6 +4,7 @@
  * on byte 200 + n for each that it does not share. The file need not have these
  * bytes. Two users contradict each other where one has 100 + n, the other 200 + n.
  */
+import { setTimeout as delay } from 'node:timers/promises';
 import { operationKind, Workers, type OperationKind, type WorkersNative } from './io/workers.js';
 
 /** As QEMU numbers them: BLK_PERM_CONSISTENT_READ and so on. */
@@ -12,6 +13,10 @@ type Permission = keyof typeof permission;
 
 const usedBase = 100;
 const unsharedBase = 200;
+
+/** Of two programs that start together each may see the locks of the other: then they try again. */
+const attemptsMax = 3;
+const retryMsMax = 50;
 
 /** What a disk does with an image. */
 interface Use {
@@ -53,16 +58,18 @@ export class ImageLock {
     const workers = new Workers(this.native, 1);
     const call = async (kind: OperationKind, position: number): Promise<number> =>
       (await workers.run({ ...noOperation, kind, fd: this.fd, position })).value;
+    const own = [
+      ...uses.map((name) => usedBase + permission[name]),
+      ...unshared.map((name) => unsharedBase + permission[name]),
+    ];
     try {
-      const own = [
-        ...uses.map((name) => usedBase + permission[name]),
-        ...unshared.map((name) => unsharedBase + permission[name]),
-      ];
-      const conflict = await lockAll(call, own, { uses, unshared });
-      if (conflict !== undefined) {
+      for (let attempt = 1; ; attempt++) {
+        const conflict = await lockAll(call, own, { uses, unshared });
+        if (conflict === undefined) return undefined;
         for (const position of own) await call(operationKind.unlock, position);
+        if (attempt === attemptsMax) return conflict;
+        await delay(Math.random() * retryMsMax);
       }
-      return conflict;
     } finally {
       workers.close();
     }

@@ -62,6 +62,16 @@ describe('an image that is open for writing', usesAddon, () => {
     await (await openFile(path)).close();
   });
 
+  test('is opened by one of several that try together', async (t) => {
+    const path = await makeFile(t, mebibyte);
+    for (let round = 0; round < 20; round++) {
+      const tries = await Promise.allSettled([openFile(path), openFile(path)]);
+      const opened = tries.filter((one) => one.status === 'fulfilled');
+      assert.equal(opened.length, 1);
+      await opened[0]?.value.close();
+    }
+  });
+
   test('can be opened for reading', async (t) => {
     const path = await makeFile(t, mebibyte);
     const reader = await openFile(path, { readOnly: true });
