@@ -6,6 +6,7 @@ import { failures } from './io/errors.js';
 import { allData, fileExtents } from './file-extents.js';
 import { openFileIo, type FileIo, type FileNative, type FindData } from './io/file-io.js';
 import type { MaybePromise } from '../maybe-promise.js';
+import { PartialError } from '../partial-error.js';
 import { SerialQueue } from '../serial-queue.js';
 import { SlabAllocator } from './slab-allocator.js';
 import { payloadPool, pooledBytesMin } from '../../memory/buffer-pool.js';
@@ -162,12 +163,17 @@ export class ReadableFile implements Backend {
     try {
       return await work;
     } catch (error) {
-      if (staleCodes.has(codeOf(error))) this.stale = true;
+      if (staleCodes.has(codeOf(error)) || this.endsEarly(error)) this.stale = true;
       throw error;
     } finally {
       this.inProgress--;
       if (this.inProgress === 0) this.becameIdle?.();
     }
+  }
+
+  /** A device that was removed has no bytes; one that is shorter now is another disk. */
+  private endsEarly(error: unknown): boolean {
+    return this.blockDevice && error instanceof PartialError && error.cause === undefined;
   }
 
   /** After closing, the number of the descriptor may already be that of another file. */

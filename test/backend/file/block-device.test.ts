@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { mkdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isRotational } from '../../../lib/backend/file/block-device.js';
@@ -52,3 +53,23 @@ describe('whether a block device is rotational', () => {
     await disk.close();
   });
 });
+
+test(
+  'a block device that has become shorter must be opened again',
+  { skip: blockDeviceSkip },
+  async (t) => {
+    const file = await makeFile(t, 2 ** 20);
+    const path = await makeBlockDevice(t, file);
+    const disk = await openFile(path, { readOnly: true });
+    await disk.read(0, 4096);
+    assert.equal(disk.mustReopen, false);
+    await truncate(file, 2 ** 19);
+    execFileSync('losetup', ['--set-capacity', path]);
+    await assert.rejects(async () => disk.read(2 ** 19, 4096), { code: 'EIO' });
+    assert.equal(disk.mustReopen, true);
+    await disk.close();
+    const again = await openFile(path, { readOnly: true });
+    assert.equal(again.size, 2 ** 19);
+    await again.close();
+  },
+);
