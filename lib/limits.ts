@@ -17,6 +17,11 @@ export interface Limits {
   /** Simultaneous connections; further ones are closed at once. */
   readonly connectionsMax: number;
   /**
+   * Simultaneous connections of an IP address, or of a user on Unix sockets; further
+   * ones are closed at once. 0 for no such limit.
+   */
+  readonly connectionsPerPeerMax: number;
+  /**
    * Options that a client may send before it chooses an export, and 8 more for each
    * export that it has listed; then the connection is closed.
    */
@@ -37,6 +42,11 @@ export interface Limits {
   readonly handshakeTimeoutMs: number;
   /** Time without progress while replies are queued, in milliseconds; then the connection is closed. */
   readonly sendTimeoutMs: number;
+  /**
+   * Time without a request, in milliseconds, after which a client that has chosen an
+   * export and waits for no reply is disconnected. 0 for no such limit.
+   */
+  readonly idleTimeoutMs: number;
   /** TCP keep-alive idle time, in milliseconds. */
   readonly keepAliveMs: number;
   /** Simultaneously open backends of an `ExportFinder`, where clients choose the names of exports. */
@@ -52,6 +62,7 @@ export const defaultLimits: Limits = {
   bytesInFlightMax: 64 * 2 ** 20,
   memoryBytesMax: 256 * 2 ** 20,
   connectionsMax: 1024,
+  connectionsPerPeerMax: 0,
   optionsMax: 1024,
   optionBytesMax: 64 * 2 ** 10,
   contextsMax: 16,
@@ -59,6 +70,7 @@ export const defaultLimits: Limits = {
   extentsMax: 65_536,
   handshakeTimeoutMs: 10_000,
   sendTimeoutMs: 60_000,
+  idleTimeoutMs: 0,
   keepAliveMs: 60_000,
   openExportsMax: 1024,
   shutdownTimeoutMs: 10_000,
@@ -72,9 +84,21 @@ const limitsMax: Readonly<Record<string, number>> = {
   // Node's timers fire immediately above this.
   handshakeTimeoutMs: 2 ** 31 - 1,
   sendTimeoutMs: 2 ** 31 - 1,
+  idleTimeoutMs: 2 ** 31 - 1,
   keepAliveMs: 2 ** 31 - 1,
   shutdownTimeoutMs: 2 ** 31 - 1,
 };
+
+/** The limits that may be off: 0 says so. */
+const optionalLimits: ReadonlySet<string> = new Set<keyof Limits>([
+  'connectionsPerPeerMax',
+  'idleTimeoutMs',
+]);
+
+/** The least valid value of a limit: 0 for those that may be off, otherwise 1. */
+export function limitMin(name: string): 0 | 1 {
+  return optionalLimits.has(name) ? 0 : 1;
+}
 
 /** The given limits, and the defaults for the others. @throws NbdError `NBDCORK_BAD_LIMIT`. */
 export function checkedLimits(given: Partial<Limits>): Limits {
@@ -86,11 +110,12 @@ export function checkedLimits(given: Partial<Limits>): Limits {
         `Unknown limit '${name}'. Use one of ${Object.keys(defaultLimits).join(', ')}.`,
       );
     }
+    const min = limitMin(name);
     const max = limitsMax[name] ?? Number.MAX_SAFE_INTEGER;
-    if (!Number.isInteger(value) || value < 1 || value > max) {
+    if (!Number.isInteger(value) || value < min || value > max) {
       throw new NbdError(
         'NBDCORK_BAD_LIMIT',
-        `Invalid limit ${name}: it must be an integer from 1 to ${max}.`,
+        `Invalid limit ${name}: it must be an integer from ${min} to ${max}.`,
       );
     }
   }

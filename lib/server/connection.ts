@@ -25,7 +25,6 @@ import { ConnectionExports } from './exports/connection-exports.js';
 import { FailureLog } from './log/failure-log.js';
 import type { Logger } from './log/logger.js';
 import { Reader } from './reader.js';
-import type { Watched } from './stall-watch.js';
 import type { OpenStreams } from '../sockets/streams.js';
 import type { TlsAcceptor } from './tls/acceptor.js';
 import { closeTls } from './tls/closing.js';
@@ -63,9 +62,18 @@ export interface ConnectionContext {
   readonly strategy: NonNullable<AttachOptions['strategy']>;
   readonly busyPoll: BusyPoll;
   readonly tls: TlsAcceptor;
+  readonly losses: ConnectionLosses;
 }
 
-export class Connection implements Watched {
+/** Connections that the server has not wanted, or has ended, so far. */
+export interface ConnectionLosses {
+  /** Closed when they were accepted. */
+  refused: number;
+  /** Closed because the client let a time limit pass. */
+  timedOut: number;
+}
+
+export class Connection {
   /** Settles when the streams are closed. */
   readonly closed: Promise<void>;
   /** Settles when backends, too, have answered its requests. */
@@ -141,6 +149,7 @@ export class Connection implements Watched {
     return this.session === undefined;
   }
 
+  /** Bytes that the client has read, or sent; undefined if the server does not wait for it. */
   get progress(): number | undefined {
     return this.readByPeerBytes ?? this.session?.payloadProgress;
   }
@@ -156,16 +165,37 @@ export class Connection implements Watched {
     return this.transport.counters.bytes - pending - unreadByPeer(this.rawWritable);
   }
 
+  /** Changes with what an idle client sends; undefined if the client waits, or negotiates. */
+  get activity(): number | undefined {
+    return this.session?.activity(this.transport.counters.bytes);
+  }
+
+  /** The `progress` was the same for `sendTimeoutMs`. */
   stalled(): void {
     const { sendTimeoutMs } = this.context.limits;
-    this.fail(
-      new NbdError(
-        'NBDCORK_CLIENT_STALLED',
-        this.readByPeerBytes === undefined
-          ? `The client has not sent the rest of a payload for ${sendTimeoutMs} ms.`
-          : `The client has not read its replies for ${sendTimeoutMs} ms.`,
-      ),
+    this.timedOut(
+      'NBDCORK_CLIENT_STALLED',
+      this.readByPeerBytes === undefined
+        ? `The client has not sent the rest of a payload for ${sendTimeoutMs} ms.`
+        : `The client has not read its replies for ${sendTimeoutMs} ms.`,
     );
+  }
+
+  /**
+   * The `activity` was the same for `idleTimeoutMs`. Ends as when the server stops;
+   * at once where the rest of a request is missing.
+   */
+  idled(): void {
+    const { idleTimeoutMs } = this.context.limits;
+    const code = 'NBDCORK_CLIENT_IDLE';
+    const text = `The client has sent nothing for ${idleTimeoutMs} ms.`;
+    if (this.session?.idle !== true) {
+      this.timedOut(code, text);
+      return;
+    }
+    this.context.losses.timedOut++;
+    this.log('warn', new NbdError(code, text), 'connection closed');
+    this.shutDown();
   }
 
   /** Ends after the requests in progress; a negotiation refuses further options. */
@@ -334,16 +364,19 @@ export class Connection implements Watched {
     });
   }
 
+  private timedOut(code: string, text: string): void {
+    this.context.losses.timedOut++;
+    this.fail(new NbdError(code, text));
+  }
+
   /** Fails a negotiation, unless the client has listed exports, which it may ask about. */
   private handshakeLate(): void {
     const { handshakeTimeoutMs } = this.context.limits;
     const extraMs = this.conversation.exportsListed * handshakeMsPerExport;
     const fail = (): void => {
-      this.fail(
-        new NbdError(
-          'NBDCORK_HANDSHAKE_TIMEOUT',
-          `The client did not choose an export within ${handshakeTimeoutMs + extraMs} ms.`,
-        ),
+      this.timedOut(
+        'NBDCORK_HANDSHAKE_TIMEOUT',
+        `The client did not choose an export within ${handshakeTimeoutMs + extraMs} ms.`,
       );
     };
     if (extraMs === 0) fail();

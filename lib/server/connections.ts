@@ -1,9 +1,10 @@
 import { peerName, type Client } from '../handshake/client.js';
 import { peerCredentialsAvailable } from '../sockets/peer.js';
-import { connectionsWithinOpenFiles } from '../sockets/open-files.js';
+import { OpenFiles } from '../sockets/open-files.js';
 import type { OpenStreams } from '../sockets/streams.js';
 import type { AccessControl } from './access.js';
 import { Connection, type ConnectionContext } from './connection.js';
+import { PeerCounts, peerOf } from './peer-counts.js';
 import { StallWatch } from './stall-watch.js';
 import { endsBefore } from './stop-clock.js';
 
@@ -11,7 +12,8 @@ import { endsBefore } from './stop-clock.js';
 export class Connections {
   private readonly context: ConnectionContext;
   private readonly access: AccessControl;
-  private readonly stallWatch: StallWatch;
+  private readonly stallWatch: StallWatch<Connection>;
+  private readonly idleWatch: StallWatch<Connection>;
   private readonly open = new Set<Connection>();
   /**
    * Open connections, and closed ones with work in progress. Both count towards
@@ -19,14 +21,28 @@ export class Connections {
    * and leaves, again and again, could pile up requests without a limit.
    */
   private readonly slots = new Set<Connection>();
+  /** The slots of each peer. */
+  private readonly peers = new PeerCounts();
   private stopping = false;
-  /** At the limit of open files accept() fails, and clients are closed without a line in the log. */
+  private readonly openFiles = new OpenFiles();
   private openFilesAllow = Infinity;
 
   constructor(context: ConnectionContext, access: AccessControl) {
     this.context = context;
     this.access = access;
-    this.stallWatch = new StallWatch(context.limits.sendTimeoutMs);
+    const { sendTimeoutMs, idleTimeoutMs } = context.limits;
+    this.stallWatch = new StallWatch(sendTimeoutMs, {
+      progress: (connection) => connection.progress,
+      stalled: (connection) => {
+        connection.stalled();
+      },
+    });
+    this.idleWatch = new StallWatch(idleTimeoutMs, {
+      progress: (connection) => connection.activity,
+      stalled: (connection) => {
+        connection.idled();
+      },
+    });
   }
 
   /** Open connections. */
@@ -38,13 +54,22 @@ export class Connections {
     return this.open.values();
   }
 
-  /** Starts a connection, or calls `refuse` and returns undefined. */
-  accept(open: OpenStreams, client: Client, refuse: () => void): Connection | undefined {
-    const full = this.reasonToRefuse();
+  /**
+   * Starts a connection, or calls `refuse` and returns undefined. `fd` is the
+   * descriptor of an accepted socket, where it is known.
+   */
+  accept(
+    open: OpenStreams,
+    client: Client,
+    refuse: () => void,
+    fd?: number,
+  ): Connection | undefined {
+    const peer = peerOf(client);
+    const full = this.reasonToRefuse(peer, fd);
     // The access check may take time: only clients that have a slot get one.
     const allowed = full === undefined && this.access.allows(client);
     if (allowed === false) {
-      this.logRefusal(client, full ?? deniedReason(client));
+      this.noteRefusal(client, full ?? deniedReason(client));
       refuse();
       return undefined;
     }
@@ -52,19 +77,25 @@ export class Connections {
     const connection = new Connection(this.context, open, client, admitted);
     this.open.add(connection);
     this.slots.add(connection);
+    if (peer !== undefined) this.peers.add(peer);
     this.stallWatch.add(connection);
+    this.idleWatch.add(connection);
     void connection.closed.then(() => {
       this.open.delete(connection);
       this.stallWatch.delete(connection);
+      this.idleWatch.delete(connection);
     });
-    void Promise.all([connection.slotReleased, admitted]).then(() => this.slots.delete(connection));
+    void Promise.all([connection.slotReleased, admitted]).then(() => {
+      this.slots.delete(connection);
+      if (peer !== undefined) this.peers.remove(peer);
+    });
     return connection;
   }
 
   /** Call it before listening, when the files of the server are open. */
   measureOpenFiles(): void {
     if (this.openFilesAllow !== Infinity) return;
-    this.openFilesAllow = connectionsWithinOpenFiles();
+    this.openFilesAllow = this.openFiles.connectionsMax();
     const { connectionsMax } = this.context.limits;
     if (this.openFilesAllow >= connectionsMax) return;
     this.context.logger.warn(
@@ -95,23 +126,30 @@ export class Connections {
     return [...this.slots];
   }
 
-  private reasonToRefuse(): string | undefined {
+  private reasonToRefuse(peer: string | undefined, fd: number | undefined): string | undefined {
     if (this.stopping) return 'the server is closing';
+    const { connectionsMax, connectionsPerPeerMax } = this.context.limits;
     const count = this.slots.size;
-    const connectionsMax = Math.min(this.context.limits.connectionsMax, this.openFilesAllow);
-    if (count < connectionsMax) return undefined;
-    const closed = count - this.open.size;
-    const waiting = closed === 0 ? '' : `, ${closed} of them closed and waiting for a backend`;
-    return `limit of ${count} connections reached${waiting}`;
+    if (count >= Math.min(connectionsMax, this.openFilesAllow)) {
+      const closed = count - this.open.size;
+      const waiting = closed === 0 ? '' : `, ${closed} of them closed and waiting for a backend`;
+      return `limit of ${count} connections reached${waiting}`;
+    }
+    if (fd !== undefined && this.openFiles.areFew(fd)) return 'limit of open files reached';
+    if (peer === undefined || connectionsPerPeerMax === 0) return undefined;
+    return this.peers.of(peer) < connectionsPerPeerMax
+      ? undefined
+      : `limit of ${connectionsPerPeerMax} connections of ${peer} reached`;
   }
 
   private async admission(client: Client, allowed: Promise<boolean>): Promise<boolean> {
     if (await allowed) return true;
-    this.logRefusal(client, deniedReason(client));
+    this.noteRefusal(client, deniedReason(client));
     return false;
   }
 
-  private logRefusal(client: Client, reason: string): void {
+  private noteRefusal(client: Client, reason: string): void {
+    this.context.losses.refused++;
     this.context.logger.warn({ peer: peerName(client) }, `connection refused: ${reason}`);
   }
 }

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { NbdError } from '../errors.js';
 import { checkedLimits, defaultLimits, type Limits } from '../limits.js';
 import { quoted } from '../quoted.js';
+import { descriptorOf } from '../sockets/handle.js';
 import { acceptedStreams, duplexStreams, stdioStreams } from '../sockets/streams.js';
 import { memoryBytesMax } from '../memory/pages.js';
 import { MemoryBudget } from '../transmission/memory/memory-budget.js';
@@ -11,7 +12,7 @@ import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
 import { AccessControl } from './access.js';
 import { BusyPoll, checkedBusyPoll } from './busy-poll/busy-poll.js';
-import type { Connection } from './connection.js';
+import type { Connection, ConnectionLosses } from './connection.js';
 import { Connections } from './connections.js';
 import { Catalog } from './exports/catalog.js';
 import { clientOf, listen, type Listening } from './listener.js';
@@ -44,6 +45,7 @@ export function createServer(options: ServerOptions): NbdServer {
 export class NbdServer {
   private readonly catalog: Catalog;
   private readonly connections: Connections;
+  private readonly losses: ConnectionLosses = { refused: 0, timedOut: 0 };
   private readonly limits: Limits;
   private readonly logger: LimitedLogger;
   private readonly tls: TlsAcceptor;
@@ -74,6 +76,7 @@ export class NbdServer {
       strategy: transmit,
       busyPoll: new BusyPoll(checkedBusyPoll(options.busyPollMicroseconds) / 1000),
       tls: this.tls,
+      losses: this.losses,
     };
     this.connections = new Connections(context, access);
   }
@@ -81,6 +84,22 @@ export class NbdServer {
   /** Open connections. */
   get connectionCount(): number {
     return this.connections.count;
+  }
+
+  /**
+   * Connections refused so far: closed when they were accepted, because of a limit,
+   * the access rules, or because the server is closing.
+   */
+  get connectionsRefused(): number {
+    return this.losses.refused;
+  }
+
+  /**
+   * Connections closed so far because the client let a time limit pass:
+   * `handshakeTimeoutMs`, `sendTimeoutMs` or `idleTimeoutMs`.
+   */
+  get connectionsTimedOut(): number {
+    return this.losses.timedOut;
   }
 
   /** The strategy and the counters of each open connection. */
@@ -125,7 +144,7 @@ export class NbdServer {
       if (client === undefined) refuse();
       else {
         const streams = acceptedStreams(socket, server, this.limits.keepAliveMs);
-        this.connections.accept(streams, client, refuse);
+        this.connections.accept(streams, client, refuse, descriptorOf(socket));
       }
     });
     const listening = await listen(server, where);

@@ -1,18 +1,18 @@
 /**
- * Detects clients that do not read their replies, or do not send the rest of a
- * payload that holds memory. One timer checks all
- * connections, so that a request costs nothing.
+ * Detects clients that do nothing although it is their turn: that do not read their
+ * replies, do not send the rest of a payload that holds memory, or are idle. One
+ * timer checks all connections, so that a request costs nothing.
  */
 
-/** A connection. */
-export interface Watched {
+/** What is watched of a connection. */
+export interface Watching<Connection> {
   /**
-   * Bytes that the client has read, or sent, so far; undefined if the server does
-   * not wait for it.
+   * A number that changes with what the client does, such as the bytes that it has
+   * read or sent so far; undefined if the server does not wait for it.
    */
-  readonly progress: number | undefined;
+  readonly progress: (connection: Connection) => number | undefined;
   /** Called once, when the client has made no progress for the whole timeout. */
-  stalled(): void;
+  readonly stalled: (connection: Connection) => void;
 }
 
 interface Observation {
@@ -22,25 +22,33 @@ interface Observation {
 
 const checksPerTimeout = 4;
 
-export class StallWatch {
-  private readonly observations = new Map<Watched, Observation>();
+export class StallWatch<Connection> {
+  private readonly observations = new Map<Connection, Observation>();
   private readonly timeoutMs: number;
+  private readonly watching: Watching<Connection>;
   private readonly now: () => number;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(timeoutMs: number, now: () => number = () => performance.now()) {
+  /** A `timeoutMs` of 0 detects nothing. */
+  constructor(
+    timeoutMs: number,
+    watching: Watching<Connection>,
+    now: () => number = () => performance.now(),
+  ) {
     this.timeoutMs = timeoutMs;
+    this.watching = watching;
     this.now = now;
   }
 
-  add(connection: Watched): void {
+  add(connection: Connection): void {
+    if (this.timeoutMs === 0) return;
     this.observations.set(connection, { progress: undefined, since: 0 });
     this.timer ??= setInterval(() => {
       this.check(this.now());
     }, this.timeoutMs / checksPerTimeout).unref();
   }
 
-  delete(connection: Watched): void {
+  delete(connection: Connection): void {
     this.observations.delete(connection);
     if (this.observations.size > 0) return;
     clearInterval(this.timer);
@@ -49,12 +57,12 @@ export class StallWatch {
 
   private check(now: number): void {
     for (const [connection, observation] of this.observations) {
-      const { progress } = connection;
+      const progress = this.watching.progress(connection);
       if (progress === undefined || progress !== observation.progress) {
         observation.progress = progress;
         observation.since = now;
       } else if (now - observation.since >= this.timeoutMs) {
-        connection.stalled();
+        this.watching.stalled(connection);
         this.delete(connection);
       }
     }

@@ -4,15 +4,38 @@ import { readdirSync, readFileSync } from 'node:fs';
 const reserve = 16;
 
 /**
- * Connections for which the limit of open files has room, besides the files that
- * are open now. Infinity where the system does not tell.
+ * The limit of open files of the process. At the limit, libuv closes the clients that
+ * connect, and tells nobody: connections must be refused before.
  */
-export function connectionsWithinOpenFiles(): number {
-  try {
-    const limits = readFileSync('/proc/self/limits', 'latin1');
-    const soft = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
-    return Math.max(1, soft - readdirSync('/proc/self/fd').length - reserve);
-  } catch {
-    return Infinity;
+export class OpenFiles {
+  /** Infinity where the system does not tell. */
+  private readonly max: number;
+
+  constructor() {
+    let max = Infinity;
+    try {
+      const limits = readFileSync('/proc/self/limits', 'latin1');
+      max = Number(/^Max open files +(\d+)/m.exec(limits)?.[1] ?? Infinity);
+    } catch {
+      // Not Linux.
+    }
+    this.max = max;
+  }
+
+  /** Connections for which there is room, besides the files that are open now. */
+  connectionsMax(): number {
+    try {
+      return Math.max(1, this.max - readdirSync('/proc/self/fd').length - reserve);
+    } catch {
+      return Infinity;
+    }
+  }
+
+  /**
+   * Whether few descriptors are left, given one that was just opened: the kernel
+   * gives the lowest that is free.
+   */
+  areFew(opened: number): boolean {
+    return opened >= this.max - reserve;
   }
 }

@@ -26,6 +26,9 @@ type State = (typeof State)[keyof typeof State];
  */
 const skippedPayloadBytesMax = 2 ** 25;
 
+/** More than the bytes of a header. */
+export const arrivalMarkUnit = 64;
+
 const noData: Uint8Array = new Uint8Array(0);
 
 export class Receiver {
@@ -90,6 +93,13 @@ export class Receiver {
   /** Bytes of payloads that have arrived; undefined unless one that takes memory is arriving. */
   get payloadProgress(): number | undefined {
     return this.state === State.payload && this.charged > 0 ? this.arrivedBytes : undefined;
+  }
+
+  /** Grows with the bytes that arrive of a request until it is complete. */
+  get arrivalMark(): number {
+    const inPayload = this.state === State.payload || this.state === State.skip;
+    const ofHeader = inPayload ? extendedRequestHeaderBytes : this.partialBytes;
+    return this.arrivedBytes * arrivalMarkUnit + ofHeader;
   }
 
   /** The request that waits continues: `bytes` were charged for it. */
@@ -341,6 +351,7 @@ export class Receiver {
   private skipPayload(at: number, end: number): number {
     const count = Math.min(this.skipBytes, end - at);
     this.skipBytes -= count;
+    this.arrivedBytes += count;
     if (this.skipBytes === 0) {
       this.state = State.header;
       this.dispatcher.refuse(this.request, this.skipError, this.skipText);

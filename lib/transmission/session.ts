@@ -14,7 +14,7 @@ import { ConnectionMemory, type PayloadBuffers } from './memory/connection-memor
 import { Dispatcher, type RequestEvents } from './dispatch.js';
 import type { MemoryBudget } from './memory/memory-budget.js';
 import type { BytesAvailable } from './memory/payload.js';
-import { Receiver } from './receive.js';
+import { arrivalMarkUnit, Receiver } from './receive.js';
 import { ReplyWriter } from './reply.js';
 import type { Defer } from './time-slice.js';
 
@@ -129,6 +129,16 @@ export class Session {
    */
   get payloadProgress(): number | undefined {
     return this.dispatcher.full || this.ended ? undefined : this.receiver.payloadProgress;
+  }
+
+  /**
+   * While the client waits for nothing, a number that differs from the last one if
+   * the client has sent anything since; else undefined. Every request adds the bytes
+   * of its reply, so that it costs a request nothing to be noticed.
+   */
+  activity(sentBytes: number): number | undefined {
+    const waits = !this.allAnswered || this.sender.queuedBytes > 0 || this.ending;
+    return waits ? undefined : sentBytes * arrivalMarkUnit + this.receiver.arrivalMark;
   }
 
   /** The sender has drained: requests that waited for that continue. */

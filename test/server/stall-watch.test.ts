@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
-import { StallWatch, type Watched } from '../../lib/server/stall-watch.js';
+import { StallWatch } from '../../lib/server/stall-watch.js';
 import type { ByteClient } from '../support/byte-client.js';
 import { pattern, BufferDisk } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
@@ -10,19 +10,24 @@ import { connectionKinds, startServer, until } from '../support/server.js';
 
 const mebibyte = 2 ** 20;
 
-class Reader implements Watched {
+class Reader {
   progress: number | undefined;
   stalls = 0;
-
-  stalled(): void {
-    this.stalls++;
-  }
 }
 
-function watching(t: TestContext): { watch: StallWatch; pass: (ms: number) => void } {
+function watching(
+  t: TestContext,
+  timeoutMs = 1000,
+): { watch: StallWatch<Reader>; pass: (ms: number) => void } {
   t.mock.timers.enable({ apis: ['setInterval'] });
   let now = 5000;
-  const watch = new StallWatch(1000, () => now);
+  const watching = {
+    progress: ({ progress }: Reader) => progress,
+    stalled: (reader: Reader) => {
+      reader.stalls++;
+    },
+  };
+  const watch = new StallWatch(timeoutMs, watching, () => now);
   return {
     watch,
     pass: (ms) => {
@@ -68,6 +73,15 @@ describe('a client', () => {
     watch.delete(gone);
     pass(800);
     assert.deepEqual([gone.stalls, stays.stalls], [0, 1]);
+  });
+
+  test('never stalls with a timeout of 0', (t) => {
+    const { watch, pass } = watching(t, 0);
+    const reader = new Reader();
+    reader.progress = 100;
+    watch.add(reader);
+    pass(10_000);
+    assert.equal(reader.stalls, 0);
   });
 });
 

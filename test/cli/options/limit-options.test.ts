@@ -53,6 +53,14 @@ describe('limits', () => {
     assert.deepEqual(parse(), {});
   });
 
+  test('may be off where that is possible', () => {
+    assert.deepEqual(parse('--idle-timeout', '0', '--connections-per-peer-max', '0'), {
+      idleTimeoutMs: 0,
+      connectionsPerPeerMax: 0,
+    });
+    assert.deepEqual(parse('--idle-timeout', '0s'), { idleTimeoutMs: 0 });
+  });
+
   for (const [flag, value] of [
     ['--connections-max', '0'],
     ['--connections-max', '1.5'],
@@ -63,6 +71,11 @@ describe('limits', () => {
     ['--handshake-timeout', '10'],
     ['--handshake-timeout', 's'],
     ['--handshake-timeout', '0s'],
+    ['--handshake-timeout', '0'],
+    // Not rounded to no limit.
+    ['--idle-timeout', '0.4ms'],
+    ['--idle-timeout', '-1s'],
+    ['--connections-per-peer-max', '-1'],
     ['--handshake-timeout', '10 parsecs'],
   ] as const) {
     test(`${flag} '${value}' is rejected`, () => {
@@ -75,6 +88,8 @@ for (const [flag, value, message] of [
   ['--options-max', '0', /positive integer/],
   ['--request-bytes-max', '0', /size of at least 1 byte/],
   ['--send-timeout', '0s', /time of at least 1 ms/],
+  ['--idle-timeout', '5', /time of at least 1 ms.*or 0 for no limit/],
+  ['--connections-per-peer-max', 'few', /positive integer, or 0 for no limit/],
 ] as const) {
   test(`${flag} ${value} is rejected with a message about its kind`, () => {
     assert.throws(() => parse(flag, value), message);
