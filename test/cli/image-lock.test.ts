@@ -1,12 +1,14 @@
 /** An image is served for writing by one server. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { addon } from '../../lib/native/load.js';
 import { temporaryFolder } from '../support/folder.js';
-import { needs, run, succeed } from '../support/peers.js';
-import { runProgram, serve } from '../support/program.js';
+import { needs } from '../support/peers.js';
+import { RunningProgram, runProgram, serve } from '../support/program.js';
+import { until } from '../support/server.js';
 
 const usesAddon = { skip: addon === undefined && 'needs the addon' };
 
@@ -37,20 +39,16 @@ test('an image under two names is not served for writing', usesAddon, async (t) 
   await serve(t, ['--port', '0', '--read-only', `a=${image}`, image]);
 });
 
-test(
-  'an image that qemu-nbd serves for writing is served for reading only',
-  usesAddon,
-  async (t) => {
-    if (!needs(t, 'qemu-nbd', 'qemu-io')) return;
-    const image = await makeImage(t);
-    const socket = `${image}.sock`;
-    const pidFile = `${image}.pid`;
-    const args = ['--format', 'raw', '--persistent', '--pid-file', pidFile, '--socket', socket];
-    await succeed(t, 'qemu-nbd', ['--fork', ...args, image]);
-    t.after(() => run(t, 'sh', ['-c', `kill $(cat ${pidFile})`]));
-    const { status, stderr } = await runProgram(t, ['serve', '--port', '0', image]);
-    assert.equal(status, 1);
-    assert.match(stderr, /has it open for writing.*\(NBDCORK_LOCKED\)/);
-    await serve(t, ['--port', '0', '--read-only', image]);
-  },
-);
+test('an image that qemu-nbd writes is served for reading only', usesAddon, async (t) => {
+  if (!needs(t, 'qemu-nbd')) return;
+  const image = await makeImage(t);
+  const socket = `${image}.sock`;
+  const args = ['--format', 'raw', '--persistent', '--socket', socket, image];
+  new RunningProgram(t, args, { command: ['qemu-nbd'] });
+  // It locks the image before it listens.
+  await until(() => existsSync(socket));
+  const { status, stderr } = await runProgram(t, ['serve', '--port', '0', image]);
+  assert.equal(status, 1);
+  assert.match(stderr, /has it open for writing.*\(NBDCORK_LOCKED\)/);
+  await serve(t, ['--port', '0', '--read-only', image]);
+});
