@@ -1,8 +1,8 @@
 import { fstatSync, openSync, constants } from 'node:fs';
 import { isatty } from 'node:tty';
 import { pino, type Logger } from 'pino';
-import { prettyFactory } from 'pino-pretty';
 import { LogOutput } from './log-output.js';
+import { logText } from './log-text.js';
 
 export const logFormats = ['text', 'json'] as const;
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const;
@@ -47,11 +47,10 @@ export function openLog({ logFormat, logLevel }: LoggingOptions): Log {
 }
 
 function textFormat(): (line: string) => string {
-  return prettyFactory({
-    colorize: isatty(stderr),
-    translateTime: 'SYS:HH:MM:ss',
-    singleLine: true,
-  });
+  // As of https://no-color.org.
+  const { NO_COLOR: noColor = '' } = process.env;
+  const colors = isatty(stderr) && noColor === '';
+  return (line) => logText(line, colors);
 }
 
 /**
