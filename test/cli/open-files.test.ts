@@ -51,7 +51,7 @@ describe('with few open files', { skip: process.platform !== 'linux' }, () => {
     const refused = answered.filter((greeted) => !greeted).length;
     assert.ok(refused > 0 && refused < clients.length, `${refused} were refused`);
     await program.stop();
-    assert.equal((/^refused: (\d+)$/m.exec(program.stderr.text))?.[1], String(refused));
+    assert.equal(/^refused: (\d+)$/m.exec(program.stderr.text)?.[1], String(refused));
     const lines = program.stderr.text.match(/^connection refused: limit of open files reached$/gm);
     assert.equal(lines?.length, refused);
   });
