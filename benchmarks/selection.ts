@@ -1,5 +1,5 @@
 /** Selects what to measure from the words of the command line. */
-import { BenchmarkError } from './errors.js';
+import { NbdError } from '../lib/errors.js';
 import {
   kinds,
   links,
@@ -50,7 +50,7 @@ export class Selection {
 
   /**
    * `hasLimit`: `--limit` was given, which selects that server.
-   * @throws BenchmarkError `NBDCORK_BAD_SELECTION` for an unknown word.
+   * @throws NbdError `NBDCORK_BAD_SELECTION` for an unknown word.
    */
   constructor(given: readonly string[], all: boolean, hasLimit = false) {
     this.all = all;
@@ -58,7 +58,7 @@ export class Selection {
     for (const word of given) {
       const [dimension] = [...vocabulary].find(([, known]) => known.includes(word)) ?? [];
       if (dimension === undefined) {
-        throw new BenchmarkError(
+        throw new NbdError(
           'NBDCORK_BAD_SELECTION',
           `Unknown word '${word}'. Use some of ${words.join(', ')}.`,
         );

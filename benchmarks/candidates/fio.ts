@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { build, type Histogram } from 'hdr-histogram-js';
-import { BenchmarkError } from '../errors.js';
+import { NbdError } from '../../lib/errors.js';
 import { formatUri } from '../../lib/wire/uri.js';
 import { diskBytes, exportName } from '../disk.js';
 import { shapes } from '../load/requests.js';
@@ -44,7 +44,7 @@ export async function runFio(
   seconds: number,
   signal: AbortSignal,
 ): Promise<FioResult> {
-  if (place.type === 'pipes') throw new BenchmarkError('NBDCORK_BENCH', 'fio cannot use pipes.');
+  if (place.type === 'pipes') throw new NbdError('NBDCORK_BENCH', 'fio cannot use pipes.');
   const { lengthBytes, command } = shapes[kind];
   const args = [
     ...['--name=bench', '--ioengine=nbd', `--uri=${formatUri(place, exportName)}`],
@@ -90,11 +90,8 @@ async function finish(path: string, args: readonly string[], signal: AbortSignal
   }
 }
 
-function failed(what: string, problems: string): BenchmarkError {
-  return new BenchmarkError(
-    'NBDCORK_BENCH',
-    `fio cannot be the load: ${what}. ${lastLines(problems)}`,
-  );
+function failed(what: string, problems: string): NbdError {
+  return new NbdError('NBDCORK_BENCH', `fio cannot be the load: ${what}. ${lastLines(problems)}`);
 }
 
 function histogramOf({ clat_ns: { bins } }: Direction): Histogram {

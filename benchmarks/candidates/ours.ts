@@ -1,7 +1,7 @@
 /** Our server, with one strategy. */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BenchmarkError } from '../errors.js';
+import { NbdError } from '../../lib/errors.js';
 import { WorkerProcess } from '../measure/worker-process.js';
 import type { Strategy, Workload } from '../results.js';
 import type {
@@ -46,10 +46,7 @@ export async function startOurs(
       const counts = await server.request({ type: 'count' });
       const expected = strategy === 'sends' ? 'more' : strategy;
       if (counts.strategy === expected) return counts;
-      throw new BenchmarkError(
-        'NBDCORK_BENCH',
-        `Sent with ${counts.strategy}, not with ${strategy}.`,
-      );
+      throw new NbdError('NBDCORK_BENCH', `Sent with ${counts.strategy}, not with ${strategy}.`);
     },
     stop: async () => {
       await server.stop();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { BenchmarkError } from '../errors.js';
+import { NbdError } from '../../lib/errors.js';
 import { diskBytes, exportName } from '../disk.js';
 import type { Place } from '../place.js';
 import type { Link, Workload } from '../results.js';
@@ -55,7 +55,7 @@ export async function startPeer(
   setting: ServerSetting,
 ): Promise<RunningServer> {
   const peer = peers[name];
-  if (peer === undefined) throw new BenchmarkError('NBDCORK_BENCH', `Unknown server ${name}.`);
+  if (peer === undefined) throw new NbdError('NBDCORK_BENCH', `Unknown server ${name}.`);
   const pipes = link === 'pipe' ? makePipes(setting.folder) : undefined;
   try {
     const place = pipes?.place ?? (await placeFor(link, setting));

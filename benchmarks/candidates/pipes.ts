@@ -2,7 +2,7 @@
 import { spawnSync } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { BenchmarkError } from '../errors.js';
+import { NbdError } from '../../lib/errors.js';
 import type { Place } from '../place.js';
 
 export interface Pipes {
@@ -14,11 +14,11 @@ export interface Pipes {
   readonly close: () => void;
 }
 
-/** @throws BenchmarkError `NBDCORK_BENCH` where there is no mkfifo. */
+/** @throws NbdError `NBDCORK_BENCH` where there is no mkfifo. */
 export function makePipes(folder: string): Pipes {
   const [requests, replies] = [join(folder, 'requests'), join(folder, 'replies')];
   const { status, error } = spawnSync('mkfifo', [requests, replies], { stdio: 'ignore' });
-  if (status !== 0) throw new BenchmarkError('NBDCORK_BENCH', 'mkfifo failed.', error);
+  if (status !== 0) throw new NbdError('NBDCORK_BENCH', 'mkfifo failed.', error);
   // Open at both ends, so that no later open() blocks.
   const held = [openSync(requests, 'r+'), openSync(replies, 'r+')];
   const [input, output] = [openSync(requests, 'r'), openSync(replies, 'w')];

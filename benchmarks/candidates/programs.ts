@@ -5,8 +5,7 @@ import { accessSync, constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { codeOf, messageOf } from '../../lib/errors.js';
-import { BenchmarkError } from '../errors.js';
+import { codeOf, messageOf, NbdError } from '../../lib/errors.js';
 
 /** The last two are not on every user's PATH. */
 const folders = [...(process.env['PATH'] ?? '').split(delimiter), '/usr/sbin', '/sbin'];
@@ -55,7 +54,7 @@ async function failAtEnd(child: ChildProcess): Promise<never> {
   // With its output, so that everything has been read.
   const [status, signal] = (await once(child, 'close')) as [number | null, string | null];
   const why = lastLines(said) || 'it wrote no error message';
-  throw new BenchmarkError('NBDCORK_BENCH', `The server ended with ${status ?? signal}: ${why}`);
+  throw new NbdError('NBDCORK_BENCH', `The server ended with ${status ?? signal}: ${why}`);
 }
 
 /** Start a server that runs until it is stopped. */
@@ -70,7 +69,7 @@ export async function startProgram(
   ended.catch(() => undefined);
   await once(child, 'spawn');
   const { pid } = child;
-  if (pid === undefined) throw new BenchmarkError('NBDCORK_BENCH', `${command} did not start.`);
+  if (pid === undefined) throw new NbdError('NBDCORK_BENCH', `${command} did not start.`);
   return {
     pid,
     ended,
@@ -100,7 +99,7 @@ export async function startDaemon(
   });
   if (status !== 0) {
     const why = error === undefined ? lastLines(stderr) : messageOf(error);
-    throw new BenchmarkError('NBDCORK_BENCH', `${command}: ${why}`, error);
+    throw new NbdError('NBDCORK_BENCH', `${command}: ${why}`, error);
   }
   const pid = await readPid(pidPath, command);
   return {
@@ -123,10 +122,7 @@ async function readPid(path: string, command: string): Promise<number> {
     });
     if (text.endsWith('\n')) return Number(text);
     if (performance.now() > deadline) {
-      throw new BenchmarkError(
-        'NBDCORK_BENCH',
-        `${command} exited, or did not write its PID file.`,
-      );
+      throw new NbdError('NBDCORK_BENCH', `${command} exited, or did not write its PID file.`);
     }
     await setTimeout(retryMs);
   }

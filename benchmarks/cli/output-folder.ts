@@ -1,13 +1,12 @@
 /** The folder of a report: made, and tried, before anything is measured. */
 import { mkdir, mkdtemp, rmdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { codeOf, messageOf } from '../../lib/errors.js';
-import { BenchmarkError } from '../errors.js';
+import { codeOf, messageOf, NbdError } from '../../lib/errors.js';
 
 /**
  * Make the folder where there is none, and try whether something can be put into it.
  * @returns what had to be made, the innermost folder first.
- * @throws BenchmarkError `NBDCORK_BENCH` where that cannot be.
+ * @throws NbdError `NBDCORK_BENCH` where that cannot be.
  */
 export async function makeFolder(folder: string): Promise<string[]> {
   const made: string[] = [];
@@ -18,7 +17,7 @@ export async function makeFolder(folder: string): Promise<string[]> {
     return made;
   } catch (cause) {
     await removeFolders(made);
-    throw new BenchmarkError(
+    throw new NbdError(
       'NBDCORK_BENCH',
       `The report cannot be written into ${folder}: ${messageOf(cause)}. Choose another folder with --output.`,
       cause,

@@ -23,7 +23,7 @@ export interface RunOptions extends Omit<BenchOptions, 'progress'> {
 
 /**
  * Measure, print the table, and write the report.
- * @throws BenchmarkError `NBDCORK_BENCH`, before anything is measured, where the report cannot be written.
+ * @throws NbdError `NBDCORK_BENCH`, before anything is measured, where the report cannot be written.
  */
 export async function runBenchmark({ output, ...options }: RunOptions): Promise<Outcome> {
   const folder = resolve(output);

@@ -4,8 +4,7 @@ import { accessSync, constants, statSync } from 'node:fs';
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { messageOf } from '../../lib/errors.js';
-import { BenchmarkError } from '../errors.js';
+import { messageOf, NbdError } from '../../lib/errors.js';
 import { findCandidates, type Candidates } from '../candidates/index.js';
 import { findProgram } from '../candidates/programs.js';
 import { whyNothing } from '../exclusions.js';
@@ -41,14 +40,14 @@ export interface BenchOptions {
 
 /**
  * Measure.
- * @throws BenchmarkError `NBDCORK_BAD_SELECTION` for words that choose nothing,
+ * @throws NbdError `NBDCORK_BAD_SELECTION` for words that choose nothing,
  *   `NBDCORK_BENCH` where something that is needed fails.
  */
 export async function bench(options: BenchOptions): Promise<Results> {
   const startedAt = new Date();
   const selection = new Selection(options.words, options.all, options.limit !== undefined);
   if (selection.namesLimit && options.limit === undefined) {
-    throw new BenchmarkError('NBDCORK_BAD_SELECTION', "'limit' requires --limit PATH.");
+    throw new NbdError('NBDCORK_BAD_SELECTION', "'limit' requires --limit PATH.");
   }
   if (options.limit !== undefined) checkProgram(options.limit);
   const found = options.load === 'fio' ? forFio(selection.workloads) : selection.workloads;
@@ -112,9 +111,9 @@ export async function bench(options: BenchOptions): Promise<Results> {
   };
 }
 
-function nothingToMeasure(reasons: readonly string[]): BenchmarkError {
+function nothingToMeasure(reasons: readonly string[]): NbdError {
   const why = reasons.length === 0 ? 'the words exclude each other' : reasons.join('; ');
-  return new BenchmarkError(
+  return new NbdError(
     'NBDCORK_BAD_SELECTION',
     `Nothing to measure: ${why}. Use fewer or other words.`,
   );
@@ -132,7 +131,7 @@ function checkProgram(path: string): void {
     accessSync(path, constants.X_OK);
     if (!statSync(path).isFile()) throw new Error(`${path} is not a file`);
   } catch (cause) {
-    throw new BenchmarkError(
+    throw new NbdError(
       'NBDCORK_BENCH',
       `The server of --limit cannot be run: ${messageOf(cause)}. Give the path of a program.`,
       cause,
@@ -153,10 +152,7 @@ interface MeasureOptions extends BenchOptions {
 function findFio(): string {
   const fio = findProgram('fio');
   if (fio !== undefined) return fio;
-  throw new BenchmarkError(
-    'NBDCORK_BENCH',
-    'fio is not installed. Install it, or use --load nbdcork.',
-  );
+  throw new NbdError('NBDCORK_BENCH', 'fio is not installed. Install it, or use --load nbdcork.');
 }
 
 async function measure(

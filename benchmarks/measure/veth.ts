@@ -1,7 +1,6 @@
 /** Two network namespaces, joined by a cable that has an MTU of 1500 and cuts no segments. */
 import { spawnSync } from 'node:child_process';
-import { messageOf } from '../../lib/errors.js';
-import { BenchmarkError } from '../errors.js';
+import { messageOf, NbdError } from '../../lib/errors.js';
 import { findProgram } from '../candidates/programs.js';
 
 /**
@@ -26,7 +25,7 @@ export interface Veth {
   readonly remove: () => void;
 }
 
-/** @throws BenchmarkError `NBDCORK_BENCH` with the reason where that is not possible. */
+/** @throws NbdError `NBDCORK_BENCH` with the reason where that is not possible. */
 export function makeVeth(): Veth {
   const name = `nbdcork-${process.pid}`;
   const { load, server } = addresses();
@@ -62,7 +61,7 @@ export function makeVeth(): Veth {
 function need(program: string, packageName: string): string {
   const path = findProgram(program);
   if (path !== undefined) return path;
-  throw new BenchmarkError('NBDCORK_BENCH', `${program} is not installed. Install ${packageName}.`);
+  throw new NbdError('NBDCORK_BENCH', `${program} is not installed. Install ${packageName}.`);
 }
 
 function run(command: string, ...args: readonly string[]): void {
@@ -70,7 +69,7 @@ function run(command: string, ...args: readonly string[]): void {
   if (status === 0) return;
   const why = error === undefined ? stderr.trim() : messageOf(error);
   const message = `${command} ${args.join(' ')}: ${why}`;
-  throw new BenchmarkError(
+  throw new NbdError(
     'NBDCORK_BENCH',
     process.getuid?.() === 0 ? message : `Network namespaces need root (${message})`,
   );

@@ -2,8 +2,7 @@
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import { messageOf } from '../../lib/errors.js';
-import { BenchmarkError } from '../errors.js';
+import { messageOf, NbdError } from '../../lib/errors.js';
 
 interface Response {
   readonly value?: unknown;
@@ -49,13 +48,13 @@ export class WorkerProcess<Request extends { readonly type: keyof Responses }, R
 
   get pid(): number {
     const { pid } = this.child;
-    if (pid === undefined) throw new BenchmarkError('NBDCORK_BENCH', 'A process did not start.');
+    if (pid === undefined) throw new NbdError('NBDCORK_BENCH', 'A process did not start.');
     return pid;
   }
 
   /**
    * Send a request that is expected to take `seconds`.
-   * @throws BenchmarkError `NBDCORK_BENCH` if the request fails, the process exits, or the response is late.
+   * @throws NbdError `NBDCORK_BENCH` if the request fails, the process exits, or the response is late.
    * @throws the signal's reason if it is aborted.
    */
   async request<Type extends Request['type']>(
@@ -68,7 +67,7 @@ export class WorkerProcess<Request extends { readonly type: keyof Responses }, R
       this.exited = rejectAtExit(this.child);
     }
     const { value, failure } = await this.responseTo(request, seconds);
-    if (failure !== undefined) throw new BenchmarkError('NBDCORK_BENCH', failure);
+    if (failure !== undefined) throw new NbdError('NBDCORK_BENCH', failure);
     // The process runs our own script, so the value has the declared type.
     return value as Responses[Type];
   }
@@ -110,7 +109,7 @@ export class WorkerProcess<Request extends { readonly type: keyof Responses }, R
 
 function rejectAtExit(child: ChildProcess): Promise<never> {
   const exited = once(child, 'exit').then(([status]: (number | null)[]) => {
-    throw new BenchmarkError(
+    throw new NbdError(
       'NBDCORK_BENCH',
       `A process of the benchmark exited: ${status ?? 'killed'}.`,
     );
@@ -122,7 +121,7 @@ function rejectAtExit(child: ChildProcess): Promise<never> {
 
 async function rejectAfter(seconds: number, signal: AbortSignal): Promise<never> {
   await setTimeout(seconds * 1000, undefined, { signal });
-  throw new BenchmarkError('NBDCORK_BENCH', `No response within ${seconds} s: the server hangs.`);
+  throw new NbdError('NBDCORK_BENCH', `No response within ${seconds} s: the server hangs.`);
 }
 
 /** In the worker: send what `handle` returns, or why it fails. */

@@ -4,7 +4,7 @@ import { open, writeFile, type FileHandle } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { getSystemErrorName } from 'node:util';
-import { BenchmarkError } from '../errors.js';
+import { NbdError } from '../../lib/errors.js';
 import { type NativeAddon } from '../../lib/native/addon.js';
 import type { MicroSubject } from './measure.js';
 import { pieceCounts, pieceBytes, bytesMax } from './pieces.js';
@@ -16,16 +16,13 @@ const pageBytes = 4096;
 /** What the addon returns in place of failing is an errno, negative. */
 export function checked(result: number): void {
   if (result >= 0) return;
-  throw new BenchmarkError('NBDCORK_BENCH', `The call failed with ${getSystemErrorName(result)}.`);
+  throw new NbdError('NBDCORK_BENCH', `The call failed with ${getSystemErrorName(result)}.`);
 }
 
 /** The kernel's EINVAL would not explain this. */
 function checkedAdvice(result: number): void {
   if (result === -constants.errno.EINVAL && !existsSync('/sys/kernel/mm/transparent_hugepage')) {
-    throw new BenchmarkError(
-      'NBDCORK_BENCH',
-      'This kernel has no transparent huge pages (EINVAL).',
-    );
+    throw new NbdError('NBDCORK_BENCH', 'This kernel has no transparent huge pages (EINVAL).');
   }
   checked(result);
 }

@@ -3,8 +3,7 @@ import { once } from 'node:events';
 import { readSync } from 'node:fs';
 import { connect, createServer, type ListenOptions, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { codeOf } from '../../lib/errors.js';
-import { BenchmarkError } from '../errors.js';
+import { codeOf, NbdError } from '../../lib/errors.js';
 import { descriptorOf } from '../../lib/sockets/handle.js';
 
 export interface Pair {
@@ -29,8 +28,7 @@ async function pair(where: ListenOptions): Promise<Pair> {
   const server = createServer({ pauseOnConnect: true }).listen(where);
   await once(server, 'listening');
   const address = server.address();
-  if (address === null)
-    throw new BenchmarkError('NBDCORK_BENCH', 'The socket pair does not listen.');
+  if (address === null) throw new NbdError('NBDCORK_BENCH', 'The socket pair does not listen.');
   const near = connect(
     typeof address === 'string' ? { path: address } : { host: '127.0.0.1', port: address.port },
   );
@@ -43,7 +41,7 @@ async function pair(where: ListenOptions): Promise<Pair> {
   near.setNoDelay(true);
   const [fd, farFd] = [descriptorOf(near), descriptorOf(far)];
   if (fd === undefined || farFd === undefined) {
-    throw new BenchmarkError('NBDCORK_BENCH', 'The descriptors of sockets are not accessible.');
+    throw new NbdError('NBDCORK_BENCH', 'The descriptors of sockets are not accessible.');
   }
   return {
     near,
