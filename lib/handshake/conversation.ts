@@ -1,4 +1,4 @@
-import type { Export, ExportDescription } from '../backend/export.js';
+import type { Export } from '../backend/export.js';
 import type { Limits } from '../limits.js';
 import type { Agreement } from '../transmission/agreement.js';
 import type { Sender } from '../transport/sender.js';
@@ -54,11 +54,6 @@ export class Conversation {
   /** `NBD_OPT_GO` and so on. */
   get optionName(): string {
     return optionName(this.option);
-  }
-
-  /** Whether the client may know of an export, as far as TLS is concerned. */
-  allows({ tls }: ExportDescription): boolean {
-    return tls !== 'require' || this.client.tls !== undefined;
   }
 
   /** The client has no TLS yet, and NBD_OPT_STARTTLS is available to it. */

@@ -18,6 +18,11 @@ export interface ExportCatalog {
   forget(): MaybePromise<void>;
 }
 
+/** The export requires TLS, which the client has not started: it must not know of it. */
+export function isHidden({ tls }: Pick<ExportDescription, 'tls'>, client: Client): boolean {
+  return tls === 'require' && client.tls === undefined;
+}
+
 /** For NBD_OPT_EXPORT_NAME, which has no error reply: "the server MUST terminate the session". */
 export function exportRefused(message: string, cause?: unknown): NbdError {
   return new NbdError('NBDCORK_EXPORT_REFUSED', message, cause);

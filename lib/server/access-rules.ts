@@ -150,6 +150,6 @@ function familyOf(address: string, text: string): 'ipv4' | 'ipv6' {
   return version === 6 ? 'ipv6' : 'ipv4';
 }
 
-function badRule(text: string, reason: string, cause?: unknown): NbdError {
+export function badRule(text: string, reason: string, cause?: unknown): NbdError {
   return new NbdError('NBDCORK_BAD_RULE', `Invalid access rule '${text}'. ${reason}`, cause);
 }

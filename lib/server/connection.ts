@@ -250,7 +250,7 @@ export class Connection {
       }
       const agreement = await negotiate(this.conversation, this.handshakeBytes);
       if (agreement === undefined) this.end();
-      else if (!this.writable.destroyed) this.transmit(agreement);
+      else if (!this.writable.destroyed) this.startTransmission(agreement);
     } catch (error) {
       this.fail(error);
     } finally {
@@ -285,7 +285,7 @@ export class Connection {
     return { sender: this.transport, client };
   }
 
-  private transmit(agreement: Agreement): void {
+  private startTransmission(agreement: Agreement): void {
     const { limits, logger } = this.context;
     this.exportName = agreement.export.name;
     this.session = new Session(agreement, this.transport, {

@@ -1,6 +1,6 @@
 /**
  * NBD_CMD_BLOCK_STATUS: the status of a range, one chunk for each metadata context
- * that the client has selected, or that the request's filter lists.
+ * that the client has selected, or that the request lists.
  */
 import type { Backend, StatusExtent } from '../backend/backend.js';
 import { checkExtents } from '../backend/check-extents.js';
@@ -15,9 +15,9 @@ import { viewOf } from '../wire/view.js';
 import type { Agreement, SelectedContext } from './agreement.js';
 import { encodeDescriptors } from './descriptors.js';
 
-/** The payload of a filtered request begins with the 64-bit effect length; 32-bit ids follow. */
-const filterLengthBytes = 8;
-const filterIdBytes = 4;
+/** A list of contexts, a request's payload: the 64-bit effect length, then 32-bit ids. */
+const effectLengthBytes = 8;
+const contextIdBytes = 4;
 const extendedDescriptorBytes = 16;
 
 /** A copy of the request's fields: the request is reused while a context is awaited. */
@@ -43,10 +43,10 @@ export class BlockStatus {
 
   /**
    * Read the payload of a request with NBD_CMD_FLAG_PAYLOAD_LEN: sets the request's
-   * `length` to the effect length. Returns false for an invalid filter.
+   * `length` to the effect length. Returns false for an invalid list of contexts.
    */
-  readFilter(request: Request, payload: Uint8Array): boolean {
-    const ids = this.filterIds(payload);
+  readContextList(request: Request, payload: Uint8Array): boolean {
+    const ids = idsIn(payload);
     // "Detects duplicate or unknown metacontext ids [...] failing with NBD_EINVAL".
     const known = ids.every((id) => this.contexts.some((context) => context.id === id));
     if (ids.length === 0 || !known || new Set(ids).size < ids.length) return false;
@@ -54,10 +54,10 @@ export class BlockStatus {
     return true;
   }
 
-  /** The payloads of the reply's chunks. `filter` is the request's payload, or empty. */
-  query(request: Request, filter: Uint8Array): MaybePromise<readonly Uint8Array[]> {
+  /** The payloads of the reply's chunks. `list` is the request's payload, or empty. */
+  query(request: Request, list: Uint8Array): MaybePromise<readonly Uint8Array[]> {
     const { offset, length, flags } = request;
-    return this.collect({ offset, length, flags }, this.filtered(filter), []);
+    return this.collect({ offset, length, flags }, this.listed(list), []);
   }
 
   /** Upper bound of the reply's size. */
@@ -111,24 +111,24 @@ export class BlockStatus {
     });
   }
 
-  private filtered(filter: Uint8Array): readonly SelectedContext[] {
-    if (filter.length === 0) return this.contexts;
-    const ids = this.filterIds(filter);
+  private listed(list: Uint8Array): readonly SelectedContext[] {
+    if (list.length === 0) return this.contexts;
+    const ids = idsIn(list);
     return this.contexts.filter(({ id }) => ids.includes(id));
-  }
-
-  private filterIds(payload: Uint8Array): number[] {
-    const view = viewOf(payload);
-    const ids: number[] = [];
-    for (let at = filterLengthBytes; at < view.byteLength; at += filterIdBytes) {
-      ids.push(view.getUint32(at));
-    }
-    return ids;
   }
 }
 
-/** Whether `length` bytes can be a filter of 1 to `contextCount` contexts: 8 + n * 4 bytes. */
-export function isFilterLength(length: number, contextCount: number): boolean {
-  const ids = (length - filterLengthBytes) / filterIdBytes;
+function idsIn(payload: Uint8Array): number[] {
+  const view = viewOf(payload);
+  const ids: number[] = [];
+  for (let at = effectLengthBytes; at < view.byteLength; at += contextIdBytes) {
+    ids.push(view.getUint32(at));
+  }
+  return ids;
+}
+
+/** Whether `length` bytes can list 1 to `contextCount` contexts: 8 + n * 4 bytes. */
+export function isContextListLength(length: number, contextCount: number): boolean {
+  const ids = (length - effectLengthBytes) / contextIdBytes;
   return Number.isInteger(ids) && ids >= 1 && ids <= contextCount;
 }

@@ -8,7 +8,7 @@ import { Command, CommandFlag, TransmissionFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import type { Request } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
-import { isFilterLength } from './block-status.js';
+import { isContextListLength } from './block-status.js';
 import { clientCount } from './clients.js';
 import { refusals, type Bounds, type Refusal } from './refusals.js';
 
@@ -39,8 +39,8 @@ function allowedFlags(agreement: Agreement): Int32Array {
     allowed[Command.writeZeroes] = fua | CommandFlag.noHole | fast;
   }
   if (agreement.contexts.length > 0) {
-    const filter = has(TransmissionFlag.blockStatusPayload) ? CommandFlag.payloadLength : 0;
-    allowed[Command.blockStatus] = fua | CommandFlag.reqOne | filter;
+    const payload = has(TransmissionFlag.blockStatusPayload) ? CommandFlag.payloadLength : 0;
+    allowed[Command.blockStatus] = fua | CommandFlag.reqOne | payload;
   }
   if (has(TransmissionFlag.sendResize)) allowed[Command.resize] = fua;
   else if (agreement.export.backend.resize !== undefined) allowed[Command.resize] = notResizable;
@@ -113,7 +113,7 @@ export class RequestChecker implements Bounds {
         return this.checkResize(request);
       case Command.blockStatus:
         // The range is checked when the payload with the effect length has arrived.
-        if ((flags & CommandFlag.payloadLength) !== 0) return this.checkFilterLength(length);
+        if ((flags & CommandFlag.payloadLength) !== 0) return this.checkContextListLength(length);
         return length === 0 ? refusals.emptyStatus : this.checkRange(request);
       default:
         return this.checkRange(request);
@@ -173,7 +173,9 @@ export class RequestChecker implements Bounds {
     return length <= this.requestBytesMax ? undefined : refusals.tooLong;
   }
 
-  private checkFilterLength(length: number): Refusal | undefined {
-    return isFilterLength(length, this.contextCount) ? undefined : refusals.badFilterLength;
+  private checkContextListLength(length: number): Refusal | undefined {
+    return isContextListLength(length, this.contextCount)
+      ? undefined
+      : refusals.badContextListLength;
   }
 }

@@ -58,9 +58,9 @@ export class Dispatcher {
   private readonly memory: ConnectionMemory;
   private readonly limits: Limits;
   private readonly events: RequestEvents;
-  private readonly slotReleased: () => void;
+  private readonly continueRequests: () => void;
 
-  /** `slotReleased` is called when a request was answered later, or a time slice began. */
+  /** `continueRequests` is called when a request was answered later, or a time slice began. */
   constructor(
     agreement: Agreement,
     replies: ReplyWriter,
@@ -68,7 +68,7 @@ export class Dispatcher {
     limits: Limits,
     events: RequestEvents,
     defer: Defer,
-    slotReleased: () => void,
+    continueRequests: () => void,
   ) {
     this.backend = agreement.export.backend;
     this.blockStatus = new BlockStatus(agreement, limits);
@@ -76,8 +76,8 @@ export class Dispatcher {
     this.memory = memory;
     this.limits = limits;
     this.events = events;
-    this.slotReleased = slotReleased;
-    this.timeSlice = new TimeSlice(defer, slotReleased);
+    this.continueRequests = continueRequests;
+    this.timeSlice = new TimeSlice(defer, continueRequests);
   }
 
   /** True when no further request may start: the bytes that follow have to wait. */
@@ -119,7 +119,7 @@ export class Dispatcher {
   }
 
   /**
-   * `data` is the payload of a WRITE or of a filtered BLOCK_STATUS, otherwise empty.
+   * `data` is the payload of a WRITE or of a BLOCK_STATUS, otherwise empty.
    * `buffer` is the memory of the payload where it was taken for this request, and
    * `charged` its bytes of the budget, or those that were granted for a READ.
    * Returns false for a READ that has to wait for memory: execute it again then.
@@ -138,7 +138,7 @@ export class Dispatcher {
 
   /** Reply with an error; `text` is for people. */
   refuse(request: Request, error: number, text: string): void {
-    this.noteSent(this.replies.error(request, error, shortened(text)));
+    this.noteCongestion(this.replies.error(request, error, shortened(text)));
   }
 
   private read(request: Request, granted: number): boolean {
@@ -146,7 +146,7 @@ export class Dispatcher {
       if (this.readSlice(request)) {
         this.memory.release(granted);
         this.timeSlice.chargeBytes(request.length);
-        this.noteSent(this.replies.slice(request, this.slice));
+        this.noteCongestion(this.replies.slice(request, this.slice));
         return true;
       }
     } catch (error) {
@@ -250,9 +250,9 @@ export class Dispatcher {
     if (type === Command.read && length > 0) return this.replyData(request, result, charged);
     if (this.closed) return false;
     if (type === Command.blockStatus && Array.isArray(result)) {
-      this.noteSent(this.replies.status(request, result));
+      this.noteCongestion(this.replies.status(request, result));
     } else {
-      this.noteSent(this.replies.done(request));
+      this.noteCongestion(this.replies.done(request));
     }
     return false;
   }
@@ -260,8 +260,12 @@ export class Dispatcher {
   private replyData(request: Request, result: Result, charged: number): boolean {
     const { length } = request;
     if (isBytesOfLength(result, length)) {
-      if (this.closed) this.memory.releaseRead(charged, result);
-      else this.noteSent(this.replies.data(request, result, this.memory.lease(charged, result)));
+      if (this.closed) {
+        this.memory.releaseRead(charged, result);
+      } else {
+        const lease = this.memory.lease(charged, result);
+        this.noteCongestion(this.replies.data(request, result, lease));
+      }
       return true;
     }
     this.fail(request, wrongLength(byteLengthOf(result), length));
@@ -294,13 +298,13 @@ export class Dispatcher {
       if (!leased) this.releaseMemory(charged, buffer);
       this.requestsInFlight--;
       this.bytesInFlight -= bytes;
-      this.slotReleased();
+      this.continueRequests();
       if (this.requestsInFlight === 0) this.becameIdle?.();
     }
   }
 
   /** The sender accepts every reply; if `writable` is false, the next request has to wait. */
-  private noteSent(writable: boolean): void {
+  private noteCongestion(writable: boolean): void {
     if (!writable) this.congested = true;
   }
 
@@ -334,7 +338,7 @@ export class Dispatcher {
       this.events.backendWarning(warning, 'invalid PartialError');
     }
     const failure = { number, text: shortened(text), at: failedAt };
-    this.noteSent(this.replies.partial(request, hasData ? data : undefined, failure));
+    this.noteCongestion(this.replies.partial(request, hasData ? data : undefined, failure));
   }
 }
 

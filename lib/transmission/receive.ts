@@ -204,7 +204,7 @@ export class Receiver {
     } else if (end - at >= request.length) {
       const next = at + request.length;
       const data = bytes.subarray(at, next);
-      if (request.type === Command.blockStatus) this.executeFiltered(data);
+      if (request.type === Command.blockStatus) this.executeBlockStatus(data);
       else if (this.backend.payloadLifetime === 'call') dispatcher.execute(request, data);
       else if (!this.acquire()) return at;
       else this.executeCopied(data);
@@ -311,20 +311,20 @@ export class Receiver {
       this.dispatcher.execute(this.request, data, charged, buffer);
       return;
     }
-    if (this.request.type === Command.blockStatus) this.executeFiltered(data);
+    if (this.request.type === Command.blockStatus) this.executeBlockStatus(data);
     else this.refuse(refusals.noSpace);
     this.memory.release(charged);
     if (buffer !== undefined) this.memory.releasePayload(buffer);
   }
 
-  /** A BLOCK_STATUS whose payload, the filter and the effect length, has arrived. */
-  private executeFiltered(payload: Uint8Array): void {
+  /** A BLOCK_STATUS whose payload, the effect length and the contexts, has arrived. */
+  private executeBlockStatus(payload: Uint8Array): void {
     const { request, dispatcher } = this;
-    if (!dispatcher.blockStatus.readFilter(request, payload)) {
-      this.refuse(refusals.badFilter);
+    if (!dispatcher.blockStatus.readContextList(request, payload)) {
+      this.refuse(refusals.badContextList);
       return;
     }
-    // From here on, `length` is the effect length, as in a request without a filter.
+    // From here on, `length` is the effect length, as in a request without a payload.
     request.flags &= ~CommandFlag.payloadLength;
     const refusal = this.checker.check(request);
     if (refusal === undefined) dispatcher.execute(request, payload);

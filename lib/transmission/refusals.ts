@@ -46,12 +46,12 @@ export const refusals = {
   },
   flushOfRange: { error: EINVAL, message: () => 'offset and length must be 0' },
   emptyStatus: { error: EINVAL, message: () => 'length must not be 0' },
-  badFilterLength: {
+  badContextListLength: {
     error: EINVAL,
     message: (_, { contextCount }) =>
       `the payload must be an 8-byte length and 4 bytes for each of 1 to ${contextCount} metadata contexts`,
   },
-  badFilter: {
+  badContextList: {
     error: EINVAL,
     message: () => 'the payload must list selected metadata contexts, each once',
   },

@@ -74,7 +74,7 @@ export class Session {
     });
     this.memory = memory;
     this.dispatcher = new Dispatcher(agreement, replies, memory, limits, events, defer, () => {
-      this.slotReleased();
+      this.continueRequests();
     });
     this.receiver = new Receiver(agreement, this.dispatcher, events, memory, bytesAvailable);
     acquire(this.backend);
@@ -144,7 +144,7 @@ export class Session {
   /** The sender has drained: requests that waited for that continue. */
   drained(): void {
     this.dispatcher.congested = false;
-    this.slotReleased();
+    this.continueRequests();
   }
 
   /** The client sends nothing more: answer the requests in flight, then end. */
@@ -211,11 +211,11 @@ export class Session {
       this.receiving = false;
     }
     this.finishBatch();
-    this.slotReleased();
+    this.continueRequests();
   }
 
   /** A request was answered, replies were sent, or a time slice began: continue with the backlog. */
-  private slotReleased(): void {
+  private continueRequests(): void {
     // A destroyed stream emits 'close' later, perhaps not before the next time slice.
     if (this.receiving || this.sender.destroyed) return;
     if (this.backlog.length > 0 && !this.mustWait) {

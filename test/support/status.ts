@@ -24,8 +24,8 @@ export function contextData(
   return Buffer.concat(strings);
 }
 
-/** The payload of a filtered BLOCK_STATUS. */
-export function filterData(length: number | bigint, ids: readonly number[]): Buffer {
+/** The payload of a BLOCK_STATUS with a list of contexts. */
+export function contextListData(length: number | bigint, ids: readonly number[]): Buffer {
   return Buffer.concat([u64(length), ...ids.map(u32)]);
 }
 

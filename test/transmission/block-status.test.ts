@@ -6,7 +6,7 @@ import { type ByteClient, type Headers } from '../support/byte-client.js';
 import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
 import { startServer } from '../support/server.js';
-import { filterData } from '../support/status.js';
+import { contextListData } from '../support/status.js';
 
 const chunked = ['structured', 'extended'] as const;
 const tebibyte = 2 ** 40;
@@ -350,14 +350,14 @@ describe('extents of more than 32 bits', () => {
   });
 });
 
-describe('a filtered BLOCK_STATUS', () => {
+describe('a BLOCK_STATUS with a list of contexts', () => {
   const names = ['base:allocation', 'x-test:it'];
   const disk = (): Backend => withContext((_offset, length) => [{ length, flags: 9 }]);
-  const filtered = (offset: number, length: number | bigint, ids: readonly number[]) => ({
+  const withList = (offset: number, length: number | bigint, ids: readonly number[]) => ({
     type: cmd.blockStatus,
     flags: cmdFlag.payloadLen,
     offset,
-    payload: filterData(length, ids),
+    payload: contextListData(length, ids),
   });
 
   test('reports the contexts that it lists', async (t) => {
@@ -367,7 +367,7 @@ describe('a filtered BLOCK_STATUS', () => {
       client.contextIds.slice(0, 1),
       client.contextIds.slice(1),
     ]) {
-      const { error } = await client.call(filtered(4096, 2 ** 33, ids));
+      const { error } = await client.call(withList(4096, 2 ** 33, ids));
       assert.equal(error, 0);
       assert.deepEqual(client.lastStatus.map(({ id }) => id).sort(), [...ids].sort());
     }
@@ -378,7 +378,7 @@ describe('a filtered BLOCK_STATUS', () => {
 
   test('may have REQ_ONE', async (t) => {
     const client = await open(t, disk(), 'extended', names);
-    const fields = filtered(0, 5000, client.contextIds.slice(0, 1));
+    const fields = withList(0, 5000, client.contextIds.slice(0, 1));
     await client.call({ ...fields, flags: cmdFlag.payloadLen | cmdFlag.reqOne });
     assert.deepEqual(client.lastStatus[0]?.extents, [[5000n, 0n]]);
   });
@@ -390,12 +390,12 @@ describe('a filtered BLOCK_STATUS', () => {
       'extended',
       names,
     );
-    const fields = client.expectReply(filtered(0, 5000, client.contextIds.slice(1)));
+    const fields = client.expectReply(withList(0, 5000, client.contextIds.slice(1)));
     const bytes = Buffer.concat([
       Buffer.from('21e41c7100200007', 'hex'),
-      filterData(fields.cookie, []),
-      filterData(0, []),
-      filterData(fields.payload.length, []),
+      contextListData(fields.cookie, []),
+      contextListData(0, []),
+      contextListData(fields.payload.length, []),
       fields.payload,
     ]);
     for (const byte of bytes) client.send(Buffer.from([byte]));
@@ -404,38 +404,39 @@ describe('a filtered BLOCK_STATUS', () => {
   });
 
   const wrong: Readonly<Record<string, (ids: readonly number[]) => Buffer>> = {
-    'no id': () => filterData(512, []),
-    'an unknown id': () => filterData(512, [0x7fffffff]),
-    'an unknown id beside a known one': ([id = 0]) => filterData(512, [id, 0x7fffffff]),
-    'an id twice': ([id = 0]) => filterData(512, [id, id]),
-    'more ids than there are': ([first = 0, second = 0]) => filterData(512, [first, second, first]),
-    'half an id': ([id = 0]) => filterData(512, [id, 1]).subarray(0, 14),
+    'no id': () => contextListData(512, []),
+    'an unknown id': () => contextListData(512, [0x7fffffff]),
+    'an unknown id beside a known one': ([id = 0]) => contextListData(512, [id, 0x7fffffff]),
+    'an id twice': ([id = 0]) => contextListData(512, [id, id]),
+    'more ids than there are': ([first = 0, second = 0]) =>
+      contextListData(512, [first, second, first]),
+    'half an id': ([id = 0]) => contextListData(512, [id, 1]).subarray(0, 14),
     'half a length': () => Buffer.alloc(4),
-    'a length of 0': (ids) => filterData(0, ids),
-    'a length past the end': (ids) => filterData(tebibyte + 1, ids),
-    'a length of 64 bits': (ids) => filterData(2n ** 64n - 1n, ids),
-    'a mebibyte of ids': ([id = 0]) => filterData(512, new Array<number>(2 ** 18).fill(id)),
+    'a length of 0': (ids) => contextListData(0, ids),
+    'a length past the end': (ids) => contextListData(tebibyte + 1, ids),
+    'a length of 64 bits': (ids) => contextListData(2n ** 64n - 1n, ids),
+    'a mebibyte of ids': ([id = 0]) => contextListData(512, new Array<number>(2 ** 18).fill(id)),
   };
   for (const [what, payload] of Object.entries(wrong)) {
     test(`with ${what} is EINVAL, and the connection stays usable`, async (t) => {
       const client = await open(t, disk(), 'extended', names);
-      const fields = { ...filtered(0, 0, []), payload: payload(client.contextIds) };
+      const fields = { ...withList(0, 0, []), payload: payload(client.contextIds) };
       assert.equal((await client.call(fields)).error, err.EINVAL);
       assert.deepEqual(client.lastStatus, []);
-      assert.equal((await client.call(filtered(0, 512, client.contextIds))).error, 0);
+      assert.equal((await client.call(withList(0, 512, client.contextIds))).error, 0);
     });
   }
 
   test('without a payload is EINVAL', async (t) => {
     const client = await open(t, disk(), 'extended', names);
-    const { error } = await client.call({ ...filtered(0, 0, []), payload: Buffer.alloc(0) });
+    const { error } = await client.call({ ...withList(0, 0, []), payload: Buffer.alloc(0) });
     assert.equal(error, err.EINVAL);
-    assert.equal((await client.call(filtered(0, 512, client.contextIds))).error, 0);
+    assert.equal((await client.call(withList(0, 512, client.contextIds))).error, 0);
   });
 
   test('without contexts is EINVAL, and its payload is consumed', async (t) => {
     const client = await open(t, disk(), 'extended', []);
-    assert.equal((await client.call(filtered(0, 512, [1]))).error, err.EINVAL);
+    assert.equal((await client.call(withList(0, 512, [1]))).error, err.EINVAL);
     assert.equal((await client.call({ type: cmd.read, length: 512 })).error, 0);
   });
 

@@ -6,7 +6,7 @@ import { requestBytes, type Headers, type RequestFields } from '../support/byte-
 import { pattern, SlowDisk } from '../support/disks.js';
 import { cmd, cmdFlag, err } from '../support/numbers.js';
 import { startServer } from '../support/server.js';
-import { filterData } from '../support/status.js';
+import { contextListData } from '../support/status.js';
 
 const size = 200_192;
 const resize = 8;
@@ -28,7 +28,7 @@ const readOnly = (): ExportOptions => ({ backend: new MemoryBackend(size), readO
 const resizable = (): ExportOptions => ({ backend: aligned(), resizable: true });
 const plain = (): Backend => ({ size, read: (_, length) => new Uint8Array(length) });
 const contexts = ['base:allocation'];
-const filtered = { type: cmd.blockStatus, flags: cmdFlag.payloadLen };
+const withList = { type: cmd.blockStatus, flags: cmdFlag.payloadLen };
 
 const cases: Record<string, Case> = {
   'READ past the end': {
@@ -96,20 +96,20 @@ const cases: Record<string, Case> = {
     contexts,
     text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 0 bytes at 0: length must not be 0.',
   },
-  'BLOCK_STATUS with a filter of no context': {
-    request: { ...filtered, payload: filterData(512, []) },
+  'BLOCK_STATUS with a list of no context': {
+    request: { ...withList, payload: contextListData(512, []) },
     contexts,
     headers: 'extended',
     text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 8 bytes at 0: the payload must be an 8-byte length and 4 bytes for each of 1 to 1 metadata contexts.',
   },
-  'BLOCK_STATUS with a filter of an unknown context': {
-    request: { ...filtered, payload: filterData(512, [77]) },
+  'BLOCK_STATUS with a list of an unknown context': {
+    request: { ...withList, payload: contextListData(512, [77]) },
     contexts,
     headers: 'extended',
     text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 12 bytes at 0: the payload must list selected metadata contexts, each once.',
   },
-  'BLOCK_STATUS whose filter has a length past the end': {
-    request: { ...filtered, payload: filterData(size + 1, [1]) },
+  'BLOCK_STATUS whose list has a length past the end': {
+    request: { ...withList, payload: contextListData(size + 1, [1]) },
     contexts,
     headers: 'extended',
     text: 'EINVAL: NBD_CMD_BLOCK_STATUS of 200193 bytes at 0: the range exceeds the disk size of 200192 bytes.',

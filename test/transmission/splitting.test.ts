@@ -25,7 +25,7 @@ const shortSequence = [
   { type: cmd.writeZeroes, offset: 10, length: 4, flags: cmdFlag.noHole },
   { type: 77 },
   { type: cmd.blockStatus, offset: 3, length: 200, flags: cmdFlag.reqOne },
-  { type: cmd.blockStatus, offset: 50, length: 100, filterIds: [1] },
+  { type: cmd.blockStatus, offset: 50, length: 100, listedIds: [1] },
   { type: cmd.write, offset: 1, payload: pattern(1) },
   { type: cmd.flush },
 ];

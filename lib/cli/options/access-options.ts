@@ -1,9 +1,13 @@
 /** The options of `serve` for access rules. */
 import { Option, type Command } from 'commander';
-import { NbdError } from '../../errors.js';
 import { quoted } from '../../quoted.js';
 import type { Allow } from '../../server/access.js';
-import { allowByRules, parseAccessRule, type AccessRule } from '../../server/access-rules.js';
+import {
+  allowByRules,
+  badRule,
+  parseAccessRule,
+  type AccessRule,
+} from '../../server/access-rules.js';
 import type { Logger } from '../../server/log/logger.js';
 import type { TlsOptions } from '../../server/tls/options.js';
 import { peerCredentialsAvailable } from '../../sockets/peer.js';
@@ -94,8 +98,4 @@ export function checkTlsRules(rules: readonly AccessRule[], tls: TlsOptions | un
       );
     }
   }
-}
-
-function badRule(text: string, reason: string): NbdError {
-  return new NbdError('NBDCORK_BAD_RULE', `Invalid access rule '${text}'. ${reason}`);
 }

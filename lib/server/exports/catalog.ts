@@ -1,6 +1,7 @@
 import type { ExportDescription } from '../../backend/export.js';
 import { messageOf, NbdError } from '../../errors.js';
 import type { Client } from '../../handshake/client.js';
+import { isHidden } from '../../handshake/export-catalog.js';
 import { quoted } from '../../quoted.js';
 import type { AccessControl } from '../access.js';
 import { Backends } from './backends.js';
@@ -94,7 +95,7 @@ export class Catalog {
     }
     const entry = this.fixed.get(name) ?? (await this.findByName(name, client));
     if (entry === undefined) return undefined;
-    if (entry.tls === 'require' && client.tls === undefined) {
+    if (isHidden(entry, client)) {
       await this.backends.hold(name, entry.backend);
       return undefined;
     }

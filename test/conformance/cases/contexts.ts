@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Headers } from '../../support/byte-client.js';
 import { cmd, cmdFlag, err, opt, rep, transmission } from '../../support/numbers.js';
-import { contextData, filterData } from '../../support/status.js';
+import { contextData, contextListData } from '../../support/status.js';
 import { withEachHeaderKind, duringNegotiation, requireOffered, type Case } from '../case.js';
 import { exportName, NotOffered, type Client, type Reply } from '../client.js';
 import { content, diskBytes } from '../disks.js';
@@ -193,12 +193,12 @@ const requests: readonly Case[] = [
       async (client, flags) => {
         requireOffered(flags, transmission.blockStatusPayload, 'BLOCK_STATUS_PAYLOAD');
         const [id = 0] = client.contextIds;
-        const filtered = { type: cmd.blockStatus, flags: cmdFlag.payloadLen };
-        const known = { ...filtered, payload: filterData(diskBytes.writable, [id]) };
+        const withList = { type: cmd.blockStatus, flags: cmdFlag.payloadLen };
+        const known = { ...withList, payload: contextListData(diskBytes.writable, [id]) };
         extentsOf(client, await client.call(known));
-        const unknown = { ...filtered, payload: filterData(diskBytes.writable, [id + 77]) };
+        const unknown = { ...withList, payload: contextListData(diskBytes.writable, [id + 77]) };
         assert.equal((await client.call(unknown)).error, err.EINVAL);
-        const twice = { ...filtered, payload: filterData(diskBytes.writable, [id, id]) };
+        const twice = { ...withList, payload: contextListData(diskBytes.writable, [id, id]) };
         assert.equal((await client.call(twice)).error, err.EINVAL);
         assert.equal((await client.call({ type: cmd.read, length: 512 })).error, 0);
       },

@@ -258,8 +258,8 @@ class NegotiationReader {
   private flags(name: string, { flags, maximum }: Profile): number {
     const readsWhole = maximum >= 65_536;
     const chunked = this.headers === 'simple' || !readsWhole ? 0 : transmission.sendDf;
-    const filters = this.headers === 'extended' && this.contextsFor(name).length > 0;
-    return flags | chunked | (filters ? transmission.blockStatusPayload : 0);
+    const listsContexts = this.headers === 'extended' && this.contextsFor(name).length > 0;
+    return flags | chunked | (listsContexts ? transmission.blockStatusPayload : 0);
   }
 }
 

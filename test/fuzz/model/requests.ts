@@ -15,7 +15,7 @@ export interface ExpectedReply {
   readonly type: number;
   readonly flags: number;
   readonly offset: bigint;
-  /** Of a filtered BLOCK_STATUS: the effect length in its payload. */
+  /** Of a BLOCK_STATUS with a list of contexts: the effect length in its payload. */
   readonly length: bigint;
   /** The error numbers that it may get. */
   readonly errors: ReadonlySet<number>;
@@ -126,7 +126,7 @@ class RequestReader {
       return 'broken';
     }
     const payload = this.payload(header, errors);
-    if (type === cmd.blockStatus && errors.size === 0) this.addFiltered(header, payload);
+    if (type === cmd.blockStatus && errors.size === 0) this.addContextList(header, payload);
     else this.addRequest(header, errors, payload);
     return undefined;
   }
@@ -148,7 +148,7 @@ class RequestReader {
   }
 
   /** "C: 64 bits, effect length" and the ids of the contexts. */
-  private addFiltered(header: Header, payload: Buffer): void {
+  private addContextList(header: Header, payload: Buffer): void {
     const length = payload.readBigUInt64BE(0);
     const ids: number[] = [];
     for (let at = 8; at < payload.length; at += 4) ids.push(payload.readUInt32BE(at));
@@ -233,13 +233,13 @@ class RequestReader {
       return errors;
     }
     if ((flags & ~allowed) !== 0) errors.add(err.EINVAL);
-    const filtered = type === cmd.blockStatus && (flags & cmdFlag.payloadLen) !== 0;
+    const withList = type === cmd.blockStatus && (flags & cmdFlag.payloadLen) !== 0;
     if (type === cmd.flush) {
       if (offset !== 0n || length !== 0n) errors.add(err.EINVAL);
     } else if (type === resizeCommand) {
       if (length !== 0n) errors.add(err.EINVAL);
       if (offset >= 2n ** 53n) errors.add(err.ENOSPC);
-    } else if (filtered) {
+    } else if (withList) {
       const ids = (length - 8n) / 4n;
       const whole = length >= 12n && (length - 8n) % 4n === 0n;
       if (!whole || ids > this.agreement.contexts.length) errors.add(err.EINVAL);
@@ -288,8 +288,8 @@ class RequestReader {
         return has(t.sendWriteZeroes) ? fua | cmdFlag.noHole | fast : undefined;
       }
       case cmd.blockStatus: {
-        const filter = has(t.blockStatusPayload) ? cmdFlag.payloadLen : 0;
-        return this.agreement.contexts.length > 0 ? fua | cmdFlag.reqOne | filter : undefined;
+        const payload = has(t.blockStatusPayload) ? cmdFlag.payloadLen : 0;
+        return this.agreement.contexts.length > 0 ? fua | cmdFlag.reqOne | payload : undefined;
       }
       case resizeCommand:
         return has(1 << 9) ? fua : undefined;

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { requestBytes, type Headers } from '../../support/byte-client.js';
 import { pattern } from '../../support/disks.js';
 import { cmd, cmdFlag } from '../../support/numbers.js';
-import { filterData } from '../../support/status.js';
+import { contextListData } from '../../support/status.js';
 import { profiles, resizeCommand } from '../model/profiles.js';
 
 const sizes = profiles.map(({ base }) => base.length);
@@ -61,7 +61,7 @@ const flags = fc.oneof(
 );
 
 /** Mostly known contexts; sometimes repeated or unknown ones. */
-const filters = fc.oneof(
+const contextLists = fc.oneof(
   { weight: 3, arbitrary: fc.subarray([1, 2, 3]) },
   { weight: 1, arbitrary: fc.array(fc.integer({ min: 1, max: 2 }), { maxLength: 3 }) },
   { weight: 1, arbitrary: fc.array(fc.nat(5), { maxLength: 4 }) },
@@ -74,7 +74,7 @@ export interface RequestDraft {
   readonly offset: bigint;
   readonly length: bigint;
   readonly payloadLength: number;
-  readonly filterIds: readonly number[];
+  readonly listedIds: readonly number[];
 }
 
 const types = fc.oneof(
@@ -94,7 +94,7 @@ export const requestDrafts: fc.Arbitrary<RequestDraft> = fc
     offset: offsets,
     length: lengths,
     payloadLength: payloadLengths,
-    filterIds: filters,
+    listedIds: contextLists,
     plain: fc.boolean(),
     /** Index of a valid flag, instead of `flags`; and whole blocks of 512 bytes. */
     right: fc.option(fc.nat(2), { nil: undefined, freq: 2 }),
@@ -117,7 +117,7 @@ export const requestDrafts: fc.Arbitrary<RequestDraft> = fc
 
 /** The bytes of a request, with a cookie of its own. */
 export function bytesOf(draft: RequestDraft, headers: Headers, index: number): Buffer {
-  const { type, offset, length, payloadLength, filterIds } = draft;
+  const { type, offset, length, payloadLength, listedIds } = draft;
   const cookie = 0xfeed_0000_0000_0000n + BigInt(index) * 0x1_0001n;
   const extended = headers === 'extended';
   if (type === cmd.write) {
@@ -128,10 +128,10 @@ export function bytesOf(draft: RequestDraft, headers: Headers, index: number): B
     const flags = without ? draft.flags & ~cmdFlag.noHole : draft.flags | more;
     return requestBytes(headers, { type, flags, cookie, offset, payload });
   }
-  if (extended && type === cmd.blockStatus && filterIds.length > 0) {
-    const payload = filterData(length, filterIds);
-    const filtered = draft.flags | cmdFlag.payloadLen;
-    return requestBytes(headers, { type, flags: filtered, cookie, offset, payload });
+  if (extended && type === cmd.blockStatus && listedIds.length > 0) {
+    const payload = contextListData(length, listedIds);
+    const withList = draft.flags | cmdFlag.payloadLen;
+    return requestBytes(headers, { type, flags: withList, cookie, offset, payload });
   }
   if (extended && (draft.flags & cmdFlag.payloadLen) !== 0) {
     const payload = payloads.subarray(0, payloadLength);

@@ -12,7 +12,7 @@ import {
   type ConnectionKind,
   type TestServer,
 } from '../../support/server.js';
-import { filterData } from '../../support/status.js';
+import { contextListData } from '../../support/status.js';
 
 export const diskBytes = 200_000;
 /** Reads before it, writes after it: reading a range during a write is undefined. */
@@ -35,8 +35,8 @@ function filled(disk: MemoryBackend): MemoryBackend {
 
 /** A request of a sequence. */
 export interface Step extends RequestFields {
-  /** Of a BLOCK_STATUS: filter by these contexts, with extended headers. */
-  readonly filterIds?: readonly number[];
+  /** Of a BLOCK_STATUS: the contexts that it lists, with extended headers. */
+  readonly listedIds?: readonly number[];
 }
 
 /** The last two read all that the others have written, and disconnect. */
@@ -55,10 +55,10 @@ export function sequenceBytes(
   );
 }
 
-function fieldsOf({ filterIds, ...fields }: Step, headers: Headers): RequestFields {
-  if (filterIds === undefined || headers !== 'extended') return fields;
+function fieldsOf({ listedIds, ...fields }: Step, headers: Headers): RequestFields {
+  if (listedIds === undefined || headers !== 'extended') return fields;
   const { type, flags = 0, offset = 0, length = 0 } = fields;
-  const payload = filterData(length, filterIds);
+  const payload = contextListData(length, listedIds);
   return { type, flags: flags | cmdFlag.payloadLen, offset, payload };
 }
 
@@ -144,17 +144,17 @@ const notChanging = fc.record({
 });
 
 /** The only context, none, the same twice, an unknown one. */
-const filters = fc.constantFrom([1], [1], [], [1, 1], [2]);
+const contextLists = fc.constantFrom([1], [1], [], [1, 1], [2]);
 const status = fc
   .record({
     offset: readOffsets,
     length: lengths,
     flags: fc.constantFrom(0, cmdFlag.reqOne, cmdFlag.df),
-    filterIds: fc.option(filters, { nil: undefined }),
+    listedIds: fc.option(contextLists, { nil: undefined }),
   })
-  .map(({ filterIds, ...fields }): Step => {
+  .map(({ listedIds, ...fields }): Step => {
     const step = { type: cmd.blockStatus, ...fields };
-    return filterIds === undefined ? step : { ...step, filterIds };
+    return listedIds === undefined ? step : { ...step, listedIds };
   });
 
 export const requestLists: fc.Arbitrary<Step[]> = fc.array(

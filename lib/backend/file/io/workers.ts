@@ -85,11 +85,6 @@ export class Workers {
     });
   }
 
-  /** Operations that have not ended. */
-  get pending(): number {
-    return this.inProgress;
-  }
-
   /** Never rejects: an error is an outcome. `memory` must not be used by others until it settles. */
   run(operation: Operation): Promise<Outcome> {
     return new Promise((resolve) => {
@@ -97,7 +92,7 @@ export class Workers {
     });
   }
 
-  /** No operation may be pending. */
+  /** No operation may be in progress. */
   close(): void {
     clearInterval(this.timer);
     this.timer = undefined;
