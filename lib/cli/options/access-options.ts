@@ -65,7 +65,7 @@ export function allowFrom(
  * are checked as requests for the default export.
  * @throws NbdError `NBDCORK_BAD_RULE` for a rule about an unknown export.
  */
-export function checkRuleExports(rules: readonly AccessRule[], names: readonly string[]): void {
+function checkRuleExports(rules: readonly AccessRule[], names: readonly string[]): void {
   for (const { exportName, text } of rules) {
     if (exportName === undefined || names.includes(exportName)) continue;
     const known = names.map((name) => quoted(name)).join(', ');
@@ -77,7 +77,7 @@ export function checkRuleExports(rules: readonly AccessRule[], names: readonly s
  * @throws NbdError `NBDCORK_BAD_RULE` for a rule about certificates or keys that no
  *   client can match, or that clients can bypass by not authenticating.
  */
-export function checkTlsRules(rules: readonly AccessRule[], tls: TlsOptions | undefined): void {
+function checkTlsRules(rules: readonly AccessRule[], tls: TlsOptions | undefined): void {
   const { mode = 'on', certificate, verifyPeer = false, preSharedKeys } = tls ?? {};
   const provable = {
     certificate: certificate !== undefined && verifyPeer,

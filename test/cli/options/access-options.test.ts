@@ -1,12 +1,14 @@
 /** Which access rules the command line rejects. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { checkRuleExports, checkTlsRules } from '../../../lib/cli/options/access-options.js';
+import { allowFrom } from '../../../lib/cli/options/access-options.js';
 import { parseAccessRule, type TlsOptions } from '../../../lib/index.js';
+import { silentLogger } from '../../../lib/server/log/logger.js';
 
 describe('rules about one export', () => {
   const check = (text: string, ...names: string[]): void => {
-    checkRuleExports([parseAccessRule('any', true), parseAccessRule(text, false)], names);
+    const rules = [parseAccessRule('any', true), parseAccessRule(text, false)];
+    allowFrom({ deny: rules }, names, undefined, silentLogger);
   };
 
   test('are valid for a served export, and for the default export', () => {
@@ -57,7 +59,8 @@ describe('rules that need TLS', () => {
     const given = Object.keys(tls ?? {}).join(', ') || 'nothing';
     test(`${text} with ${tls?.mode ?? 'no mode'} and ${given}`, () => {
       const check = (): void => {
-        checkTlsRules([parseAccessRule(text.slice(1), text.startsWith('+'))], tls);
+        const rule = parseAccessRule(text.slice(1), text.startsWith('+'));
+        allowFrom({ allow: [rule] }, [''], tls, silentLogger);
       };
       if (message === undefined) check();
       else assert.throws(check, { code: 'NBDCORK_BAD_RULE', message });
