@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -29,8 +30,8 @@ constexpr size_t kNumbersPerResult = 3;
 constexpr int64_t kThreadsMax = 64;
 // The system calls of a file need little stack.
 constexpr size_t kStackBytes = 256 * 1024;
-// A slower operation waited for a device: the next ones are done by other threads meanwhile.
-constexpr std::chrono::microseconds kSlowOperation{100};
+// A slower write waited for a device: the next ones are done by other threads meanwhile.
+constexpr std::chrono::microseconds kSlowWrite{500};
 // Results are collected for this long, as long as more operations are queued.
 constexpr std::chrono::microseconds kResultDelay{100};
 
@@ -134,6 +135,10 @@ Result Perform(const Operation& operation) {
   return {operation.ticket, -ENOSYS, 0};
 }
 
+// Most writes only copy into the system's cache, and those of one file exclude each other there:
+// a second thread would spin until the first has written.
+bool MayWait(const Operation& operation) { return operation.kind != Kind::kWrite; }
+
 // The threads of one disk. They end before it does.
 class Workers {
  public:
@@ -144,6 +149,7 @@ class Workers {
     std::unique_lock<std::mutex> lock(mutex_);
     if (closing_) return -ESHUTDOWN;
     queue_.insert(queue_.end(), operations, operations + count);
+    if (writing_ > 0 && !slow_ && std::none_of(operations, operations + count, MayWait)) return 0;
     const int64_t started = AddThread();
     if (started < 0 && threads_.empty()) {
       queue_.clear();
@@ -238,23 +244,26 @@ class Workers {
       if (closing_) break;
       const Operation operation = queue_.front();
       queue_.pop_front();
-      if (slow_ && !queue_.empty()) AddThread();
+      const bool waits = slow_ || MayWait(operation);
+      if (!queue_.empty() && (waits || MayWait(queue_.front()))) AddThread();
+      if (!waits) writing_++;
       lock.unlock();
       const auto started = Clock::now();
       const Result result = Perform(operation);
       const auto ended = Clock::now();
       lock.lock();
-      slow_ = ended - started > kSlowOperation;
-      Finish(result, ended);
+      if (!waits) writing_--;
+      if (operation.kind == Kind::kWrite) slow_ = ended - started > kSlowWrite;
+      Finish(result, ended, waits);
     }
   }
 
   // With the lock held: results of a batch wake JavaScript once.
-  void Finish(const Result& result, Clock::time_point now) {
+  void Finish(const Result& result, Clock::time_point now, bool waited) {
     if (closing_) return;
     if (finished_.empty()) first_finished_ = now;
     finished_.push_back(result);
-    const bool wait = !queue_.empty() && !slow_ && now - first_finished_ < kResultDelay;
+    const bool wait = !queue_.empty() && !waited && !slow_ && now - first_finished_ < kResultDelay;
     if (!wait) Signal();
   }
 
@@ -273,8 +282,10 @@ class Workers {
   const size_t threads_max_;
   std::vector<pthread_t> threads_;
   size_t idle_ = 0;
-  // The last operation waited for a device. What is not known yet may be slow.
-  bool slow_ = true;
+  // Threads that write, and are expected to be done soon.
+  size_t writing_ = 0;
+  // The last write waited for a device.
+  bool slow_ = false;
   bool signalled_ = false;
   bool closing_ = false;
   napi_threadsafe_function done_ = nullptr;

@@ -5,6 +5,7 @@
  */
 import type { Backend, Slice, WriteOptions } from '../backend/backend.js';
 import { isPromise, type MaybePromise } from '../backend/maybe-promise.js';
+import { Pending } from '../backend/pending.js';
 import { PartialError } from '../backend/partial-error.js';
 import { messageOf, NbdError } from '../errors.js';
 import type { Limits } from '../limits.js';
@@ -14,6 +15,7 @@ import type { Request } from '../wire/request.js';
 import { shortened } from '../wire/strings.js';
 import type { Agreement } from './agreement.js';
 import { BlockStatus } from './block-status.js';
+import { InFlight, type Answers } from './in-flight.js';
 import { notAdmitted, type ConnectionMemory } from './memory/connection-memory.js';
 import type { ReplyWriter } from './reply.js';
 import {
@@ -43,7 +45,7 @@ export interface RequestEvents {
 /** The fields that describe a request in logs. */
 export type FailedRequest = Readonly<Pick<Request, 'type' | 'offset' | 'length'>>;
 
-export class Dispatcher {
+export class Dispatcher implements Answers {
   /** The sender has asked to wait until it has drained. */
   congested = false;
   readonly blockStatus: BlockStatus;
@@ -179,7 +181,7 @@ export class Dispatcher {
       if (request.type === Command.read) this.timeSlice.chargeBytes(request.length);
       if (!this.reply(request, result, charged)) this.releaseMemory(charged, buffer);
     } else {
-      void this.awaitResult(request.copy(), result, charged, buffer);
+      this.awaitResult(request, result, charged, buffer);
     }
   }
 
@@ -273,34 +275,59 @@ export class Dispatcher {
   }
 
   /** Count the request as in flight until its reply is written. */
-  private async awaitResult(
+  private awaitResult(
     request: Request,
-    promise: Promise<Result>,
+    result: Promise<Result>,
     charged: number,
     buffer: Uint8Array | undefined,
-  ): Promise<void> {
-    const bytes = this.payloadBytes(request);
-    let leased = false;
+  ): void {
+    const inFlight = InFlight.start(request, this);
+    inFlight.charged = charged;
+    inFlight.buffer = buffer;
+    inFlight.bytes = this.payloadBytes(request);
     this.requestsInFlight++;
-    this.bytesInFlight += bytes;
+    this.bytesInFlight += inFlight.bytes;
+    if (result instanceof Pending) {
+      result.deliverTo(inFlight);
+      return;
+    }
+    // A thenable of the user may settle more than once.
+    void Promise.resolve(result).then(
+      (value) => {
+        inFlight.resolved(value);
+      },
+      (error: unknown) => {
+        inFlight.rejected(error);
+      },
+    );
+  }
+
+  resolved(inFlight: InFlight, result: Result): void {
+    let leased = false;
     try {
-      let result: Result;
-      try {
-        result = await promise;
-      } catch (error) {
-        this.fail(request, error);
-        return;
-      }
-      leased = this.reply(request, result, charged);
+      leased = this.reply(inFlight.request, result, inFlight.charged);
     } catch (error) {
       this.events.sessionFailed(error);
-    } finally {
-      if (!leased) this.releaseMemory(charged, buffer);
-      this.requestsInFlight--;
-      this.bytesInFlight -= bytes;
-      this.continueRequests();
-      if (this.requestsInFlight === 0) this.becameIdle?.();
     }
+    this.answered(inFlight, leased);
+  }
+
+  rejected(inFlight: InFlight, error: unknown): void {
+    try {
+      this.fail(inFlight.request, error);
+    } catch (failure) {
+      this.events.sessionFailed(failure);
+    }
+    this.answered(inFlight, false);
+  }
+
+  private answered(inFlight: InFlight, leased: boolean): void {
+    if (!leased) this.releaseMemory(inFlight.charged, inFlight.buffer);
+    this.requestsInFlight--;
+    this.bytesInFlight -= inFlight.bytes;
+    inFlight.end();
+    this.continueRequests();
+    if (this.requestsInFlight === 0) this.becameIdle?.();
   }
 
   /** The sender accepts every reply; if `writable` is false, the next request has to wait. */

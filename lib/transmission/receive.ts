@@ -232,13 +232,14 @@ export class Receiver {
     const charged = this.takeCharged();
     let copy: Uint8Array;
     try {
-      copy = data.slice();
+      copy = this.memory.takePayload(data.length);
     } catch (error) {
       this.memory.release(charged);
       this.noteAllocationFailure(error);
       this.refuse(refusals.noMemory);
       return;
     }
+    copy.set(data);
     this.dispatcher.execute(this.request, copy, charged, copy);
   }
 

@@ -8,7 +8,7 @@ import { readUint64, twoTo32, writeUint64 } from './uint64.js';
 export const requestHeaderBytes = 28;
 export const extendedRequestHeaderBytes = 32;
 
-/** Reading overwrites the fields: keep a `copy` of a request that must outlive the next one. */
+/** Reading overwrites the fields: `copyFrom` keeps a request that must outlive the next one. */
 export class Request {
   flags = 0;
   type = 0;
@@ -50,17 +50,15 @@ export class Request {
     writeUint64(view, at + 24, this.length);
   }
 
-  copy(): Request {
-    const request = new Request();
-    request.flags = this.flags;
-    request.type = this.type;
-    request.cookieHigh = this.cookieHigh;
-    request.cookieLow = this.cookieLow;
-    request.offset = this.offset;
-    request.length = this.length;
-    request.offsetHigh = this.offsetHigh;
-    request.offsetLow = this.offsetLow;
-    return request;
+  copyFrom(other: Request): void {
+    this.flags = other.flags;
+    this.type = other.type;
+    this.cookieHigh = other.cookieHigh;
+    this.cookieLow = other.cookieLow;
+    this.offset = other.offset;
+    this.length = other.length;
+    this.offsetHigh = other.offsetHigh;
+    this.offsetLow = other.offsetLow;
   }
 
   private readCommon(view: DataView, at: number): void {
@@ -73,6 +71,7 @@ export class Request {
     this.offsetLow = view.getInt32(at + 20);
     this.offset = (this.offsetHigh >>> 0) * twoTo32 + (this.offsetLow >>> 0);
   }
+
   private writeCommon(view: DataView, at: number, magicNumber: number): void {
     view.setUint32(at, magicNumber);
     view.setUint16(at + 4, this.flags);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { BufferPool } from '../../lib/memory/buffer-pool.js';
 
-const size = 2 ** 17;
+const size = 2 ** 21;
 
 describe('a pool of buffers', () => {
   test('returns a buffer that was released', () => {
@@ -32,12 +32,26 @@ describe('a pool of buffers', () => {
     assert.notEqual(pool.take(size).buffer, buffer.buffer);
   });
 
-  test('does not keep short buffers', () => {
-    const pool = new BufferPool();
-    const buffer = pool.take(4096);
-    assert.equal(buffer.length, 4096);
-    pool.release(buffer);
-    assert.notEqual(pool.take(4096).buffer, buffer.buffer);
+  test('lends parts of an arena, each to one user at a time', () => {
+    const discarded: Uint8Array[] = [];
+    const pool = new BufferPool({
+      idleBytesMax: 0,
+      discardPages: (bytes) => discarded.push(bytes),
+    });
+    const count = 2 ** 20 / 4096;
+    const buffers = Array.from({ length: count }, () => pool.take(4000));
+    const [first] = buffers;
+    assert.ok(first);
+    assert.equal(new Set(buffers.map(({ byteOffset }) => byteOffset)).size, count);
+    assert.ok(buffers.every(({ buffer, length }) => buffer === first.buffer && length === 4000));
+    assert.notEqual(pool.take(4000).buffer, first.buffer);
+    pool.release(first);
+    pool.release(first);
+    assert.equal(pool.take(512).byteOffset, first.byteOffset);
+    assert.notEqual(pool.take(512).buffer, first.buffer);
+    assert.equal(discarded.length, 0);
+    for (const buffer of buffers) pool.release(buffer);
+    assert.equal(discarded.length, 1);
   });
 
   test('gives back the pages of a buffer that is idle, once, and keeps the buffer', (t) => {

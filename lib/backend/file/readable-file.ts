@@ -5,11 +5,12 @@ import type { OpenFile } from './io/descriptor.js';
 import { failures } from './io/errors.js';
 import { allData, fileExtents } from './file-extents.js';
 import { openFileIo, type FileIo, type FileNative, type FindData } from './io/file-io.js';
+import { InProgress } from './io/in-progress.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { PartialError } from '../partial-error.js';
 import { SerialQueue } from '../serial-queue.js';
 import { SlabAllocator } from './slab-allocator.js';
-import { payloadPool, pooledBytesMin } from '../../memory/buffer-pool.js';
+import { payloadPool } from '../../memory/buffer-pool.js';
 import { zeros } from '../zeros.js';
 
 /**
@@ -64,8 +65,9 @@ export class ReadableFile implements Backend {
   /** The file or device is gone, whatever is there now. */
   private stale = false;
   private closing = false;
-  private inProgress = 0;
-  private becameIdle: (() => void) | undefined;
+  protected readonly inProgress = new InProgress((error) => {
+    this.noteFailure(error);
+  });
   /** Reads for CACHE. */
   private readonly caching = new SerialQueue();
 
@@ -73,7 +75,7 @@ export class ReadableFile implements Backend {
   constructor(file: OpenFile, native: FileNative) {
     this.sizeNow = file.size;
     this.fd = file.fd;
-    this.io = openFileIo(file.fd, native);
+    this.io = openFileIo(file.fd, native, this.inProgress);
     this.blockDevice = file.blockDevice;
     this.preadNoWait = native.preadNoWait;
     // Block devices do not report which ranges they have allocated.
@@ -100,14 +102,14 @@ export class ReadableFile implements Backend {
   read(offset: number, length: number): MaybePromise<Bytes> {
     this.requireOpen();
     if (length > cachedReadBytesMax) return this.track(this.readFromDevice(offset, length));
-    const bytes = allocateReply(length);
+    const bytes = payloadPool.take(length);
     const count = this.readCached(bytes, 0, length, offset);
     if (count === length) return bytes;
     // A hole is not cached, and finding out that it is one is fast.
     if (count === 0 && length >= holeSearchBytesMin) {
       return this.track(this.readFromDevice(offset, length, bytes));
     }
-    return this.track(this.readRest(bytes, offset, count));
+    return this.io.read(bytes, offset, count);
   }
 
   releaseRead(bytes: Bytes): void {
@@ -149,26 +151,17 @@ export class ReadableFile implements Backend {
   async close(): Promise<void> {
     this.requireOpen();
     this.closing = true;
-    if (this.inProgress > 0) {
-      await new Promise<void>((resolve) => {
-        this.becameIdle = resolve;
-      });
-    }
+    await this.inProgress.whenIdle();
     await this.io.close();
   }
 
   /** Keeps the descriptor open until `work` has settled. */
-  protected async track<T>(work: Promise<T>): Promise<T> {
-    this.inProgress++;
-    try {
-      return await work;
-    } catch (error) {
-      if (staleCodes.has(codeOf(error)) || this.endsEarly(error)) this.stale = true;
-      throw error;
-    } finally {
-      this.inProgress--;
-      if (this.inProgress === 0) this.becameIdle?.();
-    }
+  protected track<T>(work: Promise<T>): Promise<T> {
+    return this.inProgress.track(work);
+  }
+
+  private noteFailure(error: unknown): void {
+    if (staleCodes.has(codeOf(error)) || this.endsEarly(error)) this.stale = true;
   }
 
   /** A device that was removed has no bytes; one that is shorter now is another disk. */
@@ -206,12 +199,7 @@ export class ReadableFile implements Backend {
         return zeros(length);
       }
     }
-    return this.readRest(memory ?? allocateReply(length), offset, 0);
-  }
-
-  private async readRest(bytes: Uint8Array, offset: number, start: number): Promise<Uint8Array> {
-    await this.io.read(bytes, offset, start);
-    return bytes;
+    return this.io.read(memory ?? payloadPool.take(length), offset);
   }
 
   /**
@@ -227,8 +215,4 @@ export class ReadableFile implements Backend {
       });
     }
   }
-}
-
-function allocateReply(length: number): Uint8Array {
-  return length < pooledBytesMin ? replyMemory.allocate(length) : payloadPool.take(length);
 }

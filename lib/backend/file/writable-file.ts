@@ -26,8 +26,6 @@ export class WritableFile extends ReadableFile {
   private readonly clearer: RangeClearer;
   /** `resize` and `measure`: on other threads two at a time could run in either order. */
   private readonly resizing = new SerialQueue();
-  /** Writes in progress. */
-  private readonly writes = new Set<Promise<void>>();
 
   constructor(file: OpenFile, native: FileNative) {
     super(file, native);
@@ -45,7 +43,8 @@ export class WritableFile extends ReadableFile {
 
   write(offset: number, data: Uint8Array, { fua }: WriteOptions): Promise<void> {
     this.requireOpen();
-    return this.track(this.thenSync(this.writeAt(offset, data), fua));
+    const write = this.io.write(data, offset);
+    return fua ? this.track(this.thenSync(write, fua)) : write;
   }
 
   flush(): Promise<void> {
@@ -84,7 +83,7 @@ export class WritableFile extends ReadableFile {
       const conflict = await this.lock?.acquire(imageUse.resizing);
       if (conflict !== undefined) throw new NbdError('EPERM', `another program ${conflict}`);
       // Writes in progress would extend the file again.
-      if (size < sizeBefore) await Promise.allSettled(this.writes);
+      if (size < sizeBefore) await this.inProgress.whenWritesEnded();
       await this.io.truncate(size);
       this.sizeNow = size;
     } catch (error) {
@@ -124,23 +123,12 @@ export class WritableFile extends ReadableFile {
   private async extendTo(start: number, end: number): Promise<void> {
     const size = await this.io.size();
     const last = this.endOf(end) - 1;
-    if (last >= start && size <= last) await this.writeAt(last, zeroPiece(1));
+    if (last >= start && size <= last) await this.io.write(zeroPiece(1), last);
   }
 
   /** The disk may have shrunk since the request arrived, which zeros must not undo. */
   private endOf(end: number): number {
     return this.blockDevice ? end : Math.min(end, this.sizeNow);
-  }
-
-  private writeAt(offset: number, data: Uint8Array): Promise<void> {
-    const { writes } = this;
-    const write = this.io.write(data, offset);
-    writes.add(write);
-    const done = (): void => {
-      writes.delete(write);
-    };
-    write.then(done, done);
-    return write;
   }
 
   private async writeZeros(start: number, end: number): Promise<void> {
@@ -151,7 +139,7 @@ export class WritableFile extends ReadableFile {
       if (position >= this.endOf(end)) await this.resizing.idle();
       if (position >= this.endOf(end)) return;
       const zeros = zeroPiece(Math.min(zeroPageBytes, this.endOf(end) - position));
-      await this.writeAt(position, zeros);
+      await this.io.write(zeros, position);
       position += zeros.length;
     }
   }

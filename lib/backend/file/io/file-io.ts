@@ -1,15 +1,10 @@
 /** What is done with an open file: on threads of the disk's own, or on libuv's pool. */
 import { fdatasync, fstat, ftruncate } from 'node:fs';
-import { getSystemErrorMap, promisify } from 'node:util';
+import { promisify } from 'node:util';
 import type { NativeAddon } from '../../../native/addon.js';
-import {
-  closeDescriptor,
-  closeFailed,
-  readFailed,
-  readFully,
-  writeFailed,
-  writeFully,
-} from './descriptor.js';
+import { closeDescriptor, closeFailed, readFully, writeFully } from './descriptor.js';
+import type { InProgress } from './in-progress.js';
+import { nodeError, ReadOperation, WriteOperation } from './transfers.js';
 import { operationKind, Workers, type Operation, type WorkersNative } from './workers.js';
 
 /** fallocate(2) with `mode` flags of `fallocateMode`. 0 or `-errno`. */
@@ -45,8 +40,11 @@ export type FileNative = Partial<
 };
 
 export interface FileIo {
-  /** Reads into `bytes`, of which index 0 is at `position`, from index `start` to the end. @throws PartialError */
-  read(bytes: Uint8Array, position: number, start?: number): Promise<void>;
+  /**
+   * Reads into `bytes`, of which index 0 is at `position`, from index `start` to
+   * the end. Settles with `bytes`. @throws PartialError
+   */
+  read(bytes: Uint8Array, position: number, start?: number): Promise<Uint8Array>;
   /** @throws PartialError */
   write(bytes: Uint8Array, position: number): Promise<void>;
   /** fdatasync(2). */
@@ -68,10 +66,13 @@ export function workersOf(native: FileNative): WorkersNative | undefined {
     : undefined;
 }
 
-/** `fd` is closed by `close`. */
-export function openFileIo(fd: number, native: FileNative): FileIo {
+/** `fd` is closed by `close`. Reads and writes are counted in `inProgress`. */
+export function openFileIo(fd: number, native: FileNative, inProgress: InProgress): FileIo {
   const workers = workersOf(native);
-  const io = workers === undefined ? new PoolIo(fd) : new WorkerIo(fd, new Workers(workers));
+  const io =
+    workers === undefined
+      ? new PoolIo(fd, inProgress)
+      : new WorkerIo(fd, new Workers(workers), inProgress);
   if (native.fallocate !== undefined) io.fallocate = native.fallocate;
   if (native.findData !== undefined) io.findData = native.findData;
   return io;
@@ -82,17 +83,20 @@ class PoolIo implements FileIo {
   fallocate: Fallocate | undefined;
   findData: FindData | undefined;
   private readonly fd: number;
+  private readonly inProgress: InProgress;
 
-  constructor(fd: number) {
+  constructor(fd: number, inProgress: InProgress) {
     this.fd = fd;
+    this.inProgress = inProgress;
   }
 
-  read(bytes: Uint8Array, position: number, start = 0): Promise<void> {
-    return readFully(this.fd, bytes, position, start);
+  async read(bytes: Uint8Array, position: number, start = 0): Promise<Uint8Array> {
+    await this.inProgress.track(readFully(this.fd, bytes, position, start));
+    return bytes;
   }
 
   write(bytes: Uint8Array, position: number): Promise<void> {
-    return writeFully(this.fd, bytes, position);
+    return this.inProgress.trackWrite(writeFully(this.fd, bytes, position));
   }
 
   sync(): Promise<void> {
@@ -126,37 +130,24 @@ class WorkerIo implements FileIo {
     });
   private readonly fd: number;
   private readonly workers: Workers;
+  private readonly inProgress: InProgress;
 
-  constructor(fd: number, workers: Workers) {
+  constructor(fd: number, workers: Workers, inProgress: InProgress) {
     this.fd = fd;
     this.workers = workers;
+    this.inProgress = inProgress;
   }
 
-  async read(bytes: Uint8Array, position: number, start = 0): Promise<void> {
-    const memory = start === 0 ? bytes : bytes.subarray(start);
-    const { value, done } = await this.workers.run(
-      this.operation({
-        kind: operationKind.read,
-        position: position + start,
-        length: memory.length,
-        memory,
-      }),
-    );
-    if (value === memory.length) return;
-    throw readFailed(bytes, position, start + done, value < 0 ? nodeError(value, 'read') : null);
+  read(bytes: Uint8Array, position: number, start = 0): Promise<Uint8Array> {
+    const operation = new ReadOperation(this.fd, bytes, position, start, this.inProgress);
+    this.workers.add(operation);
+    return operation;
   }
 
-  async write(bytes: Uint8Array, position: number): Promise<void> {
-    const { value, done } = await this.workers.run(
-      this.operation({
-        kind: operationKind.write,
-        position,
-        length: bytes.length,
-        memory: bytes,
-      }),
-    );
-    if (value === bytes.length) return;
-    throw writeFailed(bytes, position, done, value < 0 ? nodeError(value, 'write') : null);
+  write(bytes: Uint8Array, position: number): Promise<void> {
+    const operation = new WriteOperation(this.fd, bytes, position, this.inProgress);
+    this.workers.add(operation);
+    return operation;
   }
 
   async sync(): Promise<void> {
@@ -177,12 +168,9 @@ class WorkerIo implements FileIo {
     if (result < 0) throw closeFailed(nodeError(result, 'close'));
   }
 
-  private operation(given: Pick<Operation, 'kind'> & Partial<Operation>): Operation {
-    return { fd: this.fd, position: 0, length: 0, mode: 0, memory: undefined, ...given };
-  }
-
   private async call(given: Pick<Operation, 'kind'> & Partial<Operation>): Promise<number> {
-    return (await this.workers.run(this.operation(given))).value;
+    const nothing = { fd: this.fd, position: 0, length: 0, mode: 0, memory: undefined };
+    return (await this.workers.run({ ...nothing, ...given })).value;
   }
 
   private async succeed(
@@ -193,14 +181,4 @@ class WorkerIo implements FileIo {
     if (value < 0) throw nodeError(value, systemCall);
     return value;
   }
-}
-
-/** As Node makes it: `EIO: i/o error, write`. */
-function nodeError(result: number, systemCall: string): Error {
-  const [code = 'EIO', message = 'unknown error'] = getSystemErrorMap().get(result) ?? [];
-  return Object.assign(new Error(`${code}: ${message}, ${systemCall}`), {
-    errno: result,
-    code,
-    syscall: systemCall,
-  });
 }

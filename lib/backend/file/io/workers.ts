@@ -38,15 +38,25 @@ export interface Operation {
   readonly length: number;
   /** Flags of fallocate(2). */
   readonly mode: number;
-  /** Of `read`, `write` and `findData`: as many bytes as `length`, or more. */
+  /**
+   * Of `read`, `write` and `findData`: as many bytes as `length`, or more. Nothing
+   * else may use them until the operation has ended.
+   */
   readonly memory: Uint8Array | undefined;
 }
 
-/** How an operation ended. */
+/** An operation that is told how it ended. */
+export interface PendingOperation extends Operation {
+  /**
+   * `value` is a count or 0, or `-errno`; `done` the bytes that were read or
+   * written before an error. Must not throw.
+   */
+  ended(value: number, done: number): void;
+}
+
+/** How an operation ended: the arguments of `PendingOperation.ended`. */
 export interface Outcome {
-  /** A count or 0, or `-errno`. */
   readonly value: number;
-  /** Bytes that were read or written before an error. */
   readonly done: number;
 }
 
@@ -57,15 +67,12 @@ const resultsMax = 64;
 /** Time between checks whether an operation keeps others waiting. */
 const checkIntervalMs = 2;
 
-type Settle = (outcome: Outcome) => void;
-
 export class Workers {
   private readonly native: WorkersNative;
   private readonly handle: WorkersHandle;
   private readonly results = new Float64Array(resultsMax * numbersPerResult);
-  /** By ticket: who waits, and the memory that must stay where it is until then. */
-  private readonly waiting: (Settle | undefined)[] = [];
-  private readonly memories: (Uint8Array | undefined)[] = [];
+  /** By ticket. They keep the memory that they work on. */
+  private readonly operations: (PendingOperation | undefined)[] = [];
   private readonly freeTickets: number[] = [];
   private numbers = new Float64Array(16 * numbersPerOperation);
   private buffers: Uint8Array[] = [];
@@ -85,11 +92,33 @@ export class Workers {
     });
   }
 
-  /** Never rejects: an error is an outcome. `memory` must not be used by others until it settles. */
-  run(operation: Operation): Promise<Outcome> {
+  /** Never rejects: an error is an outcome. */
+  run({ kind, fd, position, length, mode, memory }: Operation): Promise<Outcome> {
     return new Promise((resolve) => {
-      this.add(operation, resolve);
+      const ended = (value: number, done: number): void => {
+        resolve({ value, done });
+      };
+      this.add({ kind, fd, position, length, mode, memory, ended });
     });
+  }
+
+  /** Operations that are added in one microtask are handed over together. */
+  add(operation: PendingOperation): void {
+    const ticket = this.freeTickets.pop() ?? this.operations.length;
+    this.operations[ticket] = operation;
+    const { memory } = operation;
+    let at = this.queued * numbersPerOperation;
+    if (at === this.numbers.length) this.grow();
+    const { numbers } = this;
+    numbers[at++] = operation.kind;
+    numbers[at++] = ticket;
+    numbers[at++] = operation.fd;
+    numbers[at++] = operation.position;
+    numbers[at++] = operation.length;
+    numbers[at++] = operation.mode;
+    numbers[at] = memory === undefined ? -1 : this.buffers.push(memory) - 1;
+    if (this.queued++ === 0) queueMicrotask(this.submitQueued);
+    if (this.inProgress++ === 0) this.watch();
   }
 
   /** No operation may be in progress. */
@@ -97,24 +126,6 @@ export class Workers {
     clearInterval(this.timer);
     this.timer = undefined;
     this.native.closeWorkers(this.handle);
-  }
-
-  private add({ kind, fd, position, length, mode, memory }: Operation, settle: Settle): void {
-    const ticket = this.freeTickets.pop() ?? this.waiting.length;
-    this.waiting[ticket] = settle;
-    this.memories[ticket] = memory;
-    let at = this.queued * numbersPerOperation;
-    if (at === this.numbers.length) this.grow();
-    const { numbers } = this;
-    numbers[at++] = kind;
-    numbers[at++] = ticket;
-    numbers[at++] = fd;
-    numbers[at++] = position;
-    numbers[at++] = length;
-    numbers[at++] = mode;
-    numbers[at] = memory === undefined ? -1 : this.buffers.push(memory) - 1;
-    if (this.queued++ === 0) queueMicrotask(this.submitQueued);
-    if (this.inProgress++ === 0) this.watch();
   }
 
   private submit(): void {
@@ -125,26 +136,25 @@ export class Workers {
     const result = this.native.submitWork(this.handle, numbers, count, buffers);
     if (result >= 0) return;
     for (let index = 0; index < count; index++) {
-      this.settle(numbers[index * numbersPerOperation + 1] ?? 0, { value: result, done: 0 });
+      this.settle(numbers[index * numbersPerOperation + 1] ?? 0, result, 0);
     }
   }
 
   private deliver(count: number): void {
     const { results } = this;
     this.finished += count;
-    // Settling only resolves promises, so nothing can overwrite the results meanwhile.
+    // Operations that are added meanwhile are submitted later: nothing overwrites the results.
     for (let at = 0; at < count * numbersPerResult; at += numbersPerResult) {
-      this.settle(results[at] ?? 0, { value: results[at + 1] ?? 0, done: results[at + 2] ?? 0 });
+      this.settle(results[at] ?? 0, results[at + 1] ?? 0, results[at + 2] ?? 0);
     }
   }
 
-  private settle(ticket: number, outcome: Outcome): void {
-    const settle = this.waiting[ticket];
-    this.waiting[ticket] = undefined;
-    this.memories[ticket] = undefined;
+  private settle(ticket: number, value: number, done: number): void {
+    const operation = this.operations[ticket];
+    this.operations[ticket] = undefined;
     this.freeTickets.push(ticket);
     if (--this.inProgress === 0) this.timer?.unref();
-    settle?.(outcome);
+    operation?.ended(value, done);
   }
 
   /** A thread may be in a system call that takes long, with others waiting behind it. */
