@@ -19,7 +19,7 @@ export class Pending<T> implements Promise<T> {
   private promise: Promise<T> | undefined;
 
   get [Symbol.toStringTag](): string {
-    return 'Pending';
+    return Pending.name;
   }
 
   /** Calls `receiver` once: now, if there is a result already. */
