@@ -14,7 +14,8 @@ import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
 import { NbdError } from '../errors.js';
 import type { NativeAddon } from '../native/addon.js';
-import { BaseTransport, releaseAll, type Batch } from './base.js';
+import { BaseTransport } from './base.js';
+import { releaseAll, type Batch } from './pending-pieces.js';
 
 /** Errors after which sending succeeds later: the stream waits until the socket is writable. */
 const transientErrors: ReadonlySet<number> = new Set([

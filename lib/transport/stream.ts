@@ -2,7 +2,8 @@ import { Socket } from 'node:net';
 import type { Writable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { writeChunkByChunk } from '../sockets/handle.js';
-import { BaseTransport, releaseAll } from './base.js';
+import { BaseTransport } from './base.js';
+import { releaseAll } from './pending-pieces.js';
 import { addon } from '../native/load.js';
 import type { Lease } from './sender.js';
 
