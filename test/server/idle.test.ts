@@ -14,6 +14,7 @@ import {
   type ConnectionKind,
   type TestServer,
 } from '../support/server.js';
+import { preSharedKey, startTls } from '../support/tls.js';
 
 const idleTimeoutMs = 200;
 
@@ -144,4 +145,24 @@ test('idle clients stay connected by default', async (t) => {
   const client = await open();
   await setTimeout(idleTimeoutMs * 2);
   await read(client);
+});
+
+test('a client of TLS is disconnected by the end of TLS', async (t) => {
+  const key = Buffer.alloc(32, 7);
+  const { server, connect } = await startServer(t, {
+    exports: { '': new MemoryBackend(2 ** 20) },
+    limits: { idleTimeoutMs },
+    tls: { preSharedKeys: new Map([['alice', key]]) },
+  });
+  const plain = await connect();
+  await plain.greet();
+  const client = await startTls(plain, preSharedKey('alice', key, 'TLSv1.3'));
+  await client.negotiate();
+  await actFor(10, () => read(client));
+  assert.equal(server.connectionCount, 1);
+  const ended = once(client.stream, 'end');
+  await until(() => server.connectionCount === 0);
+  await ended;
+  await client.closed;
+  assert.equal(server.connectionsTimedOut, 1);
 });
