@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -30,8 +31,10 @@ constexpr size_t kNumbersPerResult = 3;
 constexpr int64_t kThreadsMax = 64;
 // The system calls of a file need little stack.
 constexpr size_t kStackBytes = 256 * 1024;
-// A slower write waited for a device: the next ones are done by other threads meanwhile.
-constexpr std::chrono::microseconds kSlowWrite{500};
+// Only writes that take longer are examined: a copy into the cache is faster.
+constexpr std::chrono::microseconds kSlowWrite{100};
+// After a write has waited for a device, so many writes are done by several threads.
+constexpr size_t kSlowWrites = 16;
 // Results are collected for this long, as long as more operations are queued.
 constexpr std::chrono::microseconds kResultDelay{100};
 
@@ -139,6 +142,12 @@ Result Perform(const Operation& operation) {
 // a second thread would spin until the first has written.
 bool MayWait(const Operation& operation) { return operation.kind != Kind::kWrite; }
 
+// How often the calling thread has waited for something.
+int64_t WaitsOfThread() {
+  struct rusage usage;
+  return ::getrusage(RUSAGE_THREAD, &usage) < 0 ? 0 : usage.ru_nvcsw;
+}
+
 // The threads of one disk. They end before it does.
 class Workers {
  public:
@@ -149,7 +158,8 @@ class Workers {
     std::unique_lock<std::mutex> lock(mutex_);
     if (closing_) return -ESHUTDOWN;
     queue_.insert(queue_.end(), operations, operations + count);
-    if (writing_ > 0 && !slow_ && std::none_of(operations, operations + count, MayWait)) return 0;
+    if (writing_ > 0 && slow_writes_ == 0 && std::none_of(operations, operations + count, MayWait))
+      return 0;
     const int64_t started = AddThread();
     if (started < 0 && threads_.empty()) {
       queue_.clear();
@@ -235,27 +245,44 @@ class Workers {
 
   void Run() {
     std::unique_lock<std::mutex> lock(mutex_);
+    int64_t waits = 0;
     while (true) {
       while (queue_.empty() && !closing_) {
         idle_++;
         changed_.wait(lock);
         idle_--;
+        waits = WaitsOfThread();
       }
       if (closing_) break;
       const Operation operation = queue_.front();
       queue_.pop_front();
-      const bool waits = slow_ || MayWait(operation);
-      if (!queue_.empty() && (waits || MayWait(queue_.front()))) AddThread();
-      if (!waits) writing_++;
+      const bool may_wait = slow_writes_ > 0 || MayWait(operation);
+      if (!queue_.empty() && (may_wait || MayWait(queue_.front()))) AddThread();
+      const bool writes = !MayWait(operation);
+      if (writes) writing_++;
+      const bool alone = writing_ == 1;
       lock.unlock();
       const auto started = Clock::now();
       const Result result = Perform(operation);
       const auto ended = Clock::now();
+      const bool waited = ended - started > kSlowWrite && HasWaited(&waits);
       lock.lock();
-      if (!waits) writing_--;
-      if (operation.kind == Kind::kWrite) slow_ = ended - started > kSlowWrite;
-      Finish(result, ended, waits);
+      if (writes) {
+        // Several at a time also wait for each other.
+        if (waited && alone && writing_ == 1)
+          slow_writes_ = kSlowWrites;
+        else if (slow_writes_ > 0)
+          slow_writes_--;
+        writing_--;
+      }
+      Finish(result, ended, may_wait);
     }
+  }
+
+  static bool HasWaited(int64_t* waits) {
+    const int64_t before = *waits;
+    *waits = WaitsOfThread();
+    return *waits > before;
   }
 
   // With the lock held: results of a batch wake JavaScript once.
@@ -263,7 +290,7 @@ class Workers {
     if (closing_) return;
     if (finished_.empty()) first_finished_ = now;
     finished_.push_back(result);
-    const bool wait = !queue_.empty() && !waited && !slow_ && now - first_finished_ < kResultDelay;
+    const bool wait = !queue_.empty() && !waited && now - first_finished_ < kResultDelay;
     if (!wait) Signal();
   }
 
@@ -282,10 +309,10 @@ class Workers {
   const size_t threads_max_;
   std::vector<pthread_t> threads_;
   size_t idle_ = 0;
-  // Threads that write, and are expected to be done soon.
+  // Threads that write.
   size_t writing_ = 0;
-  // The last write waited for a device.
-  bool slow_ = false;
+  // Writes to be done by several threads, since one has waited for a device.
+  size_t slow_writes_ = 0;
   bool signalled_ = false;
   bool closing_ = false;
   napi_threadsafe_function done_ = nullptr;
