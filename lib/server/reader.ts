@@ -71,7 +71,9 @@ export class Reader {
   private nextBuffer(): Uint8Array {
     const target = this.session?.payloadTarget();
     this.intoPayload = target !== undefined;
-    return target ?? receiveBuffer;
+    if (target !== undefined) return target;
+    const bytesMax = this.session?.readBytesMax ?? Infinity;
+    return bytesMax < receiveBuffer.length ? receiveBuffer.subarray(0, bytesMax) : receiveBuffer;
   }
 
   /** `count` bytes were read, or decrypted. False stops reading. */

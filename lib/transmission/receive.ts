@@ -29,6 +29,9 @@ const skippedPayloadBytesMax = 2 ** 25;
 /** More than the bytes of a header. */
 export const arrivalMarkUnit = 64;
 
+/** Copying the beginning of a payload that is at least so long costs more than another read. */
+const largePayloadBytesMin = 512 * 1024;
+
 const noData: Uint8Array = new Uint8Array(0);
 
 export class Receiver {
@@ -51,6 +54,7 @@ export class Receiver {
   private buffer: Uint8Array | undefined;
   private charged = 0;
   private arrivedBytes = 0;
+  private largePayloadEnded = false;
   /** Bytes left of a refused request's payload. The refusal is kept: until then, the bounds may change. */
   private skipBytes = 0;
   private skipError = 0;
@@ -157,6 +161,16 @@ export class Receiver {
     return this.state === State.payload ? this.payload.target() : undefined;
   }
 
+  /**
+   * The longest read that makes sense now. After a large payload the next one is
+   * likely to follow: a read of its header alone leaves the payload to reads into
+   * its own memory.
+   */
+  get readBytesMax(): number {
+    const expectsHeader = this.largePayloadEnded && this.state === State.header;
+    return expectsHeader ? this.headerBytes - this.partialBytes : Infinity;
+  }
+
   /** `count` bytes were read into the `payloadTarget`. */
   payloadReceived(count: number): void {
     this.payload.received(count);
@@ -190,6 +204,7 @@ export class Receiver {
   /** The header has arrived; `at` is where its payload begins. Returns where the next item does. */
   private startRequest(bytes: Uint8Array, at: number, end: number): number {
     const { request, dispatcher } = this;
+    this.largePayloadEnded = false;
     const refusal = this.checker.check(request);
     const hasPayload = this.hasPayload(request);
     if (refusal !== undefined) {
@@ -308,6 +323,7 @@ export class Receiver {
     const charged = this.takeCharged();
     this.buffer = undefined;
     this.state = State.header;
+    this.largePayloadEnded = data.length >= largePayloadBytesMin;
     if (this.request.type === Command.write && this.checker.stillFits(this.request)) {
       this.dispatcher.execute(this.request, data, charged, buffer);
       return;

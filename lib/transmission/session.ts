@@ -85,6 +85,12 @@ export class Session {
     return this.ended ? undefined : this.receiver.payloadTarget();
   }
 
+  /** The most bytes that the next read into the receive buffer should return. */
+  get readBytesMax(): number {
+    // TLS decrypts whole records.
+    return this.flushesReads ? this.receiver.readBytesMax : Infinity;
+  }
+
   /**
    * Process all bytes that a read delivered. Returns false to pause reading until `resume`.
    * `bytes` may be reused afterwards.

@@ -163,6 +163,31 @@ for (const kind of connectionKinds) {
   }
 }
 
+describe('large payloads that follow each other', () => {
+  for (const kind of ['Unix', 'TCP', 'duplex'] as const) {
+    for (const headers of headerKinds) {
+      test(`are stored where they belong, on ${kind} with ${headers} headers`, async (t) => {
+        const largeBytes = 700_000;
+        const disk = new BufferDisk(Buffer.alloc(4 * largeBytes));
+        const client = await (await startServer(t, { exports: { '': disk } }, kind)).open(headers);
+        const expected = Buffer.alloc(disk.bytes.length);
+        const write = (offset: number, payload: Buffer): void => {
+          payload.copy(expected, offset);
+          client.request({ type: cmd.write, offset, payload });
+        };
+        write(0, pattern(largeBytes, 1));
+        write(largeBytes, pattern(largeBytes, 2));
+        client.request({ type: cmd.read, offset: 0, length: 1000 });
+        write(2 * largeBytes, pattern(10, 3));
+        write(3 * largeBytes, pattern(largeBytes, 4));
+        write(2 * largeBytes + 10, pattern(1000, 5));
+        for (let count = 0; count < 6; count++) assert.equal((await client.reply()).error, 0);
+        assert.ok(disk.bytes.equals(expected));
+      });
+    }
+  }
+});
+
 describe('a payload that arrives together with its request', () => {
   test("is a view of more for a backend with payloadLifetime 'call'", async (t) => {
     const given: Uint8Array[] = [];
