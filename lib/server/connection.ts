@@ -99,8 +99,6 @@ export class Connection {
   private session: Session | undefined;
   private stopping = false;
   private flushPoint: FlushPoint = 'read';
-  /** After the last reply, wait for the client to disconnect. */
-  private lingers = false;
   private exportName = '';
   private readonly failures = new FailureLog((level, error, what) => {
     this.log(level, error, what);
@@ -205,7 +203,6 @@ export class Connection {
       this.conversation.stopping = true;
       return;
     }
-    this.lingers = !this.session.idle;
     this.session.stop();
   }
 
@@ -342,11 +339,12 @@ export class Connection {
   private end(): void {
     const { readable, writable } = this;
     if (writable.writableEnded) return;
+    const lingers = this.stopping && this.session?.clientActive === true;
     writable.once('finish', () => {
-      if (!this.lingers || readable.readableEnded) this.destroy();
+      if (!lingers || readable.readableEnded) this.destroy();
     });
     this.transport.end();
-    if (this.lingers) this.reader.resume();
+    if (lingers) this.reader.resume();
   }
 
   /** Closes at once because of an error. */

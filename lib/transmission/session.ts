@@ -58,6 +58,13 @@ export class Session {
   private ending = false;
   /** `stop` was called and the client has not ended: the rest of a payload may still arrive. */
   private stopping = false;
+  /** Bytes that the client had sent when `stop` was called, and that were not received yet. */
+  private unreadBytes = 0;
+  /** `unreadBytes` is unknown, and the time until it counts as 0 has not begun. */
+  private unreadDeferred = false;
+  private sentAfterStop = false;
+  private readonly defer: Defer;
+  private readonly bytesAvailable: BytesAvailable | undefined;
   /** `sessionEnded` was called: further bytes are ignored. */
   private ended = false;
   private receiving = false;
@@ -68,6 +75,8 @@ export class Session {
     this.backend = agreement.export.backend;
     this.sender = sender;
     this.events = events;
+    this.defer = defer;
+    this.bytesAvailable = bytesAvailable;
     const replies = new ReplyWriter(sender, agreement.headers);
     const memory = new ConnectionMemory(memoryBudget, buffers, this.backend, (bytes) => {
       this.memoryGranted(bytes);
@@ -97,6 +106,7 @@ export class Session {
    */
   receive(bytes: Uint8Array, view: DataView, start: number, end: number): boolean {
     if (this.ended) return true;
+    if (this.stopping) this.noteReceived(end - start);
     if (this.backlog.length > 0) {
       // TLS delivers what it has already decrypted, even while reading is paused.
       this.backlog = concatenated(this.backlog, bytes.subarray(start, end));
@@ -112,6 +122,7 @@ export class Session {
   /** A read filled the first `count` bytes of the `payloadTarget`. Returns as `receive`. */
   payloadReceived(count: number): boolean {
     if (this.ended) return true;
+    if (this.stopping) this.noteReceived(count);
     if (this.flushesReads) this.sender.gather();
     this.receiving = true;
     try {
@@ -157,19 +168,58 @@ export class Session {
   end(): void {
     this.ending = true;
     this.stopping = false;
+    this.unreadBytes = 0;
     this.endIfIdle();
   }
 
   /**
    * "On a server shutdown, the server SHOULD wait for inflight requests to be
    * serviced" ("Terminating the transmission phase"), including one whose payload
-   * is still arriving. Refuse requests that begin from now on, then end.
+   * is still arriving. Refuse requests that begin from now on, those that the
+   * client has sent and that were not read yet as well, then end.
    */
   stop(): void {
     this.receiver.stop();
-    this.stopping = !this.ending;
+    this.sentAfterStop = !this.idle;
+    if (!this.ending) {
+      this.stopping = true;
+      if (this.bytesAvailable === undefined) this.expectUnread();
+      else this.unreadBytes = this.bytesAvailable();
+    }
     this.ending = true;
     this.endIfIdle();
+  }
+
+  /**
+   * `stop` found the client active, or it has sent something since: it may still
+   * be sending, and its last replies are lost if the connection is closed at once.
+   */
+  get clientActive(): boolean {
+    return this.sentAfterStop;
+  }
+
+  /**
+   * Where it is unknown how much the client has sent, a turn of the event loop
+   * delivers what there is. The first may have begun already.
+   */
+  private expectUnread(): void {
+    this.unreadBytes = Infinity;
+    this.unreadDeferred = false;
+    this.defer(() => {
+      this.defer(() => {
+        if (this.mustWait) {
+          this.unreadDeferred = true;
+          return;
+        }
+        this.unreadBytes = 0;
+        this.endIfIdle();
+      });
+    });
+  }
+
+  private noteReceived(bytes: number): void {
+    this.unreadBytes -= bytes;
+    this.sentAfterStop = true;
   }
 
   /**
@@ -235,7 +285,9 @@ export class Session {
       if (!this.finishBatch()) return;
     }
     if (this.ending) this.endIfIdle();
-    if (!this.mustWait && (!this.ending || this.awaitsPayload)) this.events.resume();
+    if (this.mustWait) return;
+    if (!this.ending || this.awaitsPayload || this.unreadBytes > 0) this.events.resume();
+    if (this.unreadDeferred) this.expectUnread();
   }
 
   private get mustWait(): boolean {
@@ -251,7 +303,7 @@ export class Session {
   }
 
   private endIfIdle(): void {
-    if (!this.allAnswered || this.awaitsPayload || this.ended) return;
+    if (!this.allAnswered || this.awaitsPayload || this.unreadBytes > 0 || this.ended) return;
     this.ended = true;
     this.events.sessionEnded();
   }
