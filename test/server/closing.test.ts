@@ -84,39 +84,6 @@ for (const kind of connectionKinds) {
       });
     }
 
-    for (const slow of [false, true]) {
-      const disks = slow ? 'slow disk' : 'disk';
-      test(`answers requests that it has not read yet, of a ${disks}`, async (t) => {
-        const disk = slow ? new SlowDisk(t, Buffer.from(content)) : new BufferDisk(content);
-        const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
-        const clients = await Promise.all(Array.from({ length: 8 }, () => open()));
-        if (slow) {
-          const first = clients[0]?.request({ type: cmd.read, length: 10 });
-          assert.ok(first !== undefined);
-          if (disk instanceof SlowDisk) await disk.callsStarted(1);
-        }
-        // Nothing is awaited until close(): the server has no chance to read them.
-        const asked = clients.map((client) => {
-          const reads = Array.from({ length: 16 }, () =>
-            client.expectReply({ type: cmd.read, length: 10 }),
-          );
-          client.send(...reads.map((read) => requestBytes('simple', read)));
-          return reads;
-        });
-        const closing = server.close();
-        if (disk instanceof SlowDisk) disk.release();
-        for (const [index, client] of clients.entries()) {
-          if (slow && index === 0) await client.reply();
-          for (const _ of asked[index] ?? []) {
-            const { error } = await client.reply();
-            assert.ok(error === 0 || error === err.ESHUTDOWN);
-          }
-          assert.equal((await client.closed).length, 0);
-        }
-        await closing;
-      });
-    }
-
     test('is not held up by a client that never stops asking', async (t) => {
       const disk = new SlowDisk(t, Buffer.from(content));
       const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
