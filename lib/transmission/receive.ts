@@ -6,7 +6,7 @@
  */
 import type { Backend } from '../backend/backend.js';
 import { isAllocationFailure, NbdError } from '../errors.js';
-import { Command, CommandFlag, ErrorNumber } from '../wire/constants.js';
+import { Command, CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
@@ -59,6 +59,9 @@ export class Receiver {
   private skipBytes = 0;
   private skipError = 0;
   private skipText = '';
+  private skipAwaited = false;
+  /** Requests that begin now were sent after `stop`: nobody waits for the rest of them. */
+  sentAfterStop = false;
 
   constructor(
     agreement: Agreement,
@@ -83,9 +86,9 @@ export class Receiver {
     this.checker.stop();
   }
 
-  /** The payload of a request that began before `stop` is still arriving. */
+  /** The payload of a request that was sent before `stop` is still arriving. */
   get inPayload(): boolean {
-    if (this.state === State.skip) return this.skipError !== ErrorNumber.ESHUTDOWN;
+    if (this.state === State.skip) return this.skipAwaited;
     return this.state === State.payload;
   }
 
@@ -360,6 +363,7 @@ export class Receiver {
     this.skipError = refusal.error;
     this.skipText = refusalText(refusal, this.request, this.checker);
     this.skipBytes = length;
+    this.skipAwaited = !this.sentAfterStop;
     this.state = State.skip;
     if (length === 0) this.skipPayload(0, 0);
   }

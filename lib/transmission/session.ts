@@ -218,6 +218,7 @@ export class Session {
   }
 
   private noteReceived(bytes: number): void {
+    this.receiver.sentAfterStop = this.unreadBytes <= 0;
     this.unreadBytes -= bytes;
     this.sentAfterStop = true;
   }

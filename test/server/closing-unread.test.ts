@@ -5,8 +5,10 @@ import { requestBytes } from '../support/byte-client.js';
 import { BufferDisk, pattern, SlowDisk } from '../support/disks.js';
 import { cmd, err } from '../support/numbers.js';
 import { connectionKinds, startServer } from '../support/server.js';
+import { createAuthority, issueCertificate, startTls } from '../support/tls.js';
 
 const content = pattern(1000);
+const writeBytes = 16 * 2 ** 20;
 
 for (const kind of connectionKinds) {
   describe(`close() on ${kind}`, () => {
@@ -43,5 +45,41 @@ for (const kind of connectionKinds) {
         await closing;
       });
     }
+
+    test('reads the rest of a WRITE that is longer than the buffers of the socket', async (t) => {
+      const disk = new BufferDisk(Buffer.alloc(writeBytes));
+      const { server, open } = await startServer(t, { exports: { '': disk } }, kind);
+      const client = await open();
+      client.request({ type: cmd.write, payload: pattern(writeBytes) });
+      const closing = server.close();
+      const { error } = await client.reply();
+      assert.ok(error === 0 || error === err.ESHUTDOWN);
+      assert.equal((await client.closed).length, 0);
+      await closing;
+    });
   });
 }
+
+test('close() answers requests that it has not read yet behind TLS', async (t) => {
+  const authority = await createAuthority();
+  const { cert, key } = await issueCertificate(authority, 'localhost');
+  const exports = { '': new BufferDisk(content) };
+  const tls = { mode: 'require', certificate: cert, key } as const;
+  const { server, connect } = await startServer(t, { exports, tls }, 'TCP');
+  const plain = await connect();
+  await plain.greet();
+  const client = await startTls(plain, { ca: authority.cert });
+  await client.negotiate('simple');
+  const reads = Array.from({ length: 16 }, () =>
+    client.expectReply({ type: cmd.read, length: 10 }),
+  );
+  client.send(...reads.map((read) => requestBytes('simple', read)));
+  const closing = server.close();
+  for (const { cookie } of reads) {
+    const { error, ...reply } = await client.reply();
+    assert.ok(error === 0 || error === err.ESHUTDOWN);
+    assert.equal(reply.cookie, cookie);
+  }
+  assert.equal((await client.closed).length, 0);
+  await closing;
+});
