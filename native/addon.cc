@@ -2,6 +2,7 @@
 
 #include "file.h"
 #include "lock.h"
+#include "mapping.h"
 #include "memory.h"
 #include "process.h"
 #include "socket.h"
@@ -18,6 +19,12 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("setCork", nbdcork::SetCork),
       Method("getCork", nbdcork::GetCork),
       Method("setSendBuffer", nbdcork::SetSendBuffer),
+      Method("createMapping", nbdcork::CreateMapping),
+      Method("refreshMapping", nbdcork::RefreshMapping),
+      Method("closeMapping", nbdcork::CloseMapping),
+      Method("copyFromMapping", nbdcork::CopyFromMapping),
+      Method("residentPages", nbdcork::ResidentPages),
+      Method("cachedPages", nbdcork::CachedPages),
       Method("send", nbdcork::Send),
       Method("sendmsg", nbdcork::Sendmsg),
       Method("tcpInfo", nbdcork::TcpInfo),

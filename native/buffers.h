@@ -6,6 +6,7 @@
 #include <new>
 
 #include "call.h"
+#include "mapping.h"
 
 namespace nbdcork {
 
@@ -35,7 +36,9 @@ inline bool ThrowNoMemory(napi_env env) {
 // The memory of each of `count` elements of `array`. All elements are read
 // before the first pointer, since reading an element may run a getter, which
 // could detach memory whose address is already known.
-inline bool BuffersOf(napi_env env, napi_value array, uint32_t count, Bytes* out) {
+// With `mappings`, an element may also be a mapping, for calls in which only the kernel reads it.
+inline bool BuffersOf(napi_env env, napi_value array, uint32_t count, Bytes* out,
+                      bool mappings = false) {
   ShortArray<napi_value, 256> elements(count);
   napi_value* element = elements.data();
   if (element == nullptr) return ThrowNoMemory(env);
@@ -43,6 +46,7 @@ inline bool BuffersOf(napi_env env, napi_value array, uint32_t count, Bytes* out
     if (napi_get_element(env, array, i, &element[i]) != napi_ok) return false;
   }
   for (uint32_t i = 0; i < count; i++) {
+    if (mappings && ToMappedBytes(env, element[i], &out[i])) continue;
     if (!ToBytes(env, element[i], &out[i])) return false;
   }
   return true;

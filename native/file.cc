@@ -13,9 +13,27 @@
 #define RWF_NOWAIT 0x00000008
 #endif
 
+#ifndef SYS_cachestat
+#define SYS_cachestat 451
+#endif
+
 namespace nbdcork {
 
 namespace {
+
+// The structures of cachestat(2), which the headers of older systems lack.
+struct CachestatRange {
+  uint64_t offset;
+  uint64_t length;
+};
+
+struct Cachestat {
+  uint64_t cache;
+  uint64_t dirty;
+  uint64_t writeback;
+  uint64_t evicted;
+  uint64_t recently_evicted;
+};
 
 // The raw system call, since musl has preadv2() only since 1.2.5.
 int64_t ReadCached(int fd, const iovec* vector, int64_t position) {
@@ -64,6 +82,21 @@ napi_value PreadNoWait(napi_env env, napi_callback_info info) {
   }
   const iovec vector = {bytes.data + at, static_cast<size_t>(length)};
   return call.Return(ReadCached(fd, &vector, position));
+}
+
+napi_value CachedPages(napi_env env, napi_callback_info info) {
+  Call<3> call(env, info);
+  int fd;
+  int64_t position, length;
+  if (!call.Descriptor(0, &fd) ||
+      !call.Unsigned(1, kSafeIntegerMax, "expected a position in the file", &position) ||
+      !call.Unsigned(2, kSafeIntegerMax, "expected a number of bytes", &length)) {
+    return nullptr;
+  }
+  CachestatRange range = {static_cast<uint64_t>(position), static_cast<uint64_t>(length)};
+  Cachestat found = {};
+  const long result = ::syscall(SYS_cachestat, fd, &range, &found, 0);
+  return call.Return(result < 0 ? -errno : static_cast<int64_t>(found.cache));
 }
 
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info) {

@@ -7,6 +7,7 @@
 // lib/native/addon.ts documents the arguments and results.
 namespace nbdcork {
 
+napi_value CachedPages(napi_env env, napi_callback_info info);
 napi_value PreadNoWait(napi_env env, napi_callback_info info);
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info);
 

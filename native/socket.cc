@@ -146,7 +146,7 @@ napi_value Sendmsg(napi_env env, napi_callback_info info) {
     return nullptr;
   }
   Numbers pieces;
-  if (!BuffersOf(env, call.argument(1), buffer_count, buffers.data()) ||
+  if (!BuffersOf(env, call.argument(1), buffer_count, buffers.data(), true) ||
       !call.Float64Array(2, 0, &pieces)) {
     return nullptr;
   }

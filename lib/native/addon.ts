@@ -21,11 +21,12 @@ export interface NativeAddon {
    * sendmsg(2) of `count` pieces from piece number `first` on. A piece is three
    * numbers in `pieces`: index into `buffers`, offset, length. A vector longer
    * than IOV_MAX needs several calls, which end with the first short one. Bytes
-   * sent, or `-errno` where the first call fails.
+   * sent, or `-errno` where the first call fails: -EFAULT at a piece of a mapping
+   * whose file has become shorter, or which is closed.
    */
   readonly sendmsg: (
     fd: number,
-    buffers: readonly Uint8Array[],
+    buffers: readonly (Uint8Array | FileMapping)[],
     pieces: Float64Array,
     first: number,
     count: number,
@@ -81,6 +82,36 @@ export interface NativeAddon {
    */
   readonly discardPages: (bytes: Uint8Array) => number;
 
+  /**
+   * cachestat(2), which Linux has since 6.5: how many pages of a range of the file
+   * are in the page cache, also while they are being read. Or `-errno`.
+   */
+  readonly cachedPages: (fd: number, position: number, length: number) => number;
+
+  /**
+   * mmap(2) of the first `length` bytes of a file, for reading. Nothing is read
+   * before it is sent. Or `-errno`.
+   */
+  readonly createMapping: (fd: number, length: number) => FileMapping | number;
+
+  /** Maps the file anew at the same addresses, which gives back page tables. 0 or `-errno`. */
+  readonly refreshMapping: (mapping: FileMapping, fd: number) => number;
+
+  /** The kernel refuses to read it from now on. 0 or `-errno`. */
+  readonly closeMapping: (mapping: FileMapping) => number;
+
+  /**
+   * process_vm_readv(2): fills `bytes` from `position` on. Bytes copied, fewer
+   * where the file has become shorter, or `-errno`.
+   */
+  readonly copyFromMapping: (mapping: FileMapping, position: number, bytes: Uint8Array) => number;
+
+  /**
+   * mincore(2) of at most 512 pages: how many of them are in the page cache, and
+   * were read completely. Or `-errno`.
+   */
+  readonly residentPages: (mapping: FileMapping, position: number, length: number) => number;
+
   /** BLKGETSIZE64 of a block device in bytes, or `-errno`. */
   readonly blockDeviceSize: (fd: number) => number;
 
@@ -125,6 +156,12 @@ export interface NativeAddon {
 
 /** Made by `createWorkers`. */
 export type WorkersHandle = Readonly<Record<'__workers', never>>;
+
+/**
+ * Made by `createMapping`. Opaque: where the file has become shorter, reading its
+ * memory ends the process, unless the kernel does it for a system call.
+ */
+export type FileMapping = Readonly<Record<'__mapping', never>>;
 
 /** Results of `kindOf`. */
 export const descriptorKind = {

@@ -54,7 +54,7 @@ export class Dispatcher implements Answers {
   private closed = false;
   private becameIdle: (() => void) | undefined;
   private readonly timeSlice: TimeSlice;
-  private readonly slice: Slice = { memory: new Uint8Array(0), start: 0 };
+  private readonly slice: Slice;
   private readonly backend: Backend;
   private readonly replies: ReplyWriter;
   private readonly memory: ConnectionMemory;
@@ -75,6 +75,12 @@ export class Dispatcher implements Answers {
     this.backend = agreement.export.backend;
     this.blockStatus = new BlockStatus(agreement, limits);
     this.replies = replies;
+    this.slice = {
+      memory: noData,
+      start: 0,
+      acceptsMapping: replies.sendsMappings,
+      mapping: undefined,
+    };
     this.memory = memory;
     this.limits = limits;
     this.events = events;
@@ -198,6 +204,7 @@ export class Dispatcher implements Answers {
     const { backend, slice } = this;
     if (backend.readSlice === undefined || length === 0) return false;
     if (!backend.readSlice(offset, length, slice)) return false;
+    if (slice.mapping !== undefined) return true;
     const available = slice.memory.length - slice.start;
     if (!(slice.start >= 0 && available >= length)) throw wrongLength(available, length);
     return true;

@@ -62,10 +62,17 @@ export class ReplyWriter {
     return this.sender.endMessage();
   }
 
-  /** The data of a READ from one place in memory. */
+  get sendsMappings(): boolean {
+    return this.sender.sendsMappings;
+  }
+
+  /** The data of a READ from one place in memory, or in a mapped file. */
   slice(request: Request, slice: Slice): boolean {
     const { offset, length } = request;
-    if (slice.memory === zeroPage && length >= holeBytesMin && this.mayFragment(request)) {
+    if (slice.mapping !== undefined) {
+      this.dataHeader(request, offset, length, ChunkFlag.done);
+      this.sender.appendMapping(slice.mapping, slice.start, length);
+    } else if (slice.memory === zeroPage && length >= holeBytesMin && this.mayFragment(request)) {
       this.hole(request, offset, length, ChunkFlag.done);
     } else {
       this.dataHeader(request, offset, length, ChunkFlag.done);

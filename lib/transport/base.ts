@@ -5,7 +5,8 @@
 import { Duplex, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { NbdError } from '../errors.js';
-import { arenaBytes, PendingPieces, piecesMax } from './pending-pieces.js';
+import type { FileMapping } from '../native/addon.js';
+import { arenaBytes, copyOf, PendingPieces, piecesMax } from './pending-pieces.js';
 import { headerBytesMax, type Lease } from './sender.js';
 import type { StrategyName, Transport } from './transport.js';
 
@@ -103,6 +104,24 @@ export abstract class BaseTransport extends PendingPieces implements Transport {
     }
     if (this.pieceCount === piecesMax) this.sendPending(true);
     this.addPiece(this.bufferIndex(memory), start, length);
+  }
+
+  get sendsMappings(): boolean {
+    return false;
+  }
+
+  appendMapping(mapping: FileMapping, start: number, length: number): void {
+    try {
+      this.append(copyOf(mapping, start, length));
+    } catch (error) {
+      this.failWith(error);
+    }
+  }
+
+  /** Closes the connection. */
+  protected failWith(error: unknown): void {
+    this.dropPending();
+    this.stream.destroy(error instanceof Error ? error : new Error(String(error)));
   }
 
   releaseWhenSent(lease: Lease): void {

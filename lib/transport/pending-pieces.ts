@@ -2,6 +2,9 @@
  * The pieces that wait to be sent, and the arena that headers are written into.
  * Payloads are borrowed. This is a hot path: nothing is allocated for a piece.
  */
+import { NbdError } from '../errors.js';
+import type { FileMapping } from '../native/addon.js';
+import { addon } from '../native/load.js';
 import type { Lease } from './sender.js';
 import type { TransportCounters } from './transport.js';
 
@@ -14,9 +17,12 @@ const searchedBuffersMax = 32;
 /** Numbers of a piece in `pieces`: index into `buffers`, offset, length. */
 const pieceWidth = 3;
 
+/** What pieces are ranges of. */
+export type Memory = Uint8Array | FileMapping;
+
 /** Pieces that were taken out, to be sent later. */
 export interface Batch {
-  readonly buffers: Uint8Array[];
+  readonly buffers: Memory[];
   readonly pieces: Float64Array<ArrayBuffer>;
   readonly pieceCount: number;
   readonly bytes: number;
@@ -42,7 +48,7 @@ export abstract class PendingPieces {
 
   protected readonly arena: Uint8Array;
   /** What pieces are views of; the first is the arena, or a copy of it. */
-  protected buffers: Uint8Array[];
+  protected buffers: Memory[];
   protected pieces = new Float64Array(initialPieces * pieceWidth);
   protected pieceCount = 0;
   protected pendingBytes = 0;
@@ -57,7 +63,7 @@ export abstract class PendingPieces {
   }
 
   /** The index of `memory` in `buffers`. Among many it is added again: that is cheaper than a search. */
-  protected bufferIndex(memory: Uint8Array): number {
+  protected bufferIndex(memory: Memory): number {
     const buffers = this.buffers;
     const count = buffers.length;
     if (buffers[count - 1] === memory && count > 1) return count - 1;
@@ -146,7 +152,7 @@ export abstract class PendingPieces {
   }
 
   /** A copy of the headers, to be kept while the arena is reused. */
-  private headersCopy(): Uint8Array {
+  private headersCopy(): Memory {
     const [headers = this.arena] = this.buffers;
     return headers === this.arena ? this.arena.slice(0, this.arenaUsed) : headers;
   }
@@ -157,14 +163,29 @@ export abstract class PendingPieces {
     this.clear();
   }
 
-  /** The bytes of piece number `index`. */
+  /** The bytes of piece number `index`: a view, or of a mapping a copy. */
   protected pieceAt(index: number): Uint8Array {
     const at = index * pieceWidth;
     const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
     const offset = this.pieces[at + 1] ?? 0;
     const length = this.pieces[at + 2] ?? 0;
+    if (!(buffer instanceof Uint8Array)) return copyOf(buffer, offset, length);
     if (offset === 0 && length === buffer.byteLength) return buffer;
     return Buffer.from(buffer.buffer, buffer.byteOffset + offset, length);
+  }
+
+  /** A copy of the first block of piece number `index`. Blocks begin at multiples of `blockBytes` in memory. */
+  protected firstBlock(index: number, blockBytes: number): Uint8Array {
+    const at = index * pieceWidth;
+    const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
+    if (!(buffer instanceof Uint8Array)) {
+      const offset = this.pieces[at + 1] ?? 0;
+      const rest = blockBytes - (offset % blockBytes);
+      return copyOf(buffer, offset, Math.min(rest, this.lengthOf(index)));
+    }
+    const piece = this.pieceAt(index);
+    const start = this.isBorrowed(index) ? (addon?.offsetIn(piece, blockBytes) ?? 0) : 0;
+    return Buffer.from(piece.subarray(0, blockBytes - start));
   }
 
   /** Whether piece number `index` is a view of the caller's memory. */
@@ -175,4 +196,14 @@ export abstract class PendingPieces {
   protected lengthOf(index: number): number {
     return this.pieces[index * pieceWidth + 2] ?? 0;
   }
+}
+
+/** @throws NbdError `EFAULT` where the file has become shorter. */
+export function copyOf(mapping: FileMapping, start: number, length: number): Uint8Array {
+  const bytes = Buffer.allocUnsafe(length);
+  const count = addon?.copyFromMapping(mapping, start, bytes);
+  if (count !== length) {
+    throw new NbdError('EFAULT', 'The file has become shorter while a reply was being sent.');
+  }
+  return bytes;
 }

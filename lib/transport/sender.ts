@@ -1,3 +1,5 @@
+import type { FileMapping } from '../native/addon.js';
+
 /**
  * The sending half of a connection, as the protocol's code sees it. It runs
  * without Node: a browser can implement it on a WebSocket.
@@ -53,6 +55,19 @@ export interface Sender {
    * @throws NbdError `NBDCORK_BAD_PIECE` for a piece that lies outside `memory`.
    */
   append(memory: Uint8Array, start?: number, length?: number): void;
+
+  /**
+   * `appendMapping` sends what the kernel reads from a mapping. Where it is false,
+   * bytes are copied for it, which costs more than reading them into memory.
+   */
+  readonly sendsMappings: boolean;
+
+  /**
+   * Add a piece that is a range of a mapped file. Where the file has become
+   * shorter when it is sent, the connection is closed: the header that promises
+   * the bytes has left.
+   */
+  appendMapping(mapping: FileMapping, start: number, length: number): void;
 
   /**
    * `lease.release()` is called once, when every piece that was appended before

@@ -113,10 +113,14 @@ export abstract class SocketTransport extends BaseTransport {
     for (const batch of this.waiting.splice(0)) {
       this.waitingBytes -= batch.bytes;
       this.loadBatch(batch);
-      for (let index = 0; index < this.pieceCount; index++) {
-        this.stream.write(Buffer.from(this.pieceAt(index)));
+      try {
+        for (let index = 0; index < this.pieceCount; index++) {
+          this.stream.write(Buffer.from(this.pieceAt(index)));
+        }
+        this.clear();
+      } catch (error) {
+        this.failWith(error);
       }
-      this.clear();
     }
     this.unloadBatch();
     this.stream.uncork();
@@ -169,10 +173,13 @@ export abstract class SocketTransport extends BaseTransport {
   /** The kernel accepts nothing: the rest of the block that is being sent is copied, and goes first. */
   private block(): void {
     this.counters.fallbacks++;
-    const piece = this.pieceAt(0);
-    const copy = Buffer.from(
-      piece.subarray(0, this.isBorrowed(0) ? this.blockRest(piece) : blockBytes),
-    );
+    let copy: Uint8Array;
+    try {
+      copy = this.firstBlock(0, blockBytes);
+    } catch (error) {
+      this.failWith(error);
+      return;
+    }
     if (copy.length === this.pendingBytes) {
       this.clear();
     } else {
@@ -182,11 +189,6 @@ export abstract class SocketTransport extends BaseTransport {
       this.waitingBytes += rest.bytes;
     }
     this.waitUntilWritable(copy);
-  }
-
-  /** How many bytes of `piece` belong to its first block. */
-  private blockRest(piece: Uint8Array): number {
-    return blockBytes - this.addon.offsetIn(piece, blockBytes);
   }
 
   private waitUntilWritable(bytes: Uint8Array): void {
@@ -241,10 +243,11 @@ export abstract class SocketTransport extends BaseTransport {
 
   private fail(errno: number): void {
     const code = getSystemErrorName(errno);
-    this.dropPending();
-    this.stream.destroy(
-      new NbdError(code, `Sending failed with ${code}. The connection is closed.`),
-    );
+    const text =
+      errno === -constants.errno.EFAULT
+        ? 'The file has become shorter while a reply was being sent.'
+        : `Sending failed with ${code}. The connection is closed.`;
+    this.failWith(new NbdError(code, text));
   }
 }
 

@@ -1,8 +1,20 @@
+import type { FileMapping } from '../native/addon.js';
+import { piecesMax } from './pending-pieces.js';
 import { SocketTransport } from './socket.js';
 
 /** One sendmsg(2) for each message. */
 export class VectoredTransport extends SocketTransport {
   readonly strategy: 'vectored' | 'batched' = 'vectored';
+
+  override get sendsMappings(): boolean {
+    return true;
+  }
+
+  override appendMapping(mapping: FileMapping, start: number, length: number): void {
+    if (length === 0) return;
+    if (this.pieceCount === piecesMax) this.sendPending(true);
+    this.addPiece(this.bufferIndex(mapping), start, length);
+  }
 
   protected override sendPieces(): number {
     this.counters.sends++;

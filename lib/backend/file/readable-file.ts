@@ -6,6 +6,7 @@ import { failures } from './io/errors.js';
 import { allData, fileExtents } from './file-extents.js';
 import { openFileIo, type FileIo, type FileNative, type FindData } from './io/file-io.js';
 import { InProgress } from './io/in-progress.js';
+import { MappedFile, mappingOf, type MappingNative } from './mapped-file.js';
 import type { MaybePromise } from '../maybe-promise.js';
 import { PartialError } from '../partial-error.js';
 import { SerialQueue } from '../serial-queue.js';
@@ -59,6 +60,9 @@ export class ReadableFile implements Backend {
   protected readonly blockDevice: boolean;
   protected sizeNow: number;
   private readonly preadNoWait: NativeAddon['preadNoWait'] | undefined;
+  /** Undefined where files cannot be mapped. */
+  private mappingNative: MappingNative | undefined;
+  private mapped: MappedFile | undefined;
   protected readonly io: FileIo;
   private readonly findData: FindData | undefined;
   private readsCached: boolean;
@@ -76,6 +80,7 @@ export class ReadableFile implements Backend {
     this.sizeNow = file.size;
     this.fd = file.fd;
     this.io = openFileIo(file.fd, native, this.inProgress);
+    this.mappingNative = mappingOf(native);
     this.blockDevice = file.blockDevice;
     this.preadNoWait = native.preadNoWait;
     // Block devices do not report which ranges they have allocated.
@@ -118,6 +123,12 @@ export class ReadableFile implements Backend {
 
   readSlice(offset: number, length: number, slice: Slice): boolean {
     this.requireOpen();
+    slice.mapping = undefined;
+    if (slice.acceptsMapping === true && this.isMapped(offset, length)) {
+      slice.mapping = this.mapped?.mapping;
+      slice.start = offset;
+      return true;
+    }
     if (length > replyMemory.pieceBytesMax || !this.readsCached) return false;
     const start = replyMemory.reserve(length);
     const { slab } = replyMemory;
@@ -152,7 +163,20 @@ export class ReadableFile implements Backend {
     this.requireOpen();
     this.closing = true;
     await this.inProgress.whenIdle();
+    this.mapped?.close();
     await this.io.close();
+  }
+
+  /** Whether the range can be sent from the mapping, which is made for the first client that can. */
+  private isMapped(offset: number, length: number): boolean {
+    const { mapped, mappingNative, sizeNow } = this;
+    if (mapped?.isCached(offset, length) === true) return true;
+    if (mappingNative === undefined || sizeNow === mapped?.length) return false;
+    if (mapped !== undefined && offset + length <= mapped.length) return false;
+    // Replies that refer to the mapping of a file that has grown keep it until they are sent.
+    this.mapped = MappedFile.open(mappingNative, this.fd, sizeNow);
+    if (this.mapped === undefined) this.mappingNative = undefined;
+    return this.mapped?.isCached(offset, length) === true;
   }
 
   /** Keeps the descriptor open until `work` has settled. */

@@ -3,6 +3,7 @@ import { fdatasync, fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
 import type { NativeAddon } from '../../../native/addon.js';
 import { closeDescriptor, closeFailed, readFully, writeFully } from './descriptor.js';
+import type { MappingNative } from '../mapped-file.js';
 import type { InProgress } from './in-progress.js';
 import { nodeError, ReadOperation, WriteOperation } from './transfers.js';
 import { operationKind, Workers, type Operation, type WorkersNative } from './workers.js';
@@ -32,7 +33,7 @@ export type FindData = (
 
 /** The part of the addon that files use. Without a member there is a fallback. */
 export type FileNative = Partial<
-  Pick<NativeAddon, 'preadNoWait' | 'blockDeviceSize'> & WorkersNative
+  Pick<NativeAddon, 'preadNoWait' | 'blockDeviceSize'> & MappingNative & WorkersNative
 > & {
   /** In place of the addon's, for tests. */
   readonly fallocate?: Fallocate;

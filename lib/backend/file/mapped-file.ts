@@ -1,0 +1,113 @@
+import type { FileMapping, NativeAddon } from '../../native/addon.js';
+
+/** The part of the addon that mapped files need. */
+export type MappingNative = Pick<
+  NativeAddon,
+  'createMapping' | 'refreshMapping' | 'closeMapping' | 'cachedPages' | 'residentPages'
+>;
+
+/** Undefined without the addon. */
+export function mappingOf(native: Partial<MappingNative>): MappingNative | undefined {
+  const { createMapping, refreshMapping, closeMapping, cachedPages, residentPages } = native;
+  return createMapping && refreshMapping && closeMapping && cachedPages && residentPages
+    ? { createMapping, refreshMapping, closeMapping, cachedPages, residentPages }
+    : undefined;
+}
+
+const pageBytes = 4096;
+/** What is asked about at once: one table of pages has entries for it. */
+const windowBytes = 2 ** 21;
+/** How long an answer holds: asking costs as much as a short read, and pages leave the cache seldom. */
+const validMs = 20;
+/** Windows whose answers are kept; those of a larger disk replace each other. */
+const windowsKept = 2 ** 12;
+/**
+ * Tables of pages that the mapping may take, of 4 KiB for each window: the
+ * mapping is refreshed after so many windows have been sent from.
+ */
+const windowsMappedMax = 2 ** 12;
+
+const State = { absent: 0, complete: 1 } as const;
+type State = (typeof State)[keyof typeof State];
+
+/**
+ * A file whose cached parts are sent from a mapping, without a copy in this
+ * process. What is not cached must not be sent from it: the kernel would read
+ * the device while everything else waits.
+ */
+export class MappedFile {
+  readonly mapping: FileMapping;
+  /** Bytes of the file that are mapped. */
+  readonly length: number;
+  private readonly native: MappingNative;
+  private readonly fd: number;
+  private readonly windows = new Int32Array(windowsKept).fill(-1);
+  private readonly states = new Uint8Array(windowsKept);
+  private readonly askedMs = new Float64Array(windowsKept);
+  private mappedWindows = 0;
+
+  private constructor(native: MappingNative, fd: number, mapping: FileMapping, length: number) {
+    this.native = native;
+    this.fd = fd;
+    this.mapping = mapping;
+    this.length = length;
+  }
+
+  /** Undefined where the system or the file system lacks what it needs. */
+  static open(native: MappingNative, fd: number, length: number): MappedFile | undefined {
+    const mappable = length > 0 && native.cachedPages(fd, 0, pageBytes) >= 0;
+    const mapping = mappable ? native.createMapping(fd, length) : -1;
+    return typeof mapping === 'number' ? undefined : new MappedFile(native, fd, mapping, length);
+  }
+
+  /** Whether all of a range can be sent without waiting for a device. */
+  isCached(offset: number, length: number): boolean {
+    const end = offset + length;
+    if (end > this.length) return false;
+    const now = Date.now();
+    const last = Math.floor((end - 1) / windowBytes);
+    for (let window = Math.floor(offset / windowBytes); window <= last; window++) {
+      if (!this.isComplete(window, now)) return false;
+    }
+    return true;
+  }
+
+  /** Nothing can be sent from it any more. */
+  close(): void {
+    this.native.closeMapping(this.mapping);
+  }
+
+  private isComplete(window: number, now: number): boolean {
+    const index = window % windowsKept;
+    const known = this.windows[index] === window;
+    const asked = this.askedMs[index] ?? 0;
+    if (known && now - asked < validMs && now >= asked)
+      return this.states[index] === State.complete;
+    const wasComplete = known && this.states[index] === State.complete;
+    const complete = this.ask(window, wasComplete);
+    this.windows[index] = window;
+    this.states[index] = complete ? State.complete : State.absent;
+    this.askedMs[index] = now;
+    if (complete && !wasComplete) this.countWindow();
+    return complete;
+  }
+
+  /**
+   * cachestat(2) is fast, but counts pages that are being read, for which a disk
+   * that hangs would be waited for; mincore(2) does not.
+   */
+  private ask(window: number, wasComplete: boolean): boolean {
+    const { native, fd, mapping } = this;
+    const start = window * windowBytes;
+    const length = Math.min(windowBytes, this.length - start);
+    const pages = Math.ceil(length / pageBytes);
+    if (native.cachedPages(fd, start, length) < pages) return false;
+    return wasComplete || native.residentPages(mapping, start, length) === pages;
+  }
+
+  private countWindow(): void {
+    if (++this.mappedWindows < windowsMappedMax) return;
+    this.mappedWindows = 0;
+    this.native.refreshMapping(this.mapping, this.fd);
+  }
+}
