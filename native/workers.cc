@@ -1,10 +1,7 @@
 #include "workers.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,8 +14,7 @@
 
 #include "buffers.h"
 #include "call.h"
-#include "file.h"
-#include "lock.h"
+#include "operations.h"
 
 namespace nbdcork {
 
@@ -37,106 +33,6 @@ constexpr std::chrono::microseconds kSlowWrite{100};
 constexpr size_t kSlowWrites = 16;
 // Results are collected for this long, as long as more operations are queued.
 constexpr std::chrono::microseconds kResultDelay{100};
-
-enum class Kind : uint8_t {
-  kRead,
-  kWrite,
-  kSync,
-  kAllocate,
-  kFindData,
-  kTruncate,
-  kSize,
-  kClose,
-  kLock,
-  kUnlock,
-  kIsLocked,
-  kLast
-};
-
-struct Operation {
-  Kind kind;
-  int fd;
-  double ticket;
-  int64_t position;
-  int64_t length;
-  int64_t mode;
-  uint8_t* data;
-};
-
-struct Result {
-  double ticket;
-  // A count, 0, or -errno.
-  int64_t value;
-  // Bytes that were transferred before an error.
-  int64_t done;
-};
-
-// Reads or writes all of the range. A read that comes short has reached the end of the file.
-Result Transfer(const Operation& operation) {
-  int64_t done = 0;
-  while (done < operation.length) {
-    const auto length = static_cast<size_t>(operation.length - done);
-    const off_t position = operation.position + done;
-    const ssize_t count = operation.kind == Kind::kRead
-                              ? ::pread(operation.fd, operation.data + done, length, position)
-                              : ::pwrite(operation.fd, operation.data + done, length, position);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return {operation.ticket, -errno, done};
-    if (count == 0) break;
-    done += count;
-  }
-  return {operation.ticket, done, done};
-}
-
-template <typename Call>
-int64_t Retried(Call call) {
-  int64_t result;
-  do {
-    result = ResultOf(call());
-  } while (result == -EINTR);
-  return result;
-}
-
-Result Perform(const Operation& operation) {
-  const int fd = operation.fd;
-  switch (operation.kind) {
-    case Kind::kRead:
-    case Kind::kWrite:
-      return Transfer(operation);
-    case Kind::kSync:
-      return {operation.ticket, Retried([fd] { return ::fdatasync(fd); }), 0};
-    case Kind::kAllocate: {
-      const auto mode = static_cast<int>(operation.mode);
-      return {operation.ticket,
-              Retried([&] { return ::fallocate(fd, mode, operation.position, operation.length); }),
-              0};
-    }
-    case Kind::kFindData: {
-      const Numbers found = {reinterpret_cast<double*>(operation.data),
-                             static_cast<size_t>(operation.mode)};
-      return {operation.ticket,
-              FindRanges(fd, operation.position, operation.position + operation.length, found), 0};
-    }
-    case Kind::kTruncate:
-      return {operation.ticket, Retried([&] { return ::ftruncate(fd, operation.position); }), 0};
-    case Kind::kSize: {
-      struct stat status;
-      const int64_t result = Retried([&] { return ::fstat(fd, &status); });
-      return {operation.ticket, result < 0 ? result : static_cast<int64_t>(status.st_size), 0};
-    }
-    case Kind::kClose:
-      // Not repeated: Linux has closed it even after EINTR.
-      return {operation.ticket, ResultOf(::close(fd)), 0};
-    case Kind::kLock:
-    case Kind::kUnlock:
-      return {operation.ticket, LockByte(fd, operation.position, operation.kind == Kind::kLock), 0};
-    case Kind::kIsLocked:
-      return {operation.ticket, ByteIsLocked(fd, operation.position), 0};
-    case Kind::kLast:
-      break;
-  }
-  return {operation.ticket, -ENOSYS, 0};
-}
 
 // Most writes only copy into the system's cache, and those of one file exclude each other there:
 // a second thread would spin until the first has written.

@@ -21,6 +21,7 @@ import type { ReplyWriter } from './reply.js';
 import {
   byteLengthOf,
   errorNumberOf,
+  namesFile,
   isBytesOfLength,
   wrongLength,
   wrongPartialData,
@@ -353,7 +354,8 @@ export class Dispatcher implements Answers {
     this.events.requestFailed(error, request);
     if (this.closed) return;
     const number = errorNumberOf(error, (request.flags & CommandFlag.fastZero) !== 0);
-    const text = `${errorName(number)}: ${messageOf(error)}`;
+    const name = errorName(number);
+    const text = namesFile(error) ? name : `${name}: ${messageOf(error)}`;
     if (error instanceof PartialError && isInside(error.failedAt, request)) {
       this.failPartly(request, error, number, text);
     } else {

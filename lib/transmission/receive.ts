@@ -10,11 +10,11 @@ import { Command, CommandFlag } from '../wire/constants.js';
 import { HeaderKind } from '../wire/header-kind.js';
 import { extendedRequestHeaderBytes, Request, requestHeaderBytes } from '../wire/request.js';
 import type { Agreement } from './agreement.js';
-import { RequestChecker } from './check.js';
+import { RequestChecker } from './checks/check.js';
 import { notAdmitted, type ConnectionMemory } from './memory/connection-memory.js';
 import type { Dispatcher, RequestEvents } from './dispatch.js';
 import { Payload, type BytesAvailable } from './memory/payload.js';
-import { formatInteger, refusals, refusalText, type Refusal } from './refusals.js';
+import { formatInteger, refusals, refusalText, type Refusal } from './checks/refusals.js';
 
 /** `waiting`: for memory, with the header in `request`. */
 const State = { header: 0, payload: 1, skip: 2, ended: 3, waiting: 4 } as const;

@@ -66,6 +66,11 @@ export function errorNumberOf(error: unknown, fast: boolean): number {
   return number === ErrorNumber.ENOTSUP && !fast ? ErrorNumber.EINVAL : number;
 }
 
+/** Whether the message has the path of a file, as those of Node's file functions: clients must not see it. */
+export function namesFile(error: unknown): boolean {
+  return error instanceof Error && 'path' in error;
+}
+
 function unknownError(error: unknown): number {
   return isAllocationFailure(error) ? ErrorNumber.ENOMEM : ErrorNumber.EIO;
 }

@@ -9,7 +9,7 @@ import type { Backend } from '../backend/backend.js';
 import type { Limits } from '../limits.js';
 import type { Sender } from '../transport/sender.js';
 import type { Agreement } from './agreement.js';
-import { acquire, release } from './clients.js';
+import { acquire, release } from './checks/clients.js';
 import { ConnectionMemory, type PayloadBuffers } from './memory/connection-memory.js';
 import { Dispatcher, type RequestEvents } from './dispatch.js';
 import type { MemoryBudget } from './memory/memory-budget.js';

@@ -15,6 +15,7 @@ const batchBytesMax = 1 << 20;
 
 export abstract class BaseTransport extends PendingPieces implements Transport {
   abstract readonly strategy: StrategyName;
+  readonly sendsMappings: boolean = false;
   readonly stream: Writable;
   private gathering = false;
   private scheduled = false;
@@ -104,10 +105,6 @@ export abstract class BaseTransport extends PendingPieces implements Transport {
     }
     if (this.pieceCount === piecesMax) this.sendPending(true);
     this.addPiece(this.bufferIndex(memory), start, length);
-  }
-
-  get sendsMappings(): boolean {
-    return false;
   }
 
   appendMapping(mapping: FileMapping, start: number, length: number): void {

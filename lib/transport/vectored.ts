@@ -6,9 +6,7 @@ import { SocketTransport } from './socket.js';
 export class VectoredTransport extends SocketTransport {
   readonly strategy: 'vectored' | 'batched' = 'vectored';
 
-  override get sendsMappings(): boolean {
-    return true;
-  }
+  override readonly sendsMappings = true;
 
   override appendMapping(mapping: FileMapping, start: number, length: number): void {
     if (length === 0) return;

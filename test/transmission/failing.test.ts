@@ -1,5 +1,6 @@
 /** Backends that throw, reject, or return invalid results. */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test, type TestContext } from 'node:test';
 import { NbdError, PartialError, zeros, type Backend } from '../../lib/index.js';
 import { headerKinds, requestBytes } from '../support/byte-client.js';
@@ -109,6 +110,19 @@ describe('a backend that fails', () => {
       const client = await open(headers);
       const { message } = await client.call({ type: cmd.trim, length: 1 });
       assert.equal(message, 'ENOSPC: it was ENOSPC');
+    }
+  });
+
+  test('does not tell clients the path of a file', async (t) => {
+    const backend = failing(() => {
+      throw new Error(readFileSync('/nowhere/secret.img', 'utf8'));
+    });
+    for (const headers of ['structured', 'extended'] as const) {
+      const { open } = await startServer(t, { exports: { '': backend } }, 'Unix', lossy);
+      const client = await open(headers);
+      const reply = await client.call({ type: cmd.trim, length: 1 });
+      assert.equal(reply.error, err.EIO);
+      assert.equal(reply.message, 'EIO');
     }
   });
 });

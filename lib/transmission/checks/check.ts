@@ -3,12 +3,12 @@
  * alignment, length. The commands and flags that a connection may use are a table,
  * made once from what was negotiated.
  */
-import type { Backend } from '../backend/backend.js';
-import { Command, CommandFlag, TransmissionFlag } from '../wire/constants.js';
-import { HeaderKind } from '../wire/header-kind.js';
-import type { Request } from '../wire/request.js';
-import type { Agreement } from './agreement.js';
-import { isContextListLength } from './block-status.js';
+import type { Backend } from '../../backend/backend.js';
+import { Command, CommandFlag, TransmissionFlag } from '../../wire/constants.js';
+import { HeaderKind } from '../../wire/header-kind.js';
+import type { Request } from '../../wire/request.js';
+import type { Agreement } from '../agreement.js';
+import { isContextListLength } from '../block-status.js';
 import { clientCount } from './clients.js';
 import { refusals, type Bounds, type Refusal } from './refusals.js';
 

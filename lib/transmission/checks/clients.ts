@@ -1,5 +1,5 @@
 /** How many clients use a backend: NBD_CMD_RESIZE must not shrink it under others. */
-import type { Backend } from '../backend/backend.js';
+import type { Backend } from '../../backend/backend.js';
 
 const counts = new WeakMap<Backend, number>();
 

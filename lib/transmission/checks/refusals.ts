@@ -3,9 +3,9 @@
  * values" names, and a message for people. Messages are composed only when a
  * request is refused.
  */
-import { Command, ErrorNumber } from '../wire/constants.js';
-import { commandName, errorName } from '../wire/names.js';
-import type { Request } from '../wire/request.js';
+import { Command, ErrorNumber } from '../../wire/constants.js';
+import { commandName, errorName } from '../../wire/names.js';
+import type { Request } from '../../wire/request.js';
 
 /** The values that requests are checked against, for messages. */
 export interface Bounds {
