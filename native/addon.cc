@@ -37,6 +37,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
       Method("adviseHugePages", nbdcork::AdviseHugePages),
       Method("discardPages", nbdcork::DiscardPages),
       Method("blockDeviceSize", nbdcork::BlockDeviceSize),
+      Method("blockSizes", nbdcork::BlockSizes),
       Method("lockFile", nbdcork::LockFile),
       Method("exitNow", nbdcork::ExitNow),
       Method("createWorkers", nbdcork::CreateWorkers),

@@ -3,12 +3,19 @@
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "call.h"
 
+// Of linux/fs.h, which older C libraries do not allow beside sys/mount.h.
+#ifndef BLKPBSZGET
+#define BLKPBSZGET _IO(0x12, 123)
+#endif
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 0x00000008
 #endif
@@ -46,7 +53,50 @@ int64_t ReadCached(int fd, const iovec* vector, int64_t position) {
   return ResultOf(count);
 }
 
+// Of linux/stat.h since Linux 6.1: where the fields are in `struct statx`, whose headers of older
+// systems lack them.
+constexpr unsigned int kStatxDirectAlignment = 0x2000;
+constexpr size_t kStatxBytes = 256;
+constexpr size_t kMemoryAlignmentAt = 0x98;
+constexpr size_t kOffsetAlignmentAt = 0x9c;
+
+constexpr size_t kBlockSizes = 4;
+constexpr double kUnknown = -1;
+
+int64_t DeviceSize(int fd) {
+  uint64_t size = 0;
+  if (::ioctl(fd, BLKGETSIZE64, &size) < 0) return -errno;
+  return size > kSafeIntegerMax ? -EOVERFLOW : static_cast<int64_t>(size);
+}
+
+void DirectAlignment(int fd, double* memory, double* offset) {
+  *memory = *offset = kUnknown;
+#ifdef SYS_statx
+  alignas(8) unsigned char status[kStatxBytes] = {};
+  if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, kStatxDirectAlignment, status) < 0) return;
+  uint32_t mask, value;
+  std::memcpy(&mask, status, sizeof(mask));
+  if ((mask & kStatxDirectAlignment) == 0) return;
+  std::memcpy(&value, status + kMemoryAlignmentAt, sizeof(value));
+  *memory = value;
+  std::memcpy(&value, status + kOffsetAlignmentAt, sizeof(value));
+  *offset = value;
+#else
+  static_cast<void>(fd);
+#endif
+}
+
 }  // namespace
+
+int64_t SizeOf(int fd) {
+  struct stat status;
+  int result;
+  do {
+    result = ::fstat(fd, &status);
+  } while (result < 0 && errno == EINTR);
+  if (result < 0) return -errno;
+  return S_ISBLK(status.st_mode) ? DeviceSize(fd) : static_cast<int64_t>(status.st_size);
+}
 
 int64_t FindRanges(int fd, int64_t offset, int64_t end, const Numbers& found) {
   size_t count = 0;
@@ -103,9 +153,22 @@ napi_value BlockDeviceSize(napi_env env, napi_callback_info info) {
   Call<1> call(env, info);
   int fd;
   if (!call.Descriptor(0, &fd)) return nullptr;
-  uint64_t size = 0;
-  if (::ioctl(fd, BLKGETSIZE64, &size) < 0) return call.Return(-errno);
-  return call.Return(size > kSafeIntegerMax ? -EOVERFLOW : static_cast<int64_t>(size));
+  return call.Return(DeviceSize(fd));
+}
+
+napi_value BlockSizes(napi_env env, napi_callback_info info) {
+  Call<2> call(env, info);
+  int fd;
+  Numbers sizes;
+  if (!call.Descriptor(0, &fd) || !call.Float64Array(1, kBlockSizes, &sizes)) return nullptr;
+  int logical;
+  unsigned int physical;
+  const bool device =
+      ::ioctl(fd, BLKSSZGET, &logical) == 0 && ::ioctl(fd, BLKPBSZGET, &physical) == 0;
+  sizes.data[0] = device ? logical : kUnknown;
+  sizes.data[1] = device ? physical : kUnknown;
+  DirectAlignment(fd, &sizes.data[2], &sizes.data[3]);
+  return call.Return(0);
 }
 
 }  // namespace nbdcork

@@ -10,6 +10,10 @@ namespace nbdcork {
 napi_value CachedPages(napi_env env, napi_callback_info info);
 napi_value PreadNoWait(napi_env env, napi_callback_info info);
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info);
+napi_value BlockSizes(napi_env env, napi_callback_info info);
+
+// Of a regular file or a block device, in bytes, or -errno.
+int64_t SizeOf(int fd);
 
 // Fills `found` with pairs: where a range of data between `offset` and `end` begins
 // and where it ends. An empty range marks the end of the file. Returns the count of

@@ -1,7 +1,6 @@
 #include "operations.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "call.h"
@@ -11,6 +10,8 @@
 namespace nbdcork {
 
 namespace {
+
+constexpr int64_t kSectorBytes = 512;
 
 // Reads or writes all of the range. A read that comes short has reached the end of the file.
 Result Transfer(const Operation& operation) {
@@ -22,6 +23,9 @@ Result Transfer(const Operation& operation) {
                               ? ::pread(operation.fd, operation.data + done, length, position)
                               : ::pwrite(operation.fd, operation.data + done, length, position);
     if (count < 0 && errno == EINTR) continue;
+    // The end of a file within a block: the read before this one has reached it.
+    if (count < 0 && errno == EINVAL && operation.kind == Kind::kRead && done % kSectorBytes != 0)
+      break;
     if (count < 0) return {operation.ticket, -errno, done};
     if (count == 0) break;
     done += count;
@@ -36,6 +40,20 @@ int64_t Retried(Call call) {
     result = ResultOf(call());
   } while (result == -EINTR);
   return result;
+}
+
+// Only pages that are on the device leave the cache.
+int64_t Uncache(const Operation& operation) {
+  const int fd = operation.fd;
+  const int64_t position = operation.position;
+  const int64_t length = operation.length;
+  if (operation.mode == kWriteBack) {
+    const unsigned int flags =
+        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER;
+    const int64_t result = Retried([&] { return ::sync_file_range(fd, position, length, flags); });
+    if (result < 0) return result;
+  }
+  return -::posix_fadvise(fd, position, length, POSIX_FADV_DONTNEED);
 }
 
 }  // namespace
@@ -62,11 +80,8 @@ Result Perform(const Operation& operation) {
     }
     case Kind::kTruncate:
       return {operation.ticket, Retried([&] { return ::ftruncate(fd, operation.position); }), 0};
-    case Kind::kSize: {
-      struct stat status;
-      const int64_t result = Retried([&] { return ::fstat(fd, &status); });
-      return {operation.ticket, result < 0 ? result : static_cast<int64_t>(status.st_size), 0};
-    }
+    case Kind::kSize:
+      return {operation.ticket, SizeOf(fd), 0};
     case Kind::kClose:
       // Not repeated: Linux has closed it even after EINTR.
       return {operation.ticket, ResultOf(::close(fd)), 0};
@@ -75,6 +90,8 @@ Result Perform(const Operation& operation) {
       return {operation.ticket, LockByte(fd, operation.position, operation.kind == Kind::kLock), 0};
     case Kind::kIsLocked:
       return {operation.ticket, ByteIsLocked(fd, operation.position), 0};
+    case Kind::kUncache:
+      return {operation.ticket, Uncache(operation), 0};
     case Kind::kLast:
       break;
   }

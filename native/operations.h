@@ -17,8 +17,14 @@ enum class Kind : uint8_t {
   kLock,
   kUnlock,
   kIsLocked,
+  kUncache,
   kLast
 };
+
+// Of transfers: the descriptor is open with O_DIRECT.
+constexpr int64_t kDirect = 1;
+// Of kUncache: what was written to the range may not be on the device yet.
+constexpr int64_t kWriteBack = 1;
 
 struct Operation {
   Kind kind;

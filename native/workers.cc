@@ -35,8 +35,10 @@ constexpr size_t kSlowWrites = 16;
 constexpr std::chrono::microseconds kResultDelay{100};
 
 // Most writes only copy into the system's cache, and those of one file exclude each other there:
-// a second thread would spin until the first has written.
-bool MayWait(const Operation& operation) { return operation.kind != Kind::kWrite; }
+// a second thread would spin until the first has written. Direct writes always wait for the device.
+bool MayWait(const Operation& operation) {
+  return operation.kind != Kind::kWrite || operation.mode == kDirect;
+}
 
 // How often the calling thread has waited for something.
 int64_t WaitsOfThread() {

@@ -87,7 +87,7 @@ export class BufferPool {
 
   /** `length` bytes with any content, which begin at a page. @throws RangeError where memory is short. */
   take(length: number): Uint8Array {
-    if (length > pooledBytesMax) return Buffer.allocUnsafeSlow(length);
+    if (length > pooledBytesMax) return allocatePages(length, false);
     const sizeClass = classOf(length);
     const arenas = (this.available[sizeClass] ??= []);
     const arena = arenas.at(-1) ?? this.addArena(arenas, 2 ** sizeClass);

@@ -115,6 +115,13 @@ export interface NativeAddon {
   /** BLKGETSIZE64 of a block device in bytes, or `-errno`. */
   readonly blockDeviceSize: (fd: number) => number;
 
+  /**
+   * Bytes, or -1 where unknown, into `sizes`: of a block device [0] its logical
+   * and [1] its physical blocks (BLKSSZGET, BLKPBSZGET); of direct I/O the
+   * alignment of [2] memory and [3] offsets, 0 where there is none (STATX_DIOALIGN). 0.
+   */
+  readonly blockSizes: (fd: number, sizes: Float64Array) => number;
+
   /** FIONREAD of a socket or pipe: bytes that can be read at once, or `-errno`. */
   readonly bytesAvailable: (fd: number) => number;
 

@@ -27,6 +27,7 @@ const functions: Record<keyof NativeAddon, true> = {
   residentPages: true,
   blockDeviceSize: true,
   bytesAvailable: true,
+  blockSizes: true,
   lockFile: true,
   exitNow: true,
   createWorkers: true,

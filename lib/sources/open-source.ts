@@ -11,6 +11,10 @@ export interface OpenSourceOptions {
   readonly readOnly?: boolean;
   /** False opens a file without an advisory lock: see `OpenFileOptions`. */
   readonly lock?: boolean;
+  /** True opens a file for direct I/O: see `OpenFileOptions`. */
+  readonly direct?: boolean;
+  /** True takes what was transferred out of the system's cache: see `OpenFileOptions`. */
+  readonly dropCache?: boolean;
 }
 
 /** Opens a source of one kind. `text` is the source without the prefix of that kind. */

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { addon } from '../../lib/native/load.js';
 import { BufferPool } from '../../lib/memory/buffer-pool.js';
 
 const size = 2 ** 21;
@@ -13,6 +14,17 @@ describe('a pool of buffers', () => {
     pool.release(first);
     assert.equal(pool.take(size - 5000).buffer, first.buffer);
   });
+
+  test(
+    'begins buffers at pages, also those that are too long for it',
+    { skip: addon === undefined },
+    () => {
+      const pool = new BufferPool();
+      for (const length of [1, 5000, size, 2 ** 26 + 1]) {
+        assert.equal(addon?.offsetIn(pool.take(length), 4096), 0, String(length));
+      }
+    },
+  );
 
   test('rounds lengths up to a power of two', () => {
     const pool = new BufferPool();

@@ -16,6 +16,8 @@ interface Query {
   /** The size of the disk. */
   readonly size: number;
   readonly one: boolean;
+  /** Extents begin and end at multiples of it. */
+  readonly blockBytes: number;
 }
 
 /** All of a range as data, which is always correct. */
@@ -27,7 +29,7 @@ export function allData(length: number): readonly Extent[] {
 export async function fileExtents(
   findData: FindData,
   fd: number,
-  { offset, length, size, one }: Query,
+  { offset, length, size, one, blockBytes }: Query,
 ): Promise<readonly Extent[]> {
   const found = new Float64Array(2 * (one ? 1 : dataRangesMax));
   const count = await findData(fd, offset, offset + length, found);
@@ -39,8 +41,10 @@ export async function fileExtents(
   let position = offset;
   for (let index = 0; index < count; index++) {
     // Holes end at even indexes, data at odd ones. The file may have grown past the disk.
-    const end = Math.min(found[index] ?? 0, size);
     const hole = index % 2 === 0;
+    const blocks = (found[index] ?? 0) / blockBytes;
+    // A block that has data in part is data.
+    const end = Math.min((hole ? Math.floor(blocks) : Math.ceil(blocks)) * blockBytes, size);
     if (end > position) extents.push({ length: end - position, hole, zero: hole });
     position = Math.max(position, end);
   }

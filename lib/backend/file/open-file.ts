@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { codeOf, messageOf, NbdError } from '../../errors.js';
 import { addon } from '../../native/load.js';
 import type { Backend } from '../backend.js';
+import { blocksOf, blockSizeFor, directBytesOf, noDirectIo } from './block-size.js';
 import { blockDeviceSize, isRotational } from './block-device.js';
 import { closeDescriptor } from './io/descriptor.js';
 import { workersOf, type FileNative } from './io/file-io.js';
@@ -21,10 +22,22 @@ export interface OpenFileOptions {
    * another program has it open for writing, unless it is opened for reading only.
    */
   readonly lock?: boolean;
+  /**
+   * True reads and writes without the system's cache (O_DIRECT): clients are told
+   * the blocks of which their requests must consist, and the size must be a multiple
+   * of them. Needs the addon.
+   */
+  readonly direct?: boolean;
+  /**
+   * True takes what was read and written out of the system's cache again, in
+   * pieces of 8 MiB, so that a copy does not displace what others keep there.
+   * Needs the addon. `direct` does not use the cache in the first place.
+   */
+  readonly dropCache?: boolean;
 }
 
-/** What `openFile` opens. Only block devices have `rotational`. */
-export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotational'>;
+/** What `openFile` opens. Only block devices have `rotational`; they, and `direct`, have `blockSize`. */
+export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotational' | 'blockSize'>;
 
 /**
  * Opens a regular file or a block device as a disk, with the size that it has
@@ -32,7 +45,7 @@ export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotatio
  *
  * @throws NbdError `NBDCORK_NOT_FOUND`, `NBDCORK_NO_PERMISSION`,
  *   `NBDCORK_NOT_A_DISK` (a directory, a pipe, …), `NBDCORK_DISK_TOO_LARGE`,
- *   `NBDCORK_LOCKED` or `NBDCORK_OPEN_FAILED`.
+ *   `NBDCORK_LOCKED`, `NBDCORK_NO_DIRECT_IO` or `NBDCORK_OPEN_FAILED`.
  */
 export function openFile(path: string, options: OpenFileOptions = {}): Promise<FileBackend> {
   return openFileWith(path, options);
@@ -44,21 +57,34 @@ export async function openFileWith(
   options: OpenFileOptions,
   native: FileNative = addon ?? {},
 ): Promise<FileBackend> {
-  const { readOnly = false, lock: locks = true } = options;
-  const fd = await openDescriptor(path, readOnly);
+  const { readOnly = false, lock: locks = true, direct = false, dropCache = false } = options;
+  if (direct || dropCache) requireAddon(path, direct, native);
+  const opened: number[] = [];
   try {
+    const fd = await openDescriptor(path, readOnly, direct);
+    opened.push(fd);
     const stats = await statsOf(fd);
     requireDisk(stats, path);
     const blockDevice = stats.isBlockDevice();
     const size = blockDevice ? await blockDeviceSize(fd, stats.rdev, path, native) : stats.size;
     requireSafeSize(size, path);
     const lock = locks ? await lockImage(fd, path, readOnly, native) : undefined;
-    const file = { fd, size, blockDevice, lock };
+    const blocks = blocksOf(fd, native);
+    const directBytes = direct ? directBytesOf(blocks, size, path) : undefined;
+    const cacheFd = dropCache && !direct ? await openAgain(fd, path) : undefined;
+    if (cacheFd !== undefined) opened.push(cacheFd);
+    const blockSize = blockSizeFor(blocks, directBytes);
+    const rotational = blockDevice ? await isRotational(stats.rdev) : undefined;
+    const file = { fd, size, blockDevice, directBytes, cacheFd, lock };
     const disk = readOnly ? new ReadableFile(file, native) : new WritableFile(file, native);
-    return blockDevice ? Object.assign(disk, { rotational: await isRotational(stats.rdev) }) : disk;
+    return Object.assign(
+      disk,
+      rotational !== undefined && { rotational },
+      blockSize !== undefined && { blockSize },
+    );
   } catch (error) {
     // The first error matters more than a failure to close.
-    await Promise.allSettled([closeDescriptor(fd)]);
+    await Promise.allSettled(opened.map(closeDescriptor));
     throw error;
   }
 }
@@ -86,12 +112,36 @@ async function lockImage(
 const openAsync = promisify(open);
 const statsOf = promisify(fstat);
 
-async function openDescriptor(path: string, readOnly: boolean): Promise<number> {
+/** @throws NbdError `NBDCORK_NO_DIRECT_IO` or `NBDCORK_OPEN_FAILED`. */
+function requireAddon(path: string, direct: boolean, native: FileNative): void {
+  if (workersOf(native) !== undefined) return;
+  const reason = 'it needs the addon ("npm rebuild nbdcork")';
+  if (direct) throw noDirectIo(path, reason);
+  throw new NbdError(
+    'NBDCORK_OPEN_FAILED',
+    `Could not open "${path}" so that it leaves the cache (--drop-cache): ${reason}.`,
+  );
+}
+
+/** Another descriptor of the same file, whatever has its path by now. */
+async function openAgain(fd: number, path: string): Promise<number> {
+  try {
+    return await openAsync(`/proc/self/fd/${fd}`, constants.O_RDONLY);
+  } catch (error) {
+    throw openFailed(path, true, error);
+  }
+}
+
+async function openDescriptor(path: string, readOnly: boolean, direct: boolean): Promise<number> {
   try {
     // Checked before it is opened: opening a pipe would wait for a writer.
     requireDisk(await stat(path), path);
-    return await openAsync(path, readOnly ? constants.O_RDONLY : constants.O_RDWR);
+    const access = readOnly ? constants.O_RDONLY : constants.O_RDWR;
+    return await openAsync(path, access | (direct ? constants.O_DIRECT : 0));
   } catch (error) {
+    if (direct && codeOf(error) === 'EINVAL') {
+      throw noDirectIo(path, 'its file system has no direct I/O', error);
+    }
     throw error instanceof NbdError ? error : openFailed(path, readOnly, error);
   }
 }

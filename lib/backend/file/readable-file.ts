@@ -1,9 +1,10 @@
 import { codeOf, NbdError } from '../../errors.js';
 import type { NativeAddon } from '../../native/addon.js';
 import type { Backend, Bytes, Extent, ExtentsOptions, Slice } from '../backend.js';
-import type { OpenFile } from './io/descriptor.js';
+import { closeDescriptor, type OpenFile } from './io/descriptor.js';
 import { failures } from './io/errors.js';
 import { allData, fileExtents } from './file-extents.js';
+import { CacheDropper } from './io/cache-dropper.js';
 import { openFileIo, type FileIo, type FileNative, type FindData } from './io/file-io.js';
 import { InProgress } from './io/in-progress.js';
 import { MappedFile, mappingOf, type MappingNative } from './mapped-file.js';
@@ -72,6 +73,12 @@ export class ReadableFile implements Backend {
   protected readonly inProgress = new InProgress((error) => {
     this.noteFailure(error);
   });
+  /** Undefined where what was transferred may stay in the system's cache. */
+  protected readonly dropper: CacheDropper | undefined;
+  private readonly cacheFd: number | undefined;
+  /** Offsets and lengths are multiples of it; more than one only for direct I/O. */
+  protected readonly blockBytes: number;
+  private readonly direct: boolean;
   /** Reads for CACHE. */
   private readonly caching = new SerialQueue();
 
@@ -79,13 +86,20 @@ export class ReadableFile implements Backend {
   constructor(file: OpenFile, native: FileNative) {
     this.sizeNow = file.size;
     this.fd = file.fd;
-    this.io = openFileIo(file.fd, native, this.inProgress);
-    this.mappingNative = mappingOf(native);
+    this.io = openFileIo(file, native, this.inProgress);
     this.blockDevice = file.blockDevice;
-    this.preadNoWait = native.preadNoWait;
+    this.direct = file.directBytes !== undefined;
+    this.blockBytes = file.directBytes ?? 1;
+    this.cacheFd = file.cacheFd;
+    this.dropper = this.makeDropper(file);
+    // Mapped pages do not leave the cache, and direct reads do not use it.
+    const mappable = !this.direct && this.dropper === undefined;
+    this.mappingNative = mappable ? mappingOf(native) : undefined;
+    // Direct reads always wait for the device.
+    this.preadNoWait = this.direct ? undefined : native.preadNoWait;
     // Block devices do not report which ranges they have allocated.
     this.findData = file.blockDevice ? undefined : this.io.findData;
-    this.readsCached = native.preadNoWait !== undefined;
+    this.readsCached = this.preadNoWait !== undefined;
   }
 
   get size(): number {
@@ -96,16 +110,21 @@ export class ReadableFile implements Backend {
     return this.stale;
   }
 
-  /** A regular file may grow. One that shrinks fails the reads past its end. */
+  /** A file or a device may grow. One that shrinks fails the reads past its end. */
   async measure(): Promise<void> {
-    if (this.blockDevice) return;
     this.requireOpen();
     const size = await this.track(this.io.size());
-    if (Number.isSafeInteger(size)) this.sizeNow = Math.max(this.sizeNow, size);
+    if (!Number.isSafeInteger(size)) return;
+    this.sizeNow = Math.max(this.sizeNow, size - (size % this.blockBytes));
   }
 
   read(offset: number, length: number): MaybePromise<Bytes> {
     this.requireOpen();
+    const bytes = this.readBytes(offset, length);
+    return this.dropper === undefined ? bytes : this.dropper.afterRead(bytes, offset, length);
+  }
+
+  private readBytes(offset: number, length: number): MaybePromise<Bytes> {
     if (length > cachedReadBytesMax) return this.track(this.readFromDevice(offset, length));
     const bytes = payloadPool.take(length);
     const count = this.readCached(bytes, 0, length, offset);
@@ -134,6 +153,7 @@ export class ReadableFile implements Backend {
     const { slab } = replyMemory;
     if (this.readCached(slab, start, length, offset) < length) return false;
     replyMemory.commit(length);
+    this.dropper?.used(offset, length);
     slice.memory = slab;
     slice.start = start;
     return true;
@@ -141,9 +161,10 @@ export class ReadableFile implements Backend {
 
   /**
    * Reads up to `cacheBytesMax` of the range into the system's cache. CACHE is
-   * a hint, so the rest may be left out.
+   * a hint, so the rest may be left out. Direct reads do not use the cache.
    */
   cache(offset: number, length: number): Promise<void> {
+    if (this.direct) return Promise.resolve();
     return this.track(this.fillCache(offset, Math.min(length, cacheBytesMax)));
   }
 
@@ -154,8 +175,8 @@ export class ReadableFile implements Backend {
   ): MaybePromise<readonly Extent[]> {
     this.requireOpen();
     if (this.findData === undefined) return allData(length);
-    const { fd, size } = this;
-    return this.track(fileExtents(this.findData, fd, { offset, length, size, one }));
+    const { fd, size, blockBytes } = this;
+    return this.track(fileExtents(this.findData, fd, { offset, length, size, one, blockBytes }));
   }
 
   /** Waits for requests in progress. Long zeroing and caching fail early. */
@@ -164,6 +185,9 @@ export class ReadableFile implements Backend {
     this.closing = true;
     await this.inProgress.whenIdle();
     this.mapped?.close();
+    await this.dropper?.dropAll();
+    const { cacheFd } = this;
+    if (cacheFd !== undefined) await Promise.allSettled([closeDescriptor(cacheFd)]);
     await this.io.close();
   }
 
@@ -177,6 +201,13 @@ export class ReadableFile implements Backend {
     this.mapped = MappedFile.open(mappingNative, this.fd, sizeNow);
     if (this.mapped === undefined) this.mappingNative = undefined;
     return this.mapped?.isCached(offset, length) === true;
+  }
+
+  private makeDropper({ cacheFd }: OpenFile): CacheDropper | undefined {
+    if (cacheFd === undefined) return undefined;
+    return new CacheDropper((position, length) =>
+      this.io.uncache(cacheFd, position, length, 'write' in this),
+    );
   }
 
   /** Keeps the descriptor open until `work` has settled. */

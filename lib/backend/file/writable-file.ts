@@ -19,7 +19,7 @@ import { zeroPageBytes, zeroPiece } from '../zeros.js';
 export class WritableFile extends ReadableFile {
   readonly fua = true;
   readonly payloadLifetime = 'request';
-  /** Absent for block devices, whose size is fixed. */
+  /** Absent for block devices, whose size clients cannot change. */
   readonly resize?: (size: number) => Promise<void>;
   private readonly lock: ImageLock | undefined;
   private readonly dataSync: DataSync;
@@ -43,13 +43,16 @@ export class WritableFile extends ReadableFile {
 
   write(offset: number, data: Uint8Array, { fua }: WriteOptions): Promise<void> {
     this.requireOpen();
-    const write = this.io.write(data, offset);
+    const write = this.writeBytes(offset, data);
     return fua ? this.track(this.thenSync(write, fua)) : write;
   }
 
   flush(): Promise<void> {
     this.requireOpen();
-    return this.track(this.dataSync.sync());
+    const { dropper } = this;
+    const sync = this.track(this.dataSync.sync());
+    // All of it is on the device now: a copy that ends leaves nothing behind.
+    return dropper === undefined ? sync : sync.then(() => void dropper.dropAll());
   }
 
   /** Does nothing where the system cannot punch holes. */
@@ -96,6 +99,12 @@ export class WritableFile extends ReadableFile {
     }
   }
 
+  private writeBytes(offset: number, data: Uint8Array): Promise<void> {
+    const write = this.io.write(data, offset);
+    if (this.dropper === undefined) return write;
+    return this.track(this.dropper.afterWrite(write, offset, data.length));
+  }
+
   private async thenSync(work: Promise<void>, fua: boolean): Promise<void> {
     await work;
     if (fua) await this.dataSync.sync();
@@ -118,12 +127,16 @@ export class WritableFile extends ReadableFile {
   /**
    * A file that something else truncated is extended again by a write, but not
    * by a hole: the zeroed range could not be read. ftruncate could cut off what
-   * another request has just written, so this writes the last byte of the range.
+   * another request has just written, so this writes the last block of the range:
+   * a byte, or what direct I/O needs.
    */
   private async extendTo(start: number, end: number): Promise<void> {
     const size = await this.io.size();
-    const last = this.endOf(end) - 1;
-    if (last >= start && size <= last) await this.io.write(zeroPiece(1), last);
+    const { blockBytes } = this;
+    const last = this.endOf(end) - blockBytes;
+    if (last >= start && size < last + blockBytes) {
+      await this.io.write(zeroPiece(blockBytes), last);
+    }
   }
 
   /** The disk may have shrunk since the request arrived, which zeros must not undo. */
@@ -139,7 +152,7 @@ export class WritableFile extends ReadableFile {
       if (position >= this.endOf(end)) await this.resizing.idle();
       if (position >= this.endOf(end)) return;
       const zeros = zeroPiece(Math.min(zeroPageBytes, this.endOf(end) - position));
-      await this.io.write(zeros, position);
+      await this.writeBytes(position, zeros);
       position += zeros.length;
     }
   }

@@ -13,6 +13,8 @@ export interface ExportFlags {
   readonly resizable?: true;
   /** False with `--no-lock`. */
   readonly lock?: boolean;
+  readonly direct?: true;
+  readonly dropCache?: true;
   readonly readOnlyExport?: readonly string[];
   readonly description?: ReadonlyMap<string, string>;
   readonly defaultExport?: string;
@@ -36,6 +38,8 @@ export function addExportOptions(command: Command): Command {
     .option('--read-only-export <name>', 'make this export read-only; may be repeated', append)
     .option('--resizable', 'allow clients to resize exports')
     .option('--no-lock', 'serve files without advisory locks')
+    .option('--direct', "read and write files without the system's cache (O_DIRECT)")
+    .option('--drop-cache', "take what was read and written out of the system's cache")
     .option(
       '--description <name=text>',
       'description of an export in lists; may be repeated',
@@ -75,6 +79,8 @@ export async function openExports(
       const open = (): Promise<Backend> =>
         openSource(source, {
           readOnly: options.readOnly,
+          direct: flags.direct === true,
+          dropCache: flags.dropCache === true,
           ...(flags.lock !== undefined && { lock: flags.lock }),
         });
       const backend = await open();

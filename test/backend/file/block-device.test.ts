@@ -4,7 +4,10 @@ import { mkdir, readFile, stat, symlink, truncate, writeFile } from 'node:fs/pro
 import { basename, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { isRotational } from '../../../lib/backend/file/block-device.js';
+import { blockSizeFor } from '../../../lib/backend/file/block-size.js';
 import { openFile } from '../../../lib/backend/file/open-file.js';
+import { addon } from '../../../lib/native/load.js';
+import { joined } from '../support/bytes.js';
 import { blockDeviceSkip, makeBlockDevice, makeFile, makeFolder } from '../support/disks.js';
 
 /** Of device 8:1, whose numbers are these in `st_rdev`. */
@@ -73,3 +76,32 @@ test(
     await again.close();
   },
 );
+
+test('a block device that grows is measured again', { skip: blockDeviceSkip }, async (t) => {
+  const file = await makeFile(t, 2 ** 20);
+  const path = await makeBlockDevice(t, file);
+  const disk = await openFile(path);
+  await truncate(file, 2 ** 21);
+  execFileSync('losetup', ['--set-capacity', path]);
+  assert.equal(disk.size, 2 ** 20);
+  await disk.measure();
+  assert.equal(disk.size, addon === undefined ? 2 ** 20 : 2 ** 21);
+  await disk.close();
+});
+
+test('a block device accepts any range, in the cache', { skip: blockDeviceSkip }, async (t) => {
+  const path = await makeBlockDevice(t, await makeFile(t, 2 ** 20), 4096);
+  const disk = await openFile(path);
+  assert.equal(disk.blockSize?.minimum ?? 1, 1);
+  assert.equal(disk.blockSize?.preferred ?? 4096, 4096);
+  assert.equal(joined(await disk.read(1, 1)).length, 1);
+  await disk.close();
+});
+
+test('the physical blocks of a device are preferred', () => {
+  const blocks = { logical: 512, physical: 16_384, direct: 512 };
+  assert.equal(blockSizeFor(blocks, undefined)?.preferred, 16_384);
+  assert.equal(blockSizeFor({ ...blocks, physical: 512 }, 512)?.preferred, 4096);
+  // Such as the stripes of a RAID.
+  assert.equal(blockSizeFor({ ...blocks, physical: 12_288 }, undefined)?.preferred, 4096);
+});

@@ -4,27 +4,28 @@ import { writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import type { TestContext } from 'node:test';
 import type { Backend } from '../../../lib/backend/backend.js';
-import { openFileWith } from '../../../lib/backend/file/open-file.js';
+import { openFileWith, type OpenFileOptions } from '../../../lib/backend/file/open-file.js';
 import type { FileNative } from '../../../lib/backend/file/io/file-io.js';
 import { addon } from '../../../lib/native/load.js';
 import { fallocate } from '../../native/support/file-work.js';
 import { pattern } from '../support/bytes.js';
 import { backendContract, readOnlyContract } from '../support/contract.js';
 import { blockDeviceSkip, makeBlockDevice, makeFile } from '../support/disks.js';
+import { addonSkip, directSkip } from './support/direct.js';
 
 const fileSizes = [0, 1, 1000, 4096, 70_000, 2 ** 21 + 1000];
 const deviceSizes = [512 * 19, 2 ** 20];
 const { EAGAIN, EINTR, EIO, EOPNOTSUPP } = constants.errno;
 
-function inFile(native?: FileNative) {
+function inFile(native?: FileNative, options: OpenFileOptions = {}) {
   return async (t: TestContext, size: number): Promise<Backend> =>
-    openFileWith(await makeFile(t, size), {}, native);
+    openFileWith(await makeFile(t, size), options, native);
 }
 
-function onDevice(native?: FileNative) {
+function onDevice(native?: FileNative, options: OpenFileOptions = {}) {
   return async (t: TestContext, size: number): Promise<Backend> => {
     const device = await makeBlockDevice(t, await makeFile(t, size));
-    return openFileWith(device, {}, native);
+    return openFileWith(device, options, native);
   };
 }
 
@@ -59,6 +60,29 @@ backendContract('a block device without the addon', {
   sizes: [512 * 19],
   runs: 3,
   skip: blockDeviceSkip,
+});
+
+backendContract('a file opened for direct I/O', {
+  make: inFile(undefined, { direct: true }),
+  sizes: [4096, 4096 * 19, 2 ** 21],
+  blockBytes: 4096,
+  runs: 10,
+  skip: directSkip,
+});
+
+backendContract('a block device opened for direct I/O', {
+  make: onDevice(undefined, { direct: true }),
+  sizes: [4096 * 19],
+  blockBytes: 4096,
+  runs: 5,
+  skip: directSkip ?? blockDeviceSkip,
+});
+
+backendContract('a file that leaves the cache', {
+  make: inFile(undefined, { dropCache: true }),
+  sizes: [1000, 2 ** 24 + 1000],
+  runs: 3,
+  skip: addonSkip,
 });
 
 readOnlyContract('a file opened read-only', async (t) => {

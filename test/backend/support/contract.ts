@@ -21,6 +21,8 @@ export interface Subject {
   make(t: TestContext, size: number): Promise<Backend>;
   /** Sizes to try, in bytes. */
   readonly sizes: readonly number[];
+  /** Offsets and lengths are multiples of it; 1 by default. */
+  readonly blockBytes?: number;
   /** Random sequences a size. */
   readonly runs: number;
   /** Why it cannot run here. */
@@ -81,19 +83,30 @@ export function readOnlyContract(
 function randomSequences(subject: Subject, size: number): void {
   test('random operations match the model', async (t) => {
     await fc.assert(
-      fc.asyncProperty(operations(size), async (sequence: readonly Operation[]) => {
-        const disk = requireWritable(await subject.make(t, size));
-        const model = Buffer.alloc(size);
-        try {
-          for (const operation of sequence) await run(disk, model, operation);
-          assertSame(await readAll(disk), model);
-        } finally {
-          await disk.close?.();
-        }
-      }),
+      fc.asyncProperty(
+        operations(size, subject.blockBytes),
+        async (sequence: readonly Operation[]) => {
+          const disk = requireWritable(await subject.make(t, size));
+          const model = Buffer.alloc(size);
+          try {
+            for (const operation of sequence) await run(disk, model, operation);
+            assertSame(await readAll(disk), model);
+          } finally {
+            await disk.close?.();
+          }
+        },
+      ),
       { numRuns: subject.runs },
     );
   });
+}
+
+function blockBytesOf({ blockSize }: Backend): number {
+  return blockSize?.minimum ?? 1;
+}
+
+function wholeBlocks(bytes: number, block: number): number {
+  return Math.ceil(bytes / block) * block;
 }
 
 async function isZero(disk: WritableBackend): Promise<void> {
@@ -109,8 +122,11 @@ async function readsRanges(disk: WritableBackend): Promise<void> {
 /** Reads return `content`, through readSlice too. */
 async function matches(disk: Backend, content: Buffer): Promise<void> {
   const slice: Slice = { memory: new Uint8Array(0), start: 0 };
-  for (const offset of [0, 1, Math.floor(disk.size / 2), disk.size - 1]) {
-    for (const length of [1, 511, 4096, 4097, disk.size]) {
+  const block = blockBytesOf(disk);
+  for (const place of [0, 1, Math.floor(disk.size / 2), disk.size - 1]) {
+    const offset = place - (place % block);
+    for (const bytes of [1, 511, 4096, 4097, disk.size]) {
+      const length = wholeBlocks(bytes, block);
       if (offset + length > disk.size) continue;
       const expected = content.subarray(offset, offset + length);
       assertSame(joined(await disk.read(offset, length)), expected);
@@ -124,7 +140,7 @@ async function matches(disk: Backend, content: Buffer): Promise<void> {
 async function overlaps(disk: WritableBackend): Promise<void> {
   const content = pattern(disk.size, 2);
   await disk.write(0, Uint8Array.from(content), { fua: false });
-  const step = Math.ceil(disk.size / 60);
+  const step = wholeBlocks(disk.size / 60, blockBytesOf(disk));
   const answers: Promise<void>[] = [];
   const reads: (() => void)[] = [];
   for (let offset = 0, number = 0; offset < disk.size; offset += step, number++) {
@@ -159,7 +175,7 @@ async function overlaps(disk: WritableBackend): Promise<void> {
 /** Extents follow each other and make progress; what they say is zero reads as zeros. */
 async function tellsExtents(disk: WritableBackend): Promise<void> {
   assert.ok(disk.extents !== undefined);
-  const step = Math.ceil(disk.size / 7);
+  const step = wholeBlocks(disk.size / 7, blockBytesOf(disk));
   for (let offset = 0, number = 0; offset < disk.size; offset += step, number++) {
     const length = Math.min(step, disk.size - offset);
     if (number % 2 === 0) await disk.write(offset, pattern(length, number), { fua: false });
@@ -175,12 +191,15 @@ async function describesExtents(
   offsets: readonly number[],
 ): Promise<void> {
   assert.ok(disk.extents !== undefined);
-  for (const offset of [...offsets, disk.size - 1]) {
+  const block = blockBytesOf(disk);
+  for (const place of [...offsets, disk.size - 1]) {
+    const offset = place - (place % block);
     if (offset >= disk.size) continue;
     for (const one of [false, true]) {
       let position = offset;
       for (const extent of await disk.extents(offset, disk.size - offset, { one })) {
         assert.ok(Number.isInteger(extent.length) && extent.length > 0);
+        assert.equal(extent.length % block, 0);
         const bytes = content.subarray(position, position + extent.length);
         if (extent.zero) assertSame(bytes, Buffer.alloc(bytes.length));
         position += extent.length;

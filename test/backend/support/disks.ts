@@ -56,8 +56,13 @@ export async function makeFileSystem(t: TestContext, size: number): Promise<stri
 }
 
 /** The path of a block device that lies in the file at `path`. */
-export async function makeBlockDevice(t: TestContext, path: string): Promise<string> {
-  const { stdout } = await execute('losetup', ['--find', '--show', path]);
+export async function makeBlockDevice(
+  t: TestContext,
+  path: string,
+  blockBytes = 512,
+): Promise<string> {
+  const blocks = ['--sector-size', String(blockBytes)];
+  const { stdout } = await execute('losetup', ['--find', '--show', ...blocks, path]);
   const device = stdout.trim();
   assert.match(device, /^\/dev\/loop\d+$/);
   afterwards(t, () => execute('losetup', ['--detach', device]));

@@ -17,8 +17,9 @@ export interface Operation {
   readonly inPlace: boolean;
 }
 
-/** Sequences for a disk of `size` bytes, at least one. */
-export function operations(size: number): fc.Arbitrary<Operation[]> {
+/** Sequences for a disk of `size` bytes, at least one, in ranges of whole blocks. */
+export function operations(size: number, blockBytes = 1): fc.Arbitrary<Operation[]> {
+  const blocks = (bytes: number): number => bytes - (bytes % blockBytes);
   const block = fc.nat(Math.floor((size - 1) / 4096)).map((number) => number * 4096);
   const start = fc.oneof(fc.nat(size - 1), block);
   const length = fc.oneof(
@@ -37,7 +38,11 @@ export function operations(size: number): fc.Arbitrary<Operation[]> {
       fast: fc.boolean(),
       inPlace: fc.boolean(),
     } as const)
-    .map((draft) => ({ ...draft, length: Math.min(draft.length, size - draft.offset) }));
+    .map((draft) => {
+      const offset = blocks(draft.offset);
+      const length = Math.min(blocks(draft.length + blockBytes - 1), size - offset);
+      return { ...draft, offset, length };
+    });
   return fc.array(operation, { minLength: 1, maxLength: 30 });
 }
 

@@ -11,6 +11,14 @@ export interface OpenFile {
   /** Bytes, when it was opened. */
   readonly size: number;
   readonly blockDevice: boolean;
+  /** Open with O_DIRECT: offsets and lengths are multiples of it. */
+  readonly directBytes?: number | undefined;
+  /**
+   * A second descriptor, through which what was transferred leaves the system's
+   * cache. Waiting for writes reports those that failed, once for each descriptor:
+   * it must not take these errors away from fdatasync.
+   */
+  readonly cacheFd?: number | undefined;
   /** Absent where the image is not locked. */
   readonly lock?: ImageLock | undefined;
 }

@@ -1,12 +1,31 @@
 /** What is done with an open file: on threads of the disk's own, or on libuv's pool. */
 import { fdatasync, fstat, ftruncate } from 'node:fs';
 import { promisify } from 'node:util';
+import { payloadPool } from '../../../memory/buffer-pool.js';
 import type { NativeAddon } from '../../../native/addon.js';
-import { closeDescriptor, closeFailed, readFully, writeFully } from './descriptor.js';
+import {
+  closeDescriptor,
+  closeFailed,
+  readFully,
+  writeFully,
+  type OpenFile,
+} from './descriptor.js';
 import type { MappingNative } from '../mapped-file.js';
 import type { InProgress } from './in-progress.js';
 import { nodeError, ReadOperation, WriteOperation } from './transfers.js';
-import { operationKind, Workers, type Operation, type WorkersNative } from './workers.js';
+import {
+  operationKind,
+  operationMode,
+  threadsMaxDefault,
+  Workers,
+  type Operation,
+  type WorkersNative,
+} from './workers.js';
+
+/** Direct I/O needs memory that is aligned to blocks, of which none is larger. */
+const directMemoryBytes = 4096;
+
+const directThreadsMax = 32;
 
 /** fallocate(2) with `mode` flags of `fallocateMode`. 0 or `-errno`. */
 export type Fallocate = (
@@ -33,7 +52,9 @@ export type FindData = (
 
 /** The part of the addon that files use. Without a member there is a fallback. */
 export type FileNative = Partial<
-  Pick<NativeAddon, 'preadNoWait' | 'blockDeviceSize'> & MappingNative & WorkersNative
+  Pick<NativeAddon, 'preadNoWait' | 'blockDeviceSize' | 'blockSizes' | 'offsetIn'> &
+    MappingNative &
+    WorkersNative
 > & {
   /** In place of the addon's, for tests. */
   readonly fallocate?: Fallocate;
@@ -50,11 +71,16 @@ export interface FileIo {
   write(bytes: Uint8Array, position: number): Promise<void>;
   /** fdatasync(2). */
   sync(): Promise<void>;
-  /** Bytes of a regular file. */
+  /** Bytes; of a block device 0 without the addon. */
   size(): Promise<number>;
   truncate(size: number): Promise<void>;
   readonly fallocate: Fallocate | undefined;
   readonly findData: FindData | undefined;
+  /**
+   * Takes a range out of the system's cache, through a descriptor of the same
+   * file; with `writeBack` after writing it to the device. Never rejects: it is a hint.
+   */
+  uncache(cacheFd: number, position: number, length: number, writeBack: boolean): Promise<void>;
   /** @throws NbdError */
   close(): Promise<void>;
 }
@@ -67,16 +93,22 @@ export function workersOf(native: FileNative): WorkersNative | undefined {
     : undefined;
 }
 
-/** `fd` is closed by `close`. Reads and writes are counted in `inProgress`. */
-export function openFileIo(fd: number, native: FileNative, inProgress: InProgress): FileIo {
+/** `file.fd` is closed by `close`. Reads and writes are counted in `inProgress`. */
+export function openFileIo(file: OpenFile, native: FileNative, inProgress: InProgress): FileIo {
+  const { fd } = file;
   const workers = workersOf(native);
   const io =
     workers === undefined
       ? new PoolIo(fd, inProgress)
-      : new WorkerIo(fd, new Workers(workers), inProgress);
+      : new WorkerIo(file, native, new Workers(workers, threadsMaxOf(file)), inProgress);
   if (native.fallocate !== undefined) io.fallocate = native.fallocate;
   if (native.findData !== undefined) io.findData = native.findData;
   return io;
+}
+
+/** Direct requests always wait: a device works on as many of them as there are threads. */
+function threadsMaxOf({ directBytes }: OpenFile): number {
+  return directBytes === undefined ? threadsMaxDefault : directThreadsMax;
 }
 
 /** Without the addon: all disks share the threads of libuv's pool. */
@@ -112,6 +144,10 @@ class PoolIo implements FileIo {
     return promisify(ftruncate)(this.fd, size);
   }
 
+  uncache(): Promise<void> {
+    return Promise.resolve();
+  }
+
   close(): Promise<void> {
     return closeDescriptor(this.fd);
   }
@@ -130,25 +166,62 @@ class WorkerIo implements FileIo {
       memory: new Uint8Array(found.buffer, found.byteOffset, found.byteLength),
     });
   private readonly fd: number;
+  private readonly transferMode: number;
+  private readonly offsetIn: FileNative['offsetIn'];
   private readonly workers: Workers;
   private readonly inProgress: InProgress;
 
-  constructor(fd: number, workers: Workers, inProgress: InProgress) {
-    this.fd = fd;
+  constructor(file: OpenFile, native: FileNative, workers: Workers, inProgress: InProgress) {
+    this.fd = file.fd;
+    this.transferMode =
+      file.directBytes === undefined ? operationMode.normal : operationMode.direct;
+    this.offsetIn = native.offsetIn;
     this.workers = workers;
     this.inProgress = inProgress;
   }
 
   read(bytes: Uint8Array, position: number, start = 0): Promise<Uint8Array> {
-    const operation = new ReadOperation(this.fd, bytes, position, start, this.inProgress);
+    const operation = new ReadOperation(
+      this.fd,
+      bytes,
+      position,
+      start,
+      this.transferMode,
+      this.inProgress,
+    );
     this.workers.add(operation);
     return operation;
   }
 
   write(bytes: Uint8Array, position: number): Promise<void> {
-    const operation = new WriteOperation(this.fd, bytes, position, this.inProgress);
+    const { transferMode } = this;
+    if (transferMode === operationMode.direct && this.offsetIn?.(bytes, directMemoryBytes) !== 0) {
+      return this.writeCopy(bytes, position);
+    }
+    const operation = new WriteOperation(this.fd, bytes, position, transferMode, this.inProgress);
     this.workers.add(operation);
     return operation;
+  }
+
+  /** Payloads that the server receives are aligned; zeros and those of other callers need not be. */
+  private async writeCopy(bytes: Uint8Array, position: number): Promise<void> {
+    const copy = payloadPool.take(bytes.length);
+    copy.set(bytes);
+    try {
+      await this.write(copy, position);
+    } finally {
+      payloadPool.release(copy);
+    }
+  }
+
+  async uncache(
+    cacheFd: number,
+    position: number,
+    length: number,
+    writeBack: boolean,
+  ): Promise<void> {
+    const mode = writeBack ? operationMode.writeBack : operationMode.normal;
+    await this.call({ kind: operationKind.uncache, fd: cacheFd, mode, position, length });
   }
 
   async sync(): Promise<void> {

@@ -11,7 +11,7 @@ export class ReadOperation extends Pending<Uint8Array> implements PendingOperati
   readonly fd: number;
   readonly position: number;
   readonly length: number;
-  readonly mode = 0;
+  readonly mode: number;
   readonly memory: Uint8Array;
   private readonly bytes: Uint8Array;
   private readonly inProgress: InProgress;
@@ -22,10 +22,12 @@ export class ReadOperation extends Pending<Uint8Array> implements PendingOperati
     bytes: Uint8Array,
     position: number,
     start: number,
+    mode: number,
     inProgress: InProgress,
   ) {
     super();
     this.fd = fd;
+    this.mode = mode;
     this.position = position + start;
     this.length = bytes.length - start;
     this.memory = start === 0 ? bytes : bytes.subarray(start);
@@ -55,14 +57,21 @@ export class WriteOperation extends Pending<void> implements PendingOperation {
   readonly fd: number;
   readonly position: number;
   readonly length: number;
-  readonly mode = 0;
+  readonly mode: number;
   readonly memory: Uint8Array;
   private readonly inProgress: InProgress;
   private readonly period: 0 | 1;
 
-  constructor(fd: number, bytes: Uint8Array, position: number, inProgress: InProgress) {
+  constructor(
+    fd: number,
+    bytes: Uint8Array,
+    position: number,
+    mode: number,
+    inProgress: InProgress,
+  ) {
     super();
     this.fd = fd;
+    this.mode = mode;
     this.position = position;
     this.length = bytes.length;
     this.memory = bytes;

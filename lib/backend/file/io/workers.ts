@@ -13,7 +13,7 @@ export type WorkersNative = Pick<
   'createWorkers' | 'submitWork' | 'addWorker' | 'closeWorkers'
 >;
 
-/** The kinds of operations, as native/workers.cc numbers them. */
+/** The kinds of operations, as native/operations.h numbers them. */
 export const operationKind = {
   read: 0,
   write: 1,
@@ -26,8 +26,18 @@ export const operationKind = {
   lock: 8,
   unlock: 9,
   isLocked: 10,
+  uncache: 11,
 } as const;
 export type OperationKind = (typeof operationKind)[keyof typeof operationKind];
+
+/** As native/operations.h numbers them. */
+export const operationMode = {
+  normal: 0,
+  /** Of `read` and `write`: the descriptor is open with O_DIRECT. */
+  direct: 1,
+  /** Of `uncache`: write the range to the device first, and wait for it. */
+  writeBack: 1,
+} as const;
 
 /** What an operation works on; members that its kind does not use are 0. */
 export interface Operation {
@@ -36,7 +46,7 @@ export interface Operation {
   /** Where in the file it begins; of `truncate` the new size, of locks the byte. */
   readonly position: number;
   readonly length: number;
-  /** Flags of fallocate(2). */
+  /** Of `allocate` flags of fallocate(2), of the others one of `operationMode`. */
   readonly mode: number;
   /**
    * Of `read`, `write` and `findData`: as many bytes as `length`, or more. Nothing
@@ -60,7 +70,7 @@ export interface Outcome {
   readonly done: number;
 }
 
-const threadsMaxDefault = 8;
+export const threadsMaxDefault = 8;
 const numbersPerOperation = 7;
 const numbersPerResult = 3;
 const resultsMax = 64;
