@@ -185,7 +185,7 @@ export class ReadableFile implements Backend {
     this.closing = true;
     await this.inProgress.whenIdle();
     this.mapped?.close();
-    await this.dropper?.dropAll();
+    await this.dropper?.close();
     const { cacheFd } = this;
     if (cacheFd !== undefined) await Promise.allSettled([closeDescriptor(cacheFd)]);
     await this.io.close();

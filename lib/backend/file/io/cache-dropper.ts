@@ -14,7 +14,10 @@ const partialWindowsMax = 16;
  */
 const waitingWindowsMax = 8;
 
-/** Writes the range to the device, waits for it, and takes it out of the cache. Never rejects. */
+/**
+ * Writes the range to the device, waits for it, and takes it out of the cache; a
+ * length of 0 is all that follows. Never rejects.
+ */
 export type DropRange = (position: number, length: number) => Promise<unknown>;
 
 export class CacheDropper {
@@ -66,6 +69,14 @@ export class CacheDropper {
     this.partial.clear();
     if (this.waiting.size > 0) this.dropping ??= this.drop();
     await this.dropping;
+  }
+
+  /** Drops the whole file, also what the system has read ahead. Nothing may be in progress. */
+  async close(): Promise<void> {
+    this.partial.clear();
+    this.waiting.clear();
+    await this.dropping;
+    await this.dropRange(0, 0);
   }
 
   private add(window: number, bytes: number): void {

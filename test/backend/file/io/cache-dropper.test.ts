@@ -59,7 +59,19 @@ describe('windows leave the cache', () => {
     assert.ok(dropped.length < 15, `${dropped.length} windows`);
   });
 
-  test('when the disk is flushed or closed', async () => {
+  test('all together, when the disk is closed', async () => {
+    const dropped: string[] = [];
+    const dropper = new CacheDropper((position, length) => {
+      dropped.push(`${position}+${length}`);
+      return Promise.resolve();
+    });
+    dropper.used(0, windowBytes);
+    dropper.used(windowBytes, 4096);
+    await dropper.close();
+    assert.deepEqual(dropped, [`0+${windowBytes}`, '0+0']);
+  });
+
+  test('when the disk is flushed', async () => {
     const { dropper, dropped, finish } = slowDisk();
     await dropper.dropAll();
     dropper.used(3 * windowBytes - 4096, 8192);
@@ -115,6 +127,16 @@ describe('a file of 64 MiB', () => {
     disk.readSlice(0, 4096, slice);
     assert.equal(slice.mapping, undefined);
     await disk.close();
+  });
+
+  test('leaves the cache with what the system has read ahead', async (t) => {
+    if (!canMeasureCache(t)) return;
+    const path = await makeFile(t, 0);
+    await writeFile(path, pattern(64 * mebibyte, 2));
+    const disk = await openFile(path, { dropCache: true });
+    await disk.read(0, 4096);
+    await disk.close();
+    assert.ok(cachedBytes(path) <= mebibyte, `${cachedBytes(path)} bytes`);
   });
 
   test('stays in the cache otherwise', async (t) => {
