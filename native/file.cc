@@ -145,8 +145,11 @@ napi_value CachedPages(napi_env env, napi_callback_info info) {
   }
   CachestatRange range = {static_cast<uint64_t>(position), static_cast<uint64_t>(length)};
   Cachestat found = {};
-  const long result = ::syscall(SYS_cachestat, fd, &range, &found, 0);
-  return call.Return(result < 0 ? -errno : static_cast<int64_t>(found.cache));
+  if (::syscall(SYS_cachestat, fd, &range, &found, 0) < 0) return call.Return(-errno);
+  // The last page of a file that has become shorter still counts, with zeros after the end.
+  const int64_t size = SizeOf(fd);
+  if (size < 0) return call.Return(size);
+  return call.Return(position + length > size ? 0 : static_cast<int64_t>(found.cache));
 }
 
 napi_value BlockDeviceSize(napi_env env, napi_callback_info info) {

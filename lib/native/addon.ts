@@ -84,7 +84,8 @@ export interface NativeAddon {
 
   /**
    * cachestat(2), which Linux has since 6.5: how many pages of a range of the file
-   * are in the page cache, also while they are being read. Or `-errno`.
+   * are in the page cache, also while they are being read. 0 where the file ends
+   * inside the range. Or `-errno`.
    */
   readonly cachedPages: (fd: number, position: number, length: number) => number;
 

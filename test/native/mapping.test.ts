@@ -54,6 +54,15 @@ describe('a mapping of a file', { skip: withoutAddon }, () => {
     assert.ok(cached === 8 || cached === failure('ENOSYS'), String(cached));
   });
 
+  it('tells that nothing is cached where the file ends inside the range', (t) => {
+    const { fd } = mapped(t);
+    ftruncateSync(fd, content.length - 100);
+    const cached = native().cachedPages(fd, 0, content.length);
+    assert.ok(cached === 0 || cached === failure('ENOSYS'), String(cached));
+    const shorter = native().cachedPages(fd, 0, content.length - 100);
+    assert.ok(shorter === 8 || shorter === failure('ENOSYS'), String(shorter));
+  });
+
   it('throws for what is no mapping, and for ranges outside it', (t) => {
     const { mapping } = mapped(t);
     const { closeMapping, copyFromMapping, createWorkers, closeWorkers, residentPages } = native();

@@ -44,6 +44,16 @@ for (const kind of connectionKinds) {
       assert.ok(failed > 0);
     });
 
+    test('fails the reads of its last page, which is still cached', async (t) => {
+      const path = join(temporaryFolder(t), 'disk.img');
+      writeFileSync(path, content);
+      const { open } = await startServer(t, { exports: { '': await openFile(path) } }, kind);
+      truncateSync(path, size - 100);
+      const client = await open();
+      const offset = size - 4096;
+      assert.equal((await client.call({ type: cmd.read, offset, length: 4096 })).error, err.EIO);
+    });
+
     test('serves clients that connect later', async (t) => {
       const path = join(temporaryFolder(t), 'disk.img');
       writeFileSync(path, content);

@@ -19,6 +19,11 @@ const pageBytes = 4096;
 const windowBytes = 2 ** 21;
 /** How long an answer holds: asking costs as much as a short read, and pages leave the cache seldom. */
 const validMs = 20;
+/**
+ * How long a window counts as read completely: later, its pages may have left
+ * the cache and be on their way back from a disk that hangs.
+ */
+const completeMs = 1000;
 /** Windows whose answers are kept; those of a larger disk replace each other. */
 const windowsKept = 2 ** 12;
 /**
@@ -84,7 +89,7 @@ export class MappedFile {
     if (known && now - asked < validMs && now >= asked)
       return this.states[index] === State.complete;
     const wasComplete = known && this.states[index] === State.complete;
-    const complete = this.ask(window, wasComplete);
+    const complete = this.ask(window, wasComplete && now >= asked && now - asked < completeMs);
     this.windows[index] = window;
     this.states[index] = complete ? State.complete : State.absent;
     this.askedMs[index] = now;
@@ -96,13 +101,13 @@ export class MappedFile {
    * cachestat(2) is fast, but counts pages that are being read, for which a disk
    * that hangs would be waited for; mincore(2) does not.
    */
-  private ask(window: number, wasComplete: boolean): boolean {
+  private ask(window: number, known: boolean): boolean {
     const { native, fd, mapping } = this;
     const start = window * windowBytes;
     const length = Math.min(windowBytes, this.length - start);
     const pages = Math.ceil(length / pageBytes);
     if (native.cachedPages(fd, start, length) < pages) return false;
-    return wasComplete || native.residentPages(mapping, start, length) === pages;
+    return known || native.residentPages(mapping, start, length) === pages;
   }
 
   private countWindow(): void {

@@ -60,6 +60,10 @@ describe('a mapped file', { skip: withoutAddon }, () => {
     t.mock.timers.tick(20);
     assert.ok(file.isCached(4096, 4096));
     assert.deepEqual([calls.cachedPages, calls.residentPages], [3, 2]);
+    // Meanwhile, its pages may have left the cache.
+    t.mock.timers.tick(1000);
+    assert.ok(file.isCached(4096, 4096));
+    assert.deepEqual([calls.cachedPages, calls.residentPages], [4, 3]);
     cached.pages = 500;
     t.mock.timers.tick(20);
     assert.ok(!file.isCached(4096, 4096));
