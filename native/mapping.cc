@@ -38,12 +38,19 @@ class Mapping {
 
   int64_t Close() { return Replace(PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1); }
 
-  Bytes bytes() const { return {static_cast<uint8_t*>(address_), length_}; }
+  Bytes bytes() const {
+    return {static_cast<uint8_t*>(address_), address_ == nullptr ? 0 : length_};
+  }
 
  private:
   int64_t Replace(int protection, int flags, int fd) {
+    if (address_ == nullptr) return -EFAULT;
     void* address = ::mmap(address_, length_, protection, flags | MAP_FIXED, fd, 0);
-    return address == MAP_FAILED ? -errno : 0;
+    if (address != MAP_FAILED) return 0;
+    const int error = errno;
+    // The addresses may be free now, and belong to something else next.
+    if (fd < 0 || Close() < 0) address_ = nullptr;
+    return -error;
   }
 
   void* address_ = nullptr;

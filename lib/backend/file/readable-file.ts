@@ -64,6 +64,8 @@ export class ReadableFile implements Backend {
   /** Undefined where files cannot be mapped. */
   private mappingNative: MappingNative | undefined;
   private mapped: MappedFile | undefined;
+  /** Of a file that has grown since: replies may still be sent from them. */
+  private readonly mappedBefore: MappedFile[] = [];
   protected readonly io: FileIo;
   private readonly findData: FindData | undefined;
   private readsCached: boolean;
@@ -185,6 +187,7 @@ export class ReadableFile implements Backend {
     this.closing = true;
     await this.inProgress.whenIdle();
     this.mapped?.close();
+    for (const mapped of this.mappedBefore) mapped.close();
     await this.dropper?.close();
     const { cacheFd } = this;
     if (cacheFd !== undefined) await Promise.allSettled([closeDescriptor(cacheFd)]);
@@ -197,7 +200,7 @@ export class ReadableFile implements Backend {
     if (mapped?.isCached(offset, length) === true) return true;
     if (mappingNative === undefined || sizeNow === mapped?.length) return false;
     if (mapped !== undefined && offset + length <= mapped.length) return false;
-    // Replies that refer to the mapping of a file that has grown keep it until they are sent.
+    if (mapped !== undefined) this.mappedBefore.push(mapped);
     this.mapped = MappedFile.open(mappingNative, this.fd, sizeNow);
     if (this.mapped === undefined) this.mappingNative = undefined;
     return this.mapped?.isCached(offset, length) === true;
