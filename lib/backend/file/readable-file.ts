@@ -30,6 +30,9 @@ export const cacheBytesMax = 64 * 2 ** 20;
 /** For a shorter range, finding out whether it is a hole costs more than reading it. */
 const holeSearchBytesMin = 2 ** 16;
 
+/** A file that has grown by this factor is mapped anew. */
+const growthMin = 1.25;
+
 /** Memory into which CACHE reads what is not used further, shared by all files. */
 const scratch = Buffer.allocUnsafeSlow(2 ** 18);
 
@@ -198,9 +201,12 @@ export class ReadableFile implements Backend {
   private isMapped(offset: number, length: number): boolean {
     const { mapped, mappingNative, sizeNow } = this;
     if (mapped?.isCached(offset, length) === true) return true;
-    if (mappingNative === undefined || sizeNow === mapped?.length) return false;
-    if (mapped !== undefined && offset + length <= mapped.length) return false;
-    if (mapped !== undefined) this.mappedBefore.push(mapped);
+    if (mappingNative === undefined) return false;
+    if (mapped !== undefined) {
+      // Seldom, since what was mapped before stays mapped until the disk is closed.
+      if (offset + length <= mapped.length || sizeNow < mapped.length * growthMin) return false;
+      this.mappedBefore.push(mapped);
+    }
     this.mapped = MappedFile.open(mappingNative, this.fd, sizeNow);
     if (this.mapped === undefined) this.mappingNative = undefined;
     return this.mapped?.isCached(offset, length) === true;
