@@ -167,8 +167,8 @@ export class ReplyWriter {
   }
 
   private hole(request: Request, offset: number, bytes: number, flags: number): void {
-    const { headers } = this.sender;
     const at = this.chunk(request, flags, ChunkType.offsetHole, holeFieldsBytes, holeFieldsBytes);
+    const { headers } = this.sender;
     writeUint64(headers, at, offset);
     headers.setUint32(at + 8, bytes);
   }
@@ -181,9 +181,9 @@ export class ReplyWriter {
     message: Uint8Array,
     moreBytes: number,
   ): void {
-    const { headers } = this.sender;
     const bytes = errorFieldsBytes + message.byteLength + moreBytes;
     const at = this.chunk(request, ChunkFlag.done, type, bytes, errorFieldsBytes);
+    const { headers } = this.sender;
     headers.setUint32(at, error);
     headers.setUint16(at + 4, message.byteLength);
   }

@@ -89,6 +89,7 @@ export abstract class BaseTransport extends PendingPieces implements Transport {
     if (this.arenaUsed + length > arenaBytes || this.pieceCount === piecesMax) {
       this.sendPending(true);
     }
+    this.holdArena();
     const at = this.arenaUsed;
     this.arenaUsed = at + length;
     if (length > 0) this.addPiece(0, at, length);

@@ -13,9 +13,23 @@ export const arenaBytes = 4096;
 /** IOV_MAX of Linux: a longer vector needs a second system call anyway. */
 export const piecesMax = 1024;
 const initialPieces = 32;
+const spareArenasMax = 64;
 const searchedBuffersMax = 32;
 /** Numbers of a piece in `pieces`: index into `buffers`, offset, length. */
 const pieceWidth = 3;
+
+/** What a transport needs while pieces are pending. */
+class Arena {
+  readonly bytes = new Uint8Array(arenaBytes);
+  readonly view = new DataView(this.bytes.buffer);
+  pieces = new Float64Array(initialPieces * pieceWidth);
+}
+
+/** Arenas of transports that have nothing pending, shared by all of this thread: most connections are idle. */
+const spareArenas: Arena[] = [];
+const noBytes = new Uint8Array(0);
+const noView = new DataView(noBytes.buffer);
+const noPieces = new Float64Array(0);
 
 /** What pieces are ranges of. */
 export type Memory = Uint8Array | FileMapping;
@@ -35,7 +49,7 @@ export function releaseAll(leases: readonly Lease[]): void {
 
 /** The base of transports, and not a member, so that their fields are one access away. */
 export abstract class PendingPieces {
-  readonly headers: DataView;
+  headers: DataView = noView;
   readonly counters: TransportCounters = {
     messages: 0,
     bytes: 0,
@@ -46,20 +60,34 @@ export abstract class PendingPieces {
     fallbacks: 0,
   };
 
-  protected readonly arena: Uint8Array;
+  /** Undefined while nothing is pending. */
+  private arena: Arena | undefined;
   /** What pieces are views of; the first is the arena, or a copy of it. */
-  protected buffers: Memory[];
-  protected pieces = new Float64Array(initialPieces * pieceWidth);
+  protected buffers: Memory[] = [noBytes];
+  protected pieces: Float64Array<ArrayBuffer> = noPieces;
   protected pieceCount = 0;
   protected pendingBytes = 0;
   /** Memory to be given back when all pieces are sent. */
   protected leases: Lease[] = [];
   protected arenaUsed = 0;
 
-  constructor() {
-    this.arena = new Uint8Array(arenaBytes);
-    this.headers = new DataView(this.arena.buffer);
-    this.buffers = [this.arena];
+  /** Before the first piece: `headers` and `pieces` are memory of this transport from now on. */
+  protected holdArena(): void {
+    if (this.arena !== undefined) return;
+    const arena = spareArenas.pop() ?? new Arena();
+    this.arena = arena;
+    this.headers = arena.view;
+    this.pieces = arena.pieces;
+    this.buffers[0] = arena.bytes;
+  }
+
+  private releaseArena(): void {
+    const { arena } = this;
+    if (arena === undefined) return;
+    this.arena = undefined;
+    this.headers = noView;
+    this.pieces = noPieces;
+    if (spareArenas.length < spareArenasMax) spareArenas.push(arena);
   }
 
   /** The index of `memory` in `buffers`. Among many it is added again: that is cheaper than a search. */
@@ -76,6 +104,7 @@ export abstract class PendingPieces {
   }
 
   protected addPiece(index: number, offset: number, length: number): void {
+    this.holdArena();
     this.pendingBytes += length;
     const count = this.pieceCount;
     let pieces = this.pieces;
@@ -96,6 +125,7 @@ export abstract class PendingPieces {
     const wider = new Float64Array(this.pieces.length * 2);
     wider.set(this.pieces);
     this.pieces = wider;
+    if (this.arena !== undefined) this.arena.pieces = wider;
     return wider;
   }
 
@@ -106,6 +136,7 @@ export abstract class PendingPieces {
     this.pendingBytes = 0;
     this.arenaUsed = 0;
     this.buffers.length = 1;
+    this.releaseArena();
     if (this.leases.length > 0) releaseAll(this.leases.splice(0));
   }
 
@@ -125,11 +156,12 @@ export abstract class PendingPieces {
 
   /** Take all pieces out, to be sent later: memory of headers is copied, that of payloads is not. */
   protected takeBatch(): Batch {
-    const { buffers, pieces, pieceCount, pendingBytes, leases } = this;
+    const { buffers, pieceCount, pendingBytes, leases } = this;
     buffers[0] = this.headersCopy();
+    const pieces = this.pieces.slice(0, pieceCount * pieceWidth);
     const batch = { buffers, pieces, pieceCount, bytes: pendingBytes, leases };
-    this.buffers = [this.arena];
-    this.pieces = new Float64Array(initialPieces * pieceWidth);
+    this.releaseArena();
+    this.buffers = [noBytes];
     this.pieceCount = 0;
     this.pendingBytes = 0;
     this.leases = [];
@@ -146,15 +178,17 @@ export abstract class PendingPieces {
     this.leases = leases;
   }
 
-  /** Headers are written into the arena again, after a batch that was loaded. */
+  /** After a batch that was loaded, nothing is pending. */
   protected unloadBatch(): void {
-    this.buffers = [this.arena];
+    this.buffers = [noBytes];
+    this.pieces = noPieces;
   }
 
   /** A copy of the headers, to be kept while the arena is reused. */
   private headersCopy(): Memory {
-    const [headers = this.arena] = this.buffers;
-    return headers === this.arena ? this.arena.slice(0, this.arenaUsed) : headers;
+    const [headers = noBytes] = this.buffers;
+    const { arena } = this;
+    return headers === arena?.bytes ? arena.bytes.slice(0, this.arenaUsed) : headers;
   }
 
   /** Drop pending pieces, since the stream is destroyed. */
@@ -166,7 +200,7 @@ export abstract class PendingPieces {
   /** The bytes of piece number `index`: a view, or of a mapping a copy. */
   protected pieceAt(index: number): Uint8Array {
     const at = index * pieceWidth;
-    const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
+    const buffer = this.buffers[this.pieces[at] ?? 0] ?? noBytes;
     const offset = this.pieces[at + 1] ?? 0;
     const length = this.pieces[at + 2] ?? 0;
     if (!(buffer instanceof Uint8Array)) return copyOf(buffer, offset, length);
@@ -177,7 +211,7 @@ export abstract class PendingPieces {
   /** A copy of the first block of piece number `index`. Blocks begin at multiples of `blockBytes` in memory. */
   protected firstBlock(index: number, blockBytes: number): Uint8Array {
     const at = index * pieceWidth;
-    const buffer = this.buffers[this.pieces[at] ?? 0] ?? this.arena;
+    const buffer = this.buffers[this.pieces[at] ?? 0] ?? noBytes;
     if (!(buffer instanceof Uint8Array)) {
       const offset = this.pieces[at + 1] ?? 0;
       const rest = blockBytes - (offset % blockBytes);
