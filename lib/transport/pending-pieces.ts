@@ -49,7 +49,6 @@ export function releaseAll(leases: readonly Lease[]): void {
 
 /** The base of transports, and not a member, so that their fields are one access away. */
 export abstract class PendingPieces {
-  headers: DataView = noView;
   readonly counters: TransportCounters = {
     messages: 0,
     bytes: 0,
@@ -62,6 +61,7 @@ export abstract class PendingPieces {
 
   /** Undefined while nothing is pending. */
   private arena: Arena | undefined;
+  private view: DataView = noView;
   /** What pieces are views of; the first is the arena, or a copy of it. */
   protected buffers: Memory[] = [noBytes];
   protected pieces: Float64Array<ArrayBuffer> = noPieces;
@@ -71,12 +71,17 @@ export abstract class PendingPieces {
   protected leases: Lease[] = [];
   protected arenaUsed = 0;
 
-  /** Before the first piece: `headers` and `pieces` are memory of this transport from now on. */
+  get headers(): DataView {
+    this.holdArena();
+    return this.view;
+  }
+
+  /** Before the first piece: headers and `pieces` are memory of this transport from now on. */
   protected holdArena(): void {
     if (this.arena !== undefined) return;
     const arena = spareArenas.pop() ?? new Arena();
     this.arena = arena;
-    this.headers = arena.view;
+    this.view = arena.view;
     this.pieces = arena.pieces;
     this.buffers[0] = arena.bytes;
   }
@@ -85,7 +90,7 @@ export abstract class PendingPieces {
     const { arena } = this;
     if (arena === undefined) return;
     this.arena = undefined;
-    this.headers = noView;
+    this.view = noView;
     this.pieces = noPieces;
     if (spareArenas.length < spareArenasMax) spareArenas.push(arena);
   }

@@ -44,7 +44,7 @@ export interface Sender {
    */
   header(length: number): number;
 
-  /** The memory in which the last `header` has reserved bytes. Ask for it after each `header`: it is not always the same. */
+  /** The memory that `header` reserves bytes in. Ask for it for each message: it is not always the same. */
   readonly headers: DataView;
 
   /**
