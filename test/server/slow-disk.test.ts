@@ -2,13 +2,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { openFile } from '../../lib/index.js';
+import { addon } from '../../lib/native/load.js';
 import { canMakeFaultyFiles, hangingFile, slowFile } from '../support/faulty-file.js';
 import { makeFile } from '../backend/support/disks.js';
 import { pattern } from '../support/disks.js';
 import { cmd } from '../support/numbers.js';
 import { startServer } from '../support/server.js';
 
-describe('a disk beside', () => {
+/** Without the addon all disks share the threads of libuv. */
+const usesAddon = { skip: addon === undefined && 'needs the addon' };
+
+describe('a disk beside', usesAddon, () => {
   test('64 slow writes is flushed before the first of them ends', async (t) => {
     if (!canMakeFaultyFiles(t)) return;
     const slow = await openFile(await slowFile(t, 'delay-write=50ms'));
