@@ -19,8 +19,11 @@ const tmpfs = 0x01021994;
 
 /** `if (!canMeasureCache(t)) return;` */
 export function canMeasureCache(t: TestContext): boolean {
+  if (addonSkip !== undefined) {
+    t.skip(addonSkip);
+    return false;
+  }
   if (!needs(t, 'fincore')) return false;
-  if (addonSkip !== undefined) return skipTest(t, addonSkip);
   return statfsSync(tmpdir()).type !== tmpfs || skipTest(t, 'temporary files are in a tmpfs');
 }
 
