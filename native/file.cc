@@ -53,10 +53,15 @@ int64_t ReadCached(int fd, const iovec* vector, int64_t position) {
   return ResultOf(count);
 }
 
-// Of linux/stat.h since Linux 6.1: where the fields are in `struct statx`, whose headers of older
-// systems lack them.
-constexpr unsigned int kStatxDirectAlignment = 0x2000;
+// Of linux/stat.h: the headers of older systems lack some of these.
+constexpr uint32_t kStatxTypeAndSize = 0x1 | 0x200;
+constexpr uint32_t kStatxDirectAlignment = 0x2000;
+constexpr int kStatxDontSync = 0x4000;
 constexpr size_t kStatxBytes = 256;
+// Where the fields are in `struct statx`.
+constexpr size_t kMaskAt = 0x0;
+constexpr size_t kModeAt = 0x1c;
+constexpr size_t kSizeAt = 0x28;
 constexpr size_t kMemoryAlignmentAt = 0x98;
 constexpr size_t kOffsetAlignmentAt = 0x9c;
 
@@ -69,21 +74,45 @@ int64_t DeviceSize(int fd) {
   return size > kSafeIntegerMax ? -EOVERFLOW : static_cast<int64_t>(size);
 }
 
+struct alignas(8) StatxBuffer {
+  unsigned char bytes[kStatxBytes] = {};
+
+  template <typename T>
+  T At(size_t offset) const {
+    T value;
+    std::memcpy(&value, bytes + offset, sizeof(value));
+    return value;
+  }
+};
+
+// 0 or -errno.
+int Statx(int fd, int flags, uint32_t mask, StatxBuffer* status) {
+#ifdef SYS_statx
+  const auto result = ::syscall(SYS_statx, fd, "", AT_EMPTY_PATH | flags, mask, status->bytes);
+  if (result < 0) return -errno;
+  return (status->At<uint32_t>(kMaskAt) & mask) == mask ? 0 : -EOPNOTSUPP;
+#else
+  static_cast<void>(fd), static_cast<void>(flags), static_cast<void>(mask);
+  static_cast<void>(status);
+  return -ENOSYS;
+#endif
+}
+
 void DirectAlignment(int fd, double* memory, double* offset) {
   *memory = *offset = kUnknown;
-#ifdef SYS_statx
-  alignas(8) unsigned char status[kStatxBytes] = {};
-  if (::syscall(SYS_statx, fd, "", AT_EMPTY_PATH, kStatxDirectAlignment, status) < 0) return;
-  uint32_t mask, value;
-  std::memcpy(&mask, status, sizeof(mask));
-  if ((mask & kStatxDirectAlignment) == 0) return;
-  std::memcpy(&value, status + kMemoryAlignmentAt, sizeof(value));
-  *memory = value;
-  std::memcpy(&value, status + kOffsetAlignmentAt, sizeof(value));
-  *offset = value;
-#else
-  static_cast<void>(fd);
-#endif
+  StatxBuffer status;
+  if (Statx(fd, 0, kStatxDirectAlignment, &status) < 0) return;
+  *memory = status.At<uint32_t>(kMemoryAlignmentAt);
+  *offset = status.At<uint32_t>(kOffsetAlignmentAt);
+}
+
+// As far as this machine knows: asking the server of a network file system may take forever.
+int64_t KnownSizeOf(int fd) {
+  StatxBuffer status;
+  const int result = Statx(fd, kStatxDontSync, kStatxTypeAndSize, &status);
+  if (result < 0) return result;
+  if (S_ISBLK(status.At<uint16_t>(kModeAt))) return DeviceSize(fd);
+  return status.At<int64_t>(kSizeAt);
 }
 
 }  // namespace
@@ -147,7 +176,7 @@ napi_value CachedPages(napi_env env, napi_callback_info info) {
   Cachestat found = {};
   if (::syscall(SYS_cachestat, fd, &range, &found, 0) < 0) return call.Return(-errno);
   // The last page of a file that has become shorter still counts, with zeros after the end.
-  const int64_t size = SizeOf(fd);
+  const int64_t size = KnownSizeOf(fd);
   if (size < 0) return call.Return(size);
   return call.Return(position + length > size ? 0 : static_cast<int64_t>(found.cache));
 }
