@@ -12,7 +12,7 @@ const mayImport = {
   wire: [],
   backend: ['native', 'memory'],
   sockets: ['native'],
-  transport: ['native', 'sockets', 'wire'],
+  transport: ['native', 'memory', 'sockets', 'wire'],
   sources: ['backend'],
   filter: ['backend'],
   client: ['transport', 'sockets', 'native', 'wire'],

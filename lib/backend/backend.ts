@@ -1,4 +1,4 @@
-import type { FileMapping } from '../native/addon.js';
+import type { MappedMemory } from '../memory/mapped-memory.js';
 import type { MaybePromise } from './maybe-promise.js';
 
 export type { MaybePromise } from './maybe-promise.js';
@@ -12,13 +12,13 @@ export interface Slice {
   memory: Uint8Array;
   /** Index of the first byte in `memory`. */
   start: number;
-  /** The client's connection can send ranges of a mapped file: `mapping` may be set. */
+  /** The client's connection can send ranges of a mapped file: `mapped` may be set. */
   readonly acceptsMapping?: boolean;
   /**
-   * In place of `memory`, where it is not undefined: a mapping of a file, with the
+   * In place of `memory`, where it is not undefined: a mapped file, with the
    * first byte at `start`. Disks in files use it.
    */
-  mapping?: FileMapping | undefined;
+  mapped?: MappedMemory | undefined;
 }
 
 /** Options of a write (NBD_CMD_WRITE). */

@@ -80,7 +80,7 @@ export class Dispatcher implements Answers {
       memory: noData,
       start: 0,
       acceptsMapping: replies.sendsMappings,
-      mapping: undefined,
+      mapped: undefined,
     };
     this.memory = memory;
     this.limits = limits;
@@ -205,7 +205,7 @@ export class Dispatcher implements Answers {
     const { backend, slice } = this;
     if (backend.readSlice === undefined || length === 0) return false;
     if (!backend.readSlice(offset, length, slice)) return false;
-    if (slice.mapping !== undefined) return true;
+    if (slice.mapped !== undefined) return true;
     const available = slice.memory.length - slice.start;
     if (!(slice.start >= 0 && available >= length)) throw wrongLength(available, length);
     return true;

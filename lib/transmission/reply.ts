@@ -69,9 +69,9 @@ export class ReplyWriter {
   /** The data of a READ from one place in memory, or in a mapped file. */
   slice(request: Request, slice: Slice): boolean {
     const { offset, length } = request;
-    if (slice.mapping !== undefined) {
+    if (slice.mapped !== undefined) {
       this.dataHeader(request, offset, length, ChunkFlag.done);
-      this.sender.appendMapping(slice.mapping, slice.start, length);
+      this.sender.appendMapping(slice.mapped, slice.start, length);
     } else if (slice.memory === zeroPage && length >= holeBytesMin && this.mayFragment(request)) {
       this.hole(request, offset, length, ChunkFlag.done);
     } else {

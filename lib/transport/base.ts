@@ -5,7 +5,7 @@
 import { Duplex, type Writable } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { NbdError } from '../errors.js';
-import type { FileMapping } from '../native/addon.js';
+import type { MappedMemory } from '../memory/mapped-memory.js';
 import { arenaBytes, copyOf, PendingPieces, piecesMax } from './pending-pieces.js';
 import { headerBytesMax, type Lease } from './sender.js';
 import type { StrategyName, Transport } from './transport.js';
@@ -108,7 +108,7 @@ export abstract class BaseTransport extends PendingPieces implements Transport {
     this.addPiece(this.bufferIndex(memory), start, length);
   }
 
-  appendMapping(mapping: FileMapping, start: number, length: number): void {
+  appendMapping({ mapping }: MappedMemory, start: number, length: number): void {
     try {
       this.append(copyOf(mapping, start, length));
     } catch (error) {

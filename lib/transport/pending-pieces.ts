@@ -3,6 +3,7 @@
  * Payloads are borrowed. This is a hot path: nothing is allocated for a piece.
  */
 import { NbdError } from '../errors.js';
+import type { MappedMemory } from '../memory/mapped-memory.js';
 import type { FileMapping } from '../native/addon.js';
 import { addon } from '../native/load.js';
 import type { Lease } from './sender.js';
@@ -16,7 +17,7 @@ const initialPieces = 32;
 const spareArenasMax = 64;
 const searchedBuffersMax = 32;
 /** Numbers of a piece in `pieces`: index into `buffers`, offset, length. */
-const pieceWidth = 3;
+export const pieceWidth = 3;
 
 /** What a transport needs while pieces are pending. */
 class Arena {
@@ -41,6 +42,8 @@ export interface Batch {
   readonly pieceCount: number;
   readonly bytes: number;
   readonly leases: Lease[];
+  /** What the mappings among `buffers` belong to. */
+  readonly mapped: MappedMemory[];
 }
 
 export function releaseAll(leases: readonly Lease[]): void {
@@ -69,6 +72,7 @@ export abstract class PendingPieces {
   protected pendingBytes = 0;
   /** Memory to be given back when all pieces are sent. */
   protected leases: Lease[] = [];
+  private mapped: MappedMemory[] = [];
   protected arenaUsed = 0;
 
   get headers(): DataView {
@@ -126,6 +130,12 @@ export abstract class PendingPieces {
     this.pieceCount = count + 1;
   }
 
+  protected addMapped(memory: MappedMemory, start: number, length: number): void {
+    // Mostly that of the only disk of this connection.
+    if (!this.mapped.includes(memory)) this.mapped.push(memory);
+    this.addPiece(this.bufferIndex(memory.mapping), start, length);
+  }
+
   private grow(): Float64Array<ArrayBuffer> {
     const wider = new Float64Array(this.pieces.length * 2);
     wider.set(this.pieces);
@@ -141,6 +151,7 @@ export abstract class PendingPieces {
     this.pendingBytes = 0;
     this.arenaUsed = 0;
     this.buffers.length = 1;
+    this.mapped.length = 0;
     this.releaseArena();
     if (this.leases.length > 0) releaseAll(this.leases.splice(0));
   }
@@ -161,26 +172,29 @@ export abstract class PendingPieces {
 
   /** Take all pieces out, to be sent later: memory of headers is copied, that of payloads is not. */
   protected takeBatch(): Batch {
-    const { buffers, pieceCount, pendingBytes, leases } = this;
+    const { buffers, pieceCount, pendingBytes, leases, mapped } = this;
     buffers[0] = this.headersCopy();
     const pieces = this.pieces.slice(0, pieceCount * pieceWidth);
-    const batch = { buffers, pieces, pieceCount, bytes: pendingBytes, leases };
+    const batch = { buffers, pieces, pieceCount, bytes: pendingBytes, leases, mapped };
     this.releaseArena();
     this.buffers = [noBytes];
     this.pieceCount = 0;
     this.pendingBytes = 0;
     this.leases = [];
+    this.mapped = [];
     this.arenaUsed = 0;
     return batch;
   }
 
   /** Put a batch back, where no pieces are pending. */
-  protected loadBatch({ buffers, pieces, pieceCount, bytes, leases }: Batch): void {
+  protected loadBatch(batch: Batch): void {
+    const { buffers, pieces, pieceCount, bytes, leases, mapped } = batch;
     this.buffers = buffers;
     this.pieces = pieces;
     this.pieceCount = pieceCount;
     this.pendingBytes = bytes;
     this.leases = leases;
+    this.mapped = mapped;
   }
 
   /** After a batch that was loaded, nothing is pending. */

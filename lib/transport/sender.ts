@@ -1,4 +1,4 @@
-import type { FileMapping } from '../native/addon.js';
+import type { MappedMemory } from '../memory/mapped-memory.js';
 
 /**
  * The sending half of a connection, as the protocol's code sees it. It runs
@@ -63,11 +63,12 @@ export interface Sender {
   readonly sendsMappings: boolean;
 
   /**
-   * Add a piece that is a range of a mapped file. Where the file has become
-   * shorter when it is sent, the connection is closed: the header that promises
-   * the bytes has left.
+   * Add a piece that is a range of a mapped file, of which all pages are resident.
+   * Those that are not any more when it is sent are read on another thread. Where
+   * that fails, or the file has become shorter, the connection is closed: the
+   * header that promises the bytes has left.
    */
-  appendMapping(mapping: FileMapping, start: number, length: number): void;
+  appendMapping(memory: MappedMemory, start: number, length: number): void;
 
   /**
    * `lease.release()` is called once, when every piece that was appended before

@@ -8,6 +8,9 @@
  * The peer gets each block of a disk as it was at one moment, although its
  * memory may change while it waits: where a send ended inside a block, the
  * rest of it is copied at once.
+ *
+ * Ranges of mapped files wait as ranges. They are sent only while their pages are
+ * resident: otherwise the event loop would wait for the device.
  */
 import type { Socket } from 'node:net';
 import { constants } from 'node:os';
@@ -15,6 +18,7 @@ import { getSystemErrorName } from 'node:util';
 import { NbdError } from '../errors.js';
 import type { NativeAddon } from '../native/addon.js';
 import { BaseTransport } from './base.js';
+import { absentRange, readyBytes, replaceStart, splitBatch } from './mapped-batch.js';
 import { releaseAll, type Batch } from './pending-pieces.js';
 
 /** Errors after which sending succeeds later: the stream waits until the socket is writable. */
@@ -112,8 +116,10 @@ export abstract class SocketTransport extends BaseTransport {
     this.stream.cork();
     for (const batch of this.waiting.splice(0)) {
       this.waitingBytes -= batch.bytes;
+      const ready = readyBytes(batch, Infinity) === batch.bytes;
       this.loadBatch(batch);
       try {
+        if (!ready) throw endedBeforeRead();
         for (let index = 0; index < this.pieceCount; index++) {
           this.stream.write(Buffer.from(this.pieceAt(index)));
         }
@@ -184,9 +190,7 @@ export abstract class SocketTransport extends BaseTransport {
       this.clear();
     } else {
       this.removeSent(copy.length);
-      const rest = this.takeBatch();
-      this.waiting.unshift(rest);
-      this.waitingBytes += rest.bytes;
+      this.putFirst(this.takeBatch());
     }
     this.waitUntilWritable(copy);
   }
@@ -202,11 +206,16 @@ export abstract class SocketTransport extends BaseTransport {
     this.waitingBytes += batch.bytes;
   }
 
+  private putFirst(...batches: readonly Batch[]): void {
+    this.waiting.unshift(...batches);
+    for (const { bytes } of batches) this.waitingBytes += bytes;
+  }
+
   /** Send what waits, in order, then what has been added since. */
   private resume(): void {
     this.blocked = false;
     if (this.pieceCount > 0) this.enqueue(this.takeBatch());
-    for (let batch = this.nextWaiting(); batch !== undefined; batch = this.nextWaiting()) {
+    for (let batch = this.nextReady(); batch !== undefined; batch = this.nextReady()) {
       this.loadBatch(batch);
       if (this.ensureWritable()) this.sendNow(false, false);
       this.unloadBatch();
@@ -217,6 +226,48 @@ export abstract class SocketTransport extends BaseTransport {
     if (!this.drainWanted) return;
     this.drainWanted = false;
     this.stream.emit('drain');
+  }
+
+  /** What can be sent at once of what waits. Undefined also while its pages are being read. */
+  private nextReady(): Batch | undefined {
+    const batch = this.nextWaiting();
+    if (batch === undefined || batch.mapped.length === 0) return batch;
+    const ready = readyBytes(batch);
+    if (ready === batch.bytes) return batch;
+    if (ready > 0) {
+      const [front, rest] = splitBatch(batch, ready);
+      this.putFirst(rest);
+      return front;
+    }
+    void this.readAbsent(batch);
+    return undefined;
+  }
+
+  private async readAbsent(batch: Batch): Promise<void> {
+    const range = absentRange(batch);
+    if (range === undefined) return;
+    const { memory, start, length } = range;
+    this.blocked = true;
+    this.putFirst(batch);
+    let bytes: Uint8Array;
+    try {
+      bytes = await memory.read(start, length);
+    } catch (error) {
+      this.failWith(error);
+      return;
+    }
+    const release = (): void => {
+      memory.releaseRead(bytes);
+    };
+    if (this.waiting[0] === batch) {
+      this.waiting.shift();
+      this.waitingBytes -= batch.bytes;
+      this.putFirst(...replaceStart(batch, bytes, { release }));
+      this.resume();
+    } else {
+      // The connection was closed meanwhile, which has released the leases of the batch.
+      release();
+    }
   }
 
   private nextWaiting(): Batch | undefined {
@@ -249,6 +300,10 @@ export abstract class SocketTransport extends BaseTransport {
         : `Sending failed with ${code}. The connection is closed.`;
     this.failWith(new NbdError(code, text));
   }
+}
+
+function endedBeforeRead(): NbdError {
+  return new NbdError('EPIPE', 'The peer ended the connection while a reply waited for the disk.');
 }
 
 function closedBeforeSent(): NbdError {

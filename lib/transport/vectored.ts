@@ -1,4 +1,4 @@
-import type { FileMapping } from '../native/addon.js';
+import type { MappedMemory } from '../memory/mapped-memory.js';
 import { piecesMax } from './pending-pieces.js';
 import { SocketTransport } from './socket.js';
 
@@ -8,10 +8,10 @@ export class VectoredTransport extends SocketTransport {
 
   override readonly sendsMappings = true;
 
-  override appendMapping(mapping: FileMapping, start: number, length: number): void {
+  override appendMapping(memory: MappedMemory, start: number, length: number): void {
     if (length === 0) return;
     if (this.pieceCount === piecesMax) this.sendPending(true);
-    this.addPiece(this.bufferIndex(mapping), start, length);
+    this.addMapped(memory, start, length);
   }
 
   protected override sendPieces(): number {

@@ -1,5 +1,6 @@
 /** A disk that is slow or hangs holds up its own requests, and those of no other disk. */
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { describe, test } from 'node:test';
 import { openFile } from '../../lib/index.js';
 import { addon } from '../../lib/native/load.js';
@@ -74,4 +75,50 @@ describe('a disk beside', usesAddon, () => {
     }
     assert.equal(stuck.receivedBytes, 0);
   });
+
+  test('one that hangs goes on, where replies from the cache of that wait for their client', async (t) => {
+    if (!canMakeFaultyFiles(t)) return;
+    const { path, hang } = await hangingFile(t);
+    const hanging = await openFile(path);
+    const other = await openFile(await makeFile(t, 2 ** 20));
+    const closesLate = { expectCloseError: 'NBDCORK_DATA_LOST' } as const;
+    const limits = { shutdownTimeoutMs: 500 };
+    const { open } = await startServer(
+      t,
+      { exports: { hanging, other }, limits },
+      'Unix',
+      closesLate,
+    );
+    const reader = await open('simple', 'hanging');
+    const writer = await open('simple', 'hanging');
+    const client = await open('simple', 'other');
+    const length = 2 ** 20;
+    const offsets = Array.from({ length: 16 }, (_, index) => index * length);
+    for (const offset of offsets) await reader.call({ type: cmd.read, offset, length });
+    reader.stream.pause();
+    for (const offset of offsets) reader.request({ type: cmd.read, offset, length });
+    await client.call({ type: cmd.read, length: 4096 });
+    dropFromCache(path);
+    // The file system has to be asked for what a write changes, such as the time.
+    const last = { type: cmd.write, offset: 63 * length, payload: pattern(4096) };
+    assert.equal((await writer.call(last)).error, 0);
+    await hang();
+    reader.stream.resume();
+    // Until what the kernel had is read, and the server sends what follows.
+    for (let before = -1; before < reader.receivedBytes;) {
+      before = reader.receivedBytes;
+      for (let round = 0; round < 16; round++) {
+        const payload = pattern(65_536, round);
+        assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
+        const read = await client.call({ type: cmd.read, length: 65_536 });
+        assert.ok(read.data.equals(payload));
+      }
+    }
+    assert.ok(reader.receivedBytes < offsets.length * length);
+  });
 });
+
+/** GNU dd drops the cache of a whole file of which it copies nothing. */
+function dropFromCache(path: string): void {
+  execFileSync('dd', [`if=${path}`, 'iflag=nocache', 'count=0', 'status=none']);
+}

@@ -1,4 +1,8 @@
+import { NbdError } from '../../errors.js';
+import { payloadPool } from '../../memory/buffer-pool.js';
+import type { MappedMemory } from '../../memory/mapped-memory.js';
 import type { FileMapping, NativeAddon } from '../../native/addon.js';
+import type { FileIo } from './io/file-io.js';
 
 /** The part of the addon that mapped files need. */
 export type MappingNative = Pick<
@@ -23,7 +27,7 @@ const validMs = 20;
  * How long a window counts as read completely: later, its pages may have left
  * the cache and be on their way back from a disk that hangs.
  */
-const completeMs = 1000;
+const completeMs = 200;
 /** Windows whose answers are kept; those of a larger disk replace each other. */
 const windowsKept = 2 ** 12;
 /**
@@ -40,29 +44,44 @@ type State = (typeof State)[keyof typeof State];
  * process. What is not cached must not be sent from it: the kernel would read
  * the device while everything else waits.
  */
-export class MappedFile {
+export class MappedFile implements MappedMemory {
   readonly mapping: FileMapping;
   /** Bytes of the file that are mapped. */
   readonly length: number;
   private readonly native: MappingNative;
   private readonly fd: number;
+  private readonly io: Pick<FileIo, 'read'>;
   private readonly windows = new Int32Array(windowsKept).fill(-1);
   private readonly states = new Uint8Array(windowsKept);
   private readonly askedMs = new Float64Array(windowsKept);
   private mappedWindows = 0;
+  private closed = false;
 
-  private constructor(native: MappingNative, fd: number, mapping: FileMapping, length: number) {
+  private constructor(
+    native: MappingNative,
+    fd: number,
+    mapping: FileMapping,
+    length: number,
+    io: Pick<FileIo, 'read'>,
+  ) {
     this.native = native;
     this.fd = fd;
     this.mapping = mapping;
     this.length = length;
+    this.io = io;
   }
 
   /** Undefined where the system or the file system lacks what it needs. */
-  static open(native: MappingNative, fd: number, length: number): MappedFile | undefined {
+  static open(
+    native: MappingNative,
+    fd: number,
+    length: number,
+    io: Pick<FileIo, 'read'>,
+  ): MappedFile | undefined {
     const mappable = length > 0 && native.cachedPages(fd, 0, pageBytes) >= 0;
     const mapping = mappable ? native.createMapping(fd, length) : -1;
-    return typeof mapping === 'number' ? undefined : new MappedFile(native, fd, mapping, length);
+    if (typeof mapping === 'number') return undefined;
+    return new MappedFile(native, fd, mapping, length, io);
   }
 
   /** Whether all of a range can be sent without waiting for a device. */
@@ -77,8 +96,23 @@ export class MappedFile {
     return true;
   }
 
+  isResident(start: number, length: number): boolean {
+    const first = start - (start % pageBytes);
+    return this.ask(first, start + length - first, false);
+  }
+
+  async read(start: number, length: number): Promise<Uint8Array> {
+    if (this.closed) throw new NbdError('ESHUTDOWN', 'The disk is closed. Open it again.');
+    return this.io.read(payloadPool.take(length), start);
+  }
+
+  releaseRead(bytes: Uint8Array): void {
+    payloadPool.release(bytes);
+  }
+
   /** Nothing can be sent from it any more. */
   close(): void {
+    this.closed = true;
     this.native.closeMapping(this.mapping);
   }
 
@@ -89,7 +123,13 @@ export class MappedFile {
     if (known && now - asked < validMs && now >= asked)
       return this.states[index] === State.complete;
     const wasComplete = known && this.states[index] === State.complete;
-    const complete = this.ask(window, wasComplete && now >= asked && now - asked < completeMs);
+    const start = window * windowBytes;
+    const length = Math.min(windowBytes, this.length - start);
+    const complete = this.ask(
+      start,
+      length,
+      wasComplete && now >= asked && now - asked < completeMs,
+    );
     this.windows[index] = window;
     this.states[index] = complete ? State.complete : State.absent;
     this.askedMs[index] = now;
@@ -101,10 +141,8 @@ export class MappedFile {
    * cachestat(2) is fast, but counts pages that are being read, for which a disk
    * that hangs would be waited for; mincore(2) does not.
    */
-  private ask(window: number, known: boolean): boolean {
+  private ask(start: number, length: number, known: boolean): boolean {
     const { native, fd, mapping } = this;
-    const start = window * windowBytes;
-    const length = Math.min(windowBytes, this.length - start);
     const pages = Math.ceil(length / pageBytes);
     if (native.cachedPages(fd, start, length) < pages) return false;
     return known || native.residentPages(mapping, start, length) === pages;

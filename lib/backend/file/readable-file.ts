@@ -147,9 +147,9 @@ export class ReadableFile implements Backend {
 
   readSlice(offset: number, length: number, slice: Slice): boolean {
     this.requireOpen();
-    slice.mapping = undefined;
+    slice.mapped = undefined;
     if (slice.acceptsMapping === true && this.isMapped(offset, length)) {
-      slice.mapping = this.mapped?.mapping;
+      slice.mapped = this.mapped;
       slice.start = offset;
       return true;
     }
@@ -207,7 +207,7 @@ export class ReadableFile implements Backend {
       if (offset + length <= mapped.length || sizeNow < mapped.length * growthMin) return false;
       this.mappedBefore.push(mapped);
     }
-    this.mapped = MappedFile.open(mappingNative, this.fd, sizeNow);
+    this.mapped = MappedFile.open(mappingNative, this.fd, sizeNow, this.io);
     if (this.mapped === undefined) this.mappingNative = undefined;
     return this.mapped?.isCached(offset, length) === true;
   }

@@ -125,7 +125,7 @@ describe('a file of 64 MiB', () => {
     await disk.read(0, 4096);
     const slice: Slice = { memory: new Uint8Array(0), start: 0, acceptsMapping: true };
     disk.readSlice(0, 4096, slice);
-    assert.equal(slice.mapping, undefined);
+    assert.equal(slice.mapped, undefined);
     await disk.close();
   });
 
