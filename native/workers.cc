@@ -35,7 +35,8 @@ constexpr size_t kSlowWrites = 16;
 constexpr std::chrono::microseconds kResultDelay{100};
 
 // Most writes only copy into the system's cache, and those of one file exclude each other there:
-// a second thread would spin until the first has written. Direct writes always wait for the device.
+// a second thread would spin until the first has written, so one thread does them. Direct writes
+// always wait for the device.
 bool MayWait(const Operation& operation) {
   return operation.kind != Kind::kWrite || operation.mode == kDirect;
 }
@@ -66,13 +67,21 @@ class Workers {
     return 0;
   }
 
-  // For operations that have waited for long: results that are there are delivered, and one more
-  // thread is started for what is queued. 1 where it was, 0 where none is needed or allowed.
+  // For operations that have waited for long. Results that are there are delivered. Otherwise the
+  // operations in progress wait for a device, and one more thread is started for what is queued.
+  // 1 where it was, 0 where none is needed or allowed.
   int64_t Add() {
     std::unique_lock<std::mutex> lock(mutex_);
     if (closing_) return 0;
-    if (!finished_.empty()) Signal();
-    return queue_.empty() ? 0 : AddThread();
+    if (!finished_.empty()) {
+      Signal();
+      return 0;
+    }
+    if (queue_.empty()) return 0;
+    stall_++;
+    writing_ = 0;
+    slow_writes_ = kSlowWrites;
+    return AddThread();
   }
 
   void Close(napi_env env) {
@@ -145,27 +154,30 @@ class Workers {
     std::unique_lock<std::mutex> lock(mutex_);
     int64_t waits = 0;
     while (true) {
-      while (queue_.empty() && !closing_) {
+      auto next = Next();
+      while (next == queue_.end() && !closing_) {
         idle_++;
         changed_.wait(lock);
         idle_--;
         waits = WaitsOfThread();
+        next = Next();
       }
       if (closing_) break;
-      const Operation operation = queue_.front();
-      queue_.pop_front();
+      const Operation operation = *next;
+      queue_.erase(next);
       const bool may_wait = slow_writes_ > 0 || MayWait(operation);
       if (!queue_.empty() && (may_wait || MayWait(queue_.front()))) AddThread();
       const bool writes = !MayWait(operation);
       if (writes) writing_++;
       const bool alone = writing_ == 1;
+      const uint64_t stall = stall_;
       lock.unlock();
       const auto started = Clock::now();
       const Result result = Perform(operation);
       const auto ended = Clock::now();
       const bool waited = ended - started > kSlowWrite && HasWaited(&waits);
       lock.lock();
-      if (writes) {
+      if (writes && stall == stall_) {
         // Several at a time also wait for each other.
         if (waited && alone && writing_ == 1)
           slow_writes_ = kSlowWrites;
@@ -175,6 +187,13 @@ class Workers {
       }
       Finish(result, ended, may_wait);
     }
+  }
+
+  // With the lock held: what the calling thread does next, or the end. While another thread
+  // writes to the cache, writes are left to that one.
+  std::deque<Operation>::iterator Next() {
+    if (writing_ == 0 || slow_writes_ > 0) return queue_.begin();
+    return std::find_if(queue_.begin(), queue_.end(), MayWait);
   }
 
   static bool HasWaited(int64_t* waits) {
@@ -207,8 +226,10 @@ class Workers {
   const size_t threads_max_;
   std::vector<pthread_t> threads_;
   size_t idle_ = 0;
-  // Threads that write.
+  // Threads that write, without those of which writes have stalled.
   size_t writing_ = 0;
+  // How often all operations in progress were found to wait for a device.
+  uint64_t stall_ = 0;
   // Writes to be done by several threads, since one has waited for a device.
   size_t slow_writes_ = 0;
   bool signalled_ = false;
