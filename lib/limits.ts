@@ -40,7 +40,11 @@ export interface Limits {
    * 500 more for each export that it has listed.
    */
   readonly handshakeTimeoutMs: number;
-  /** Time without progress while replies are queued, in milliseconds; then the connection is closed. */
+  /**
+   * Time without progress while replies are queued, or the rest of a payload that takes
+   * memory is missing, in milliseconds; then the connection is closed. While others wait
+   * for its memory, progress is an eighth of it.
+   */
   readonly sendTimeoutMs: number;
   /**
    * Time without a request, in milliseconds, after which a client that has chosen an

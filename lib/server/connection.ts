@@ -49,6 +49,8 @@ const buffers: PayloadBuffers = {
  * over TCP, because it leaves the end of an option to the kernel's timer (MSG_MORE).
  */
 const handshakeMsPerExport = 500;
+/** How many times `sendTimeoutMs` a client may take to transfer what it holds while others wait for that memory. */
+const timeoutsPerPayloadMax = 8;
 
 /** Node's timers fire immediately above this. */
 const timerMsMax = 2 ** 31 - 1;
@@ -153,6 +155,14 @@ export class Connection {
   }
 
   /**
+   * What counts as progress within `sendTimeoutMs`. A client that transfers a byte
+   * now and then must not keep memory that others wait for.
+   */
+  get progressMin(): number {
+    return Math.max(1, (this.session?.wantedBytes ?? 0) / timeoutsPerPayloadMax);
+  }
+
+  /**
    * Not the bytes that are pending here: their number stays the same for long while
    * a slow client reads. The kernel accepts more only after much of its buffer was
    * read, and OpenSSL a whole batch at a time.
@@ -174,8 +184,8 @@ export class Connection {
     this.timedOut(
       'NBDCORK_CLIENT_STALLED',
       this.readByPeerBytes === undefined
-        ? `The client has not sent the rest of a payload for ${sendTimeoutMs} ms.`
-        : `The client has not read its replies for ${sendTimeoutMs} ms.`,
+        ? `The client has not sent the rest of a payload for ${sendTimeoutMs} ms, or too little of it.`
+        : `The client has not read its replies for ${sendTimeoutMs} ms, or too little of them.`,
     );
   }
 

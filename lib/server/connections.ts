@@ -33,12 +33,14 @@ export class Connections {
     const { sendTimeoutMs, idleTimeoutMs } = context.limits;
     this.stallWatch = new StallWatch(sendTimeoutMs, {
       progress: (connection) => connection.progress,
+      progressMin: (connection) => connection.progressMin,
       stalled: (connection) => {
         connection.stalled();
       },
     });
     this.idleWatch = new StallWatch(idleTimeoutMs, {
       progress: (connection) => connection.activity,
+      progressMin: () => 1,
       stalled: (connection) => {
         connection.idled();
       },

@@ -11,7 +11,9 @@ export interface Watching<Connection> {
    * read or sent so far; undefined if the server does not wait for it.
    */
   readonly progress: (connection: Connection) => number | undefined;
-  /** Called once, when the client has made no progress for the whole timeout. */
+  /** By how much `progress` must change within the timeout. */
+  readonly progressMin: (connection: Connection) => number;
+  /** Called once, when the client has made too little progress for the whole timeout. */
   readonly stalled: (connection: Connection) => void;
 }
 
@@ -58,7 +60,7 @@ export class StallWatch<Connection> {
   private check(now: number): void {
     for (const [connection, observation] of this.observations) {
       const progress = this.watching.progress(connection);
-      if (progress === undefined || progress !== observation.progress) {
+      if (this.hasProgressed(connection, observation.progress, progress)) {
         observation.progress = progress;
         observation.since = now;
       } else if (now - observation.since >= this.timeoutMs) {
@@ -66,5 +68,14 @@ export class StallWatch<Connection> {
         this.delete(connection);
       }
     }
+  }
+
+  private hasProgressed(
+    connection: Connection,
+    before: number | undefined,
+    now: number | undefined,
+  ): boolean {
+    if (before === undefined || now === undefined) return true;
+    return before !== now && Math.abs(now - before) >= this.watching.progressMin(connection);
   }
 }

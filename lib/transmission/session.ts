@@ -148,6 +148,11 @@ export class Session {
     return this.dispatcher.full || this.ended ? undefined : this.receiver.payloadProgress;
   }
 
+  /** Bytes of memory that this connection holds and that another request waits for. */
+  get wantedBytes(): number {
+    return this.memory.wantedBytes;
+  }
+
   /**
    * While the client waits for nothing, a number that differs from the last one if
    * the client has sent anything since; else undefined. Every request adds the bytes

@@ -104,6 +104,53 @@ test('a client that stalls in a payload loses its connection and its memory', as
   await until(() => server.connectionCount === 2);
 });
 
+test('a client that trickles a payload loses the memory that others wait for', async (t) => {
+  const limits = { memoryBytesMax: mebibyte, sendTimeoutMs: 200 };
+  const disk = new BufferDisk(Buffer.alloc(mebibyte));
+  const { server, open } = await startServer(t, { exports: { '': disk }, limits });
+  const [trickles, large] = [await open(), await open()];
+  trickles.send(requestBytes('simple', { type: cmd.write, length: mebibyte }));
+  const timer = setInterval(() => {
+    trickles.send(pattern(1));
+  }, 10);
+  t.after(() => {
+    clearInterval(timer);
+  });
+  await eventLoopTurn();
+  large.request({ type: cmd.read, length: mebibyte });
+  assert.equal((await large.reply()).data.length, mebibyte);
+  clearInterval(timer);
+  await until(() => server.connectionCount === 1);
+});
+
+test('requests to a disk that hangs leave memory to those to other disks', async (t) => {
+  const limits = { memoryBytesMax: 4 * mebibyte, sendTimeoutMs: 2 ** 31 - 1 };
+  const hanging = new SlowDisk(t, Buffer.alloc(4 * mebibyte));
+  const other = new BufferDisk(Buffer.alloc(mebibyte));
+  const { open } = await startServer(t, { exports: { hanging, other }, limits });
+  const [first, second, client] = [
+    await open('simple', 'hanging'),
+    await open('simple', 'hanging'),
+    await open('simple', 'other'),
+  ];
+  for (const stuck of [first, second]) {
+    for (let count = 0; count < 4; count++) {
+      stuck.request({ type: cmd.write, offset: count * mebibyte, payload: pattern(mebibyte) });
+    }
+  }
+  await until(() => hanging.waiting.length === 2);
+  for (let count = 0; count < 10; count++) {
+    const payload = pattern(mebibyte, count);
+    assert.equal((await client.call({ type: cmd.write, payload })).error, 0);
+    assert.ok((await client.call({ type: cmd.read, length: mebibyte })).data.equals(payload));
+  }
+  assert.equal(hanging.started, 2);
+  await until(() => {
+    while (hanging.waiting.length > 0) hanging.finish();
+    return first.receivedBytes === 4 * 16 && second.receivedBytes === 4 * 16;
+  });
+});
+
 describe('releaseRead', () => {
   test('gets each result back once, when its reply has been sent or dropped', async (t) => {
     const length = mebibyte;

@@ -12,6 +12,7 @@ const mebibyte = 2 ** 20;
 
 class Reader {
   progress: number | undefined;
+  progressMin = 1;
   stalls = 0;
 }
 
@@ -23,6 +24,7 @@ function watching(
   let now = 5000;
   const watching = {
     progress: ({ progress }: Reader) => progress,
+    progressMin: ({ progressMin }: Reader) => progressMin,
     stalled: (reader: Reader) => {
       reader.stalls++;
     },
@@ -51,6 +53,22 @@ describe('a client', () => {
     assert.equal(reader.stalls, 1);
     pass(5000);
     assert.equal(reader.stalls, 1);
+  });
+
+  test('that reads less than it must within the timeout stalls', (t) => {
+    const { watch, pass } = watching(t);
+    const [slow, fast] = [new Reader(), new Reader()];
+    for (const reader of [slow, fast]) {
+      reader.progress = 0;
+      reader.progressMin = 100;
+      watch.add(reader);
+    }
+    for (let passed = 0; passed < 10; passed++) {
+      slow.progress = (slow.progress ?? 0) + 9;
+      fast.progress = (fast.progress ?? 0) + 30;
+      pass(200);
+    }
+    assert.deepEqual([slow.stalls, fast.stalls], [1, 0]);
   });
 
   test('that reads a little now and then does not stall', (t) => {

@@ -4,7 +4,7 @@
  */
 import type { Backend, Bytes } from '../../backend/backend.js';
 import type { Lease } from '../../transport/sender.js';
-import type { MemoryBudget, MemoryWaiter } from './memory-budget.js';
+import type { MemoryBudget, MemoryShare, MemoryWaiter } from './memory-budget.js';
 
 /** Memory for payloads. It need not be zeroed: all of it is overwritten before it is used. */
 export interface PayloadBuffers {
@@ -26,11 +26,13 @@ export const notAdmitted = -1;
 
 export class ConnectionMemory {
   private readonly budget: MemoryBudget;
+  private readonly share: MemoryShare;
   private readonly buffers: PayloadBuffers;
   private readonly backend: Backend;
   private readonly chargesReads: boolean;
   private readonly reusesPayloads: boolean;
   private readonly waiter: MemoryWaiter & { bytes: number };
+  private charged = 0;
   /** Leases that have been released, to be used again. */
   private readonly spareLeases: ReplyLease[] = [];
 
@@ -42,16 +44,25 @@ export class ConnectionMemory {
     granted: (bytes: number) => void,
   ) {
     this.budget = budget;
+    this.share = budget.shareOf(backend);
     this.buffers = buffers;
     this.backend = backend;
     this.chargesReads = backend.readsInPlace !== true;
     this.reusesPayloads = backend.payloadLifetime !== undefined;
     this.waiter = {
       bytes: 0,
-      granted() {
-        granted(this.bytes);
+      share: this.share,
+      granted: () => {
+        const { bytes } = this.waiter;
+        this.charged += bytes;
+        granted(bytes);
       },
     };
+  }
+
+  /** Bytes that are charged and that another request waits for. */
+  get wantedBytes(): number {
+    return this.charged > 0 && this.budget.isWanted(this.share) ? this.charged : 0;
   }
 
   /**
@@ -60,7 +71,10 @@ export class ConnectionMemory {
    */
   acquire(bytes: number, alone: boolean): number {
     if (bytes === 0 || (alone && bytes <= unchargedBytesMax)) return 0;
-    if (this.budget.tryAcquire(bytes)) return bytes;
+    if (this.budget.tryAcquire(bytes, this.share)) {
+      this.charged += bytes;
+      return bytes;
+    }
     this.waiter.bytes = bytes;
     this.budget.wait(this.waiter);
     return notAdmitted;
@@ -72,7 +86,9 @@ export class ConnectionMemory {
   }
 
   release(bytes: number): void {
-    if (bytes > 0) this.budget.release(bytes);
+    if (bytes === 0) return;
+    this.charged -= bytes;
+    this.budget.release(bytes, this.share);
   }
 
   /** Memory for the payload of a WRITE. */
