@@ -10,6 +10,7 @@ import { test, type TestContext } from 'node:test';
 import { temporaryFolder } from '../support/folder.js';
 import { requiredFolder, needs, run, succeed } from '../support/peers.js';
 import { serve } from '../support/program.js';
+import { machineArguments, network } from './support/virtual-machine.js';
 
 const diskBytes = 256 * 2 ** 20;
 
@@ -51,13 +52,11 @@ for (const connections of [1, 4]) {
   });
 }
 
-/** What the guest printed until it powered off. Its 10.0.2.2 is this machine's loopback. */
+/** What the guest printed until it powered off. */
 async function boot(t: TestContext, system: string, words: readonly string[]): Promise<string> {
   const { stdout } = await run(t, 'qemu-system-x86_64', [
-    ...['-accel', 'tcg', '-m', '512', '-smp', '2', '-nographic', '-no-reboot'],
-    ...['-kernel', join(system, 'vmlinuz'), '-initrd', join(system, 'initrd')],
-    ...['-nic', 'user,model=virtio-net-pci'],
-    ...['-append', ['console=ttyS0', 'quiet', 'panic=-1', ...words].join(' ')],
+    ...machineArguments(system, 'client', words),
+    ...['-nic', network],
   ]);
   return stdout.toString();
 }
