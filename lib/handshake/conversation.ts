@@ -1,4 +1,5 @@
 import type { Export } from '../backend/export.js';
+import type { MaybePromise } from '../backend/maybe-promise.js';
 import type { Limits } from '../limits.js';
 import type { Agreement } from '../transmission/agreement.js';
 import type { Sender } from '../transport/sender.js';
@@ -20,6 +21,8 @@ export class Conversation {
   noZeroes = false;
   /** Exports in the longest answer to NBD_OPT_LIST. */
   exportsListed = 0;
+  /** The name of the export whose disk the client waits for. */
+  awaitedExport: string | undefined;
   /** Set by NBD_OPT_SET_META_CONTEXT. */
   selection: Selection | undefined;
   /** Set by the option that ends option haggling. */
@@ -90,6 +93,16 @@ export class Conversation {
       transmissionFlags: transmissionFlags(entry, headers, contexts.length > 0, blockSize.maximum),
       blockSize,
     };
+  }
+
+  /** Does `work`, which may wait for the disk of an export. */
+  async awaitDisk<T>(exportName: string, work: () => MaybePromise<T>): Promise<T> {
+    this.awaitedExport = exportName;
+    try {
+      return await work();
+    } finally {
+      this.awaitedExport = undefined;
+    }
   }
 
   /** Sends bytes that are not an option reply. */

@@ -10,6 +10,7 @@ import { peerName, type Client, type SecureConnection } from '../handshake/clien
 import { Conversation } from '../handshake/conversation.js';
 import { negotiate } from '../handshake/negotiate.js';
 import type { Limits } from '../limits.js';
+import { quoted } from '../quoted.js';
 import { payloadPool } from '../memory/buffer-pool.js';
 import type { Agreement } from '../transmission/agreement.js';
 import type { PayloadBuffers } from '../transmission/memory/connection-memory.js';
@@ -382,9 +383,14 @@ export class Connection {
     const { handshakeTimeoutMs } = this.context.limits;
     const extraMs = this.conversation.exportsListed * handshakeMsPerExport;
     const fail = (): void => {
+      const { awaitedExport } = this.conversation;
+      const what =
+        awaitedExport === undefined
+          ? 'The client did not choose an export'
+          : `The disk of the export ${quoted(awaitedExport)} did not answer a client`;
       this.timedOut(
         'NBDCORK_HANDSHAKE_TIMEOUT',
-        `The client did not choose an export within ${handshakeTimeoutMs + extraMs} ms.`,
+        `${what} within ${handshakeTimeoutMs + extraMs} ms.`,
       );
     };
     if (extraMs === 0) fail();

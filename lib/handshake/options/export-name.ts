@@ -41,8 +41,11 @@ async function openExport(conversation: Conversation, name: string): Promise<Exp
   const { catalog, client, mayStartTls } = conversation;
   let entry;
   try {
-    entry = await catalog.find(name, client, mayStartTls);
-    if (entry !== undefined) await catalog.measure(entry);
+    entry = await conversation.awaitDisk(name, async () => {
+      const found = await catalog.find(name, client, mayStartTls);
+      if (found !== undefined) await catalog.measure(found);
+      return found;
+    });
   } catch (cause) {
     if (codeOf(cause) === 'NBDCORK_CLIENT_LEFT') throw cause;
     throw exportRefused(messageOf(cause), cause);

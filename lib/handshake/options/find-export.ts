@@ -18,7 +18,7 @@ export async function findExport(
   withoutTls: typeof OptionError.tlsRequired | typeof OptionError.unknown,
 ): Promise<Export> {
   const { catalog, client, mayStartTls } = conversation;
-  const entry = await catalog.find(name, client, mayStartTls);
+  const entry = await conversation.awaitDisk(name, () => catalog.find(name, client, mayStartTls));
   if (entry !== undefined) return entry;
   // An export that requires TLS gets the same error as one that does not exist, so
   // that "clients that have not initiated TLS cannot enumerate exports".

@@ -23,7 +23,7 @@ async function describeExport(conversation: Conversation, data: OptionData): Pro
   for (let left = data.uint16(); left > 0; left--) requested.add(data.uint16());
   data.end();
   const entry = await findExport(conversation, name, OptionError.tlsRequired);
-  await conversation.catalog.measure(entry);
+  await conversation.awaitDisk(name, () => conversation.catalog.measure(entry));
   const agreement = conversation.agreementOn(name, entry);
   sendExport(conversation, agreement);
   sendBlockSize(conversation, agreement);

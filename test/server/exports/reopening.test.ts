@@ -227,7 +227,8 @@ describe('a disk that has failed', () => {
     const late = await disks.connect();
     await late.greet();
     void late.option(opt.go, goData('')).catch(() => undefined);
-    await disks.log.findCode('NBDCORK_HANDSHAKE_TIMEOUT');
+    const { message } = await disks.log.findCode('NBDCORK_HANDSHAKE_TIMEOUT');
+    assert.match(message, /disk of the export ""/);
     await until(() => disks.server.connectionCount === 0);
     opening.open();
     const client = await disks.open();
