@@ -5,7 +5,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { MemoryBackend } from '../../lib/backend/memory/memory-backend.js';
 import { type ByteClient, goData, optionBytes, requestBytes } from '../support/byte-client.js';
-import { pattern } from '../support/disks.js';
+import { BufferDisk, pattern } from '../support/disks.js';
 import { cmd, cmdFlag, opt, u32, u64 } from '../support/numbers.js';
 import { startServer, eventLoopTurn, until, type TestServer } from '../support/server.js';
 
@@ -150,4 +150,29 @@ describe('an ordinary client is not disturbed by one that', () => {
     );
     await worksAsEver(client, 1);
   });
+});
+
+test('clients that come and leave while a disk hangs take no places from others', async (t) => {
+  let measured = 0;
+  const measure = (): Promise<void> => {
+    measured++;
+    return new Promise(() => undefined);
+  };
+  const hanging = { size: 4096, read: () => new Uint8Array(4096), measure };
+  const exports = { hanging, other: new BufferDisk(pattern(4096)) };
+  const { server, open, connect } = await startServer(t, {
+    exports,
+    limits: { connectionsMax: 2 },
+  });
+  const other = await open('simple', 'other');
+  for (let count = 1; count <= 5; count++) {
+    const client = await connect();
+    await client.greet();
+    client.send(optionBytes(opt.go, goData('hanging')));
+    await until(() => measured > 0);
+    client.stream.destroy();
+    await until(() => server.connectionCount === 1);
+  }
+  assert.equal(measured, 1);
+  assert.equal((await other.call({ type: cmd.read, length: 4096 })).error, 0);
 });

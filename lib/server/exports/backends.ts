@@ -24,6 +24,7 @@ export class Backends {
   private readonly kept: Set<Backend>;
   private readonly openExportsMax: number;
   private readonly logger: Logger;
+  private readonly measuring = new Map<Backend, Promise<void>>();
   readonly closer: BackendCloser;
   private readonly users: BackendUsers;
   private closed = false;
@@ -115,12 +116,20 @@ export class Backends {
   }
 
   /**
-   * Measures a backend again, and checks the result.
+   * Measures a backend again, and checks the result. Clients that ask meanwhile get
+   * the same one: a disk that hangs is asked once, however many come and leave.
    * @throws NbdError `NBDCORK_EXPORT_UNAVAILABLE`.
    */
   async measure(name: string, backend: Backend): Promise<void> {
     if (backend.measure === undefined) return;
-    await this.attempt(name, () => backend.measure?.());
+    let measured = this.measuring.get(backend);
+    if (measured === undefined) {
+      measured = this.attempt(name, async () => backend.measure?.()).finally(() =>
+        this.measuring.delete(backend),
+      );
+      this.measuring.set(backend, measured);
+    }
+    await measured;
     await this.check(name, backend);
   }
 

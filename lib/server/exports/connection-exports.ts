@@ -29,8 +29,10 @@ export class ConnectionExports implements ExportCatalog {
     return this.call(() => this.open(requested, client, mayStartTls));
   }
 
-  measure({ name, backend }: Export): Promise<void> {
-    return this.call(() => this.catalog.backends.measure(name, backend));
+  /** A connection that closes does not wait for it: that would keep its slot while a disk hangs. */
+  async measure({ name, backend }: Export): Promise<void> {
+    if (this.isClosed()) throw clientLeft();
+    await this.catalog.backends.measure(name, backend);
   }
 
   list(client: Client): Promise<readonly ExportDescription[]> {
