@@ -3,7 +3,8 @@ import { openFile } from '../backend/file/open-file.js';
 import { MemoryBackend } from '../backend/memory/memory-backend.js';
 import { ZeroBackend } from '../backend/memory/zero-backend.js';
 import { parseSize } from '../backend/size.js';
-import { NbdError } from '../errors.js';
+import { codeOf, NbdError } from '../errors.js';
+import { wordsFor } from './lookalikes.js';
 
 /** Options of `openSource`. */
 export interface OpenSourceOptions {
@@ -15,6 +16,8 @@ export interface OpenSourceOptions {
   readonly direct?: boolean;
   /** True takes what was transferred out of the system's cache: see `OpenFileOptions`. */
   readonly dropCache?: boolean;
+  /** Serves the bytes of a file as they are: see `OpenFileOptions`. */
+  readonly format?: 'raw';
 }
 
 /** Opens a source of one kind. `text` is the source without the prefix of that kind. */
@@ -37,7 +40,12 @@ export async function openSource(text: string, options: OpenSourceOptions = {}):
   for (const [prefix, open] of Object.entries(kinds)) {
     if (text.startsWith(prefix)) return open(text.slice(prefix.length), options);
   }
-  return openPath(text, options);
+  try {
+    return await openPath(text, options);
+  } catch (error) {
+    const words = codeOf(error) === 'NBDCORK_NOT_FOUND' ? wordsFor(text) : undefined;
+    throw words === undefined ? error : new NbdError('NBDCORK_BAD_SOURCE', words, error);
+  }
 }
 
 function openMemory(size: string, { readOnly = false }: OpenSourceOptions): Backend {

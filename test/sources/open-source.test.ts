@@ -81,3 +81,32 @@ describe('a path', () => {
     });
   }
 });
+
+describe('text that looks like another source', () => {
+  const texts: Record<string, RegExp> = {
+    'mem:64M': /memory:64M/,
+    'RAM=1G': /memory:1G/,
+    memory64M: /memory:64M/,
+    'nbd://localhost:10809/disk': /NBD server/,
+    'nbd+unix:///disk?socket=/run/nbd.sock': /NBD server/,
+    'https://example.org/disk.img': /is a URL/,
+    's3://bucket/disk.img': /is a URL/,
+    '-': /Standard input/,
+  };
+  for (const [text, words] of Object.entries(texts)) {
+    test(`${text} is refused in words of its own`, async () => {
+      await assert.rejects(openSource(text), { code: 'NBDCORK_BAD_SOURCE', message: words });
+    });
+  }
+
+  test('is a path where such a file exists', async (t) => {
+    const folder = await makeFolder(t);
+    const before = process.cwd();
+    t.after(() => process.chdir(before));
+    process.chdir(folder);
+    await writeFile('mem:64M', pattern(100, 2));
+    const disk = await openSource('mem:64M');
+    assert.equal(disk.size, 100);
+    await disk.close?.();
+  });
+});

@@ -8,6 +8,7 @@ import { blocksOf, blockSizeFor, directBytesOf, noDirectIo } from './block-size.
 import { blockDeviceSize, isRotational } from './block-device.js';
 import { closeDescriptor } from './io/descriptor.js';
 import { workersOf, type FileNative } from './io/file-io.js';
+import { requireRaw } from './image-format.js';
 import { ImageLock, imageUse } from './image-lock.js';
 import { ReadableFile } from './readable-file.js';
 import { WritableFile } from './writable-file.js';
@@ -34,6 +35,11 @@ export interface OpenFileOptions {
    * Needs the addon. `direct` does not use the cache in the first place.
    */
   readonly dropCache?: boolean;
+  /**
+   * Serves the bytes of the file as they are. Without it, images of QEMU, VMware and
+   * others, and compressed files, are refused: they are recognized by their content.
+   */
+  readonly format?: 'raw';
 }
 
 /** What `openFile` opens. Only block devices have `rotational`; they, and `direct`, have `blockSize`. */
@@ -45,7 +51,7 @@ export type FileBackend = (ReadableFile | WritableFile) & Pick<Backend, 'rotatio
  *
  * @throws NbdError `NBDCORK_NOT_FOUND`, `NBDCORK_NO_PERMISSION`,
  *   `NBDCORK_NOT_A_DISK` (a directory, a pipe, …), `NBDCORK_DISK_TOO_LARGE`,
- *   `NBDCORK_LOCKED`, `NBDCORK_NO_DIRECT_IO` or `NBDCORK_OPEN_FAILED`.
+ *   `NBDCORK_NOT_RAW`, `NBDCORK_LOCKED`, `NBDCORK_NO_DIRECT_IO` or `NBDCORK_OPEN_FAILED`.
  */
 export function openFile(path: string, options: OpenFileOptions = {}): Promise<FileBackend> {
   return openFileWith(path, options);
@@ -68,6 +74,7 @@ export async function openFileWith(
     const blockDevice = stats.isBlockDevice();
     const size = blockDevice ? await blockDeviceSize(fd, stats.rdev, path, native) : stats.size;
     requireSafeSize(size, path);
+    if (options.format === undefined) await requireRaw(fd, size, path);
     const lock = locks ? await lockImage(fd, path, readOnly, native) : undefined;
     const blocks = blocksOf(fd, native);
     const directBytes = direct ? directBytesOf(blocks, size, path) : undefined;

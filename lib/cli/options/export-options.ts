@@ -1,5 +1,5 @@
 /** The options of `serve` for exports, and opening the exports. */
-import { InvalidArgumentError, type Command } from 'commander';
+import { InvalidArgumentError, Option, type Command } from 'commander';
 import type { Backend } from '../../backend/backend.js';
 import { NbdError } from '../../errors.js';
 import type { ExportOptions } from '../../server/options.js';
@@ -15,6 +15,7 @@ export interface ExportFlags {
   readonly lock?: boolean;
   readonly direct?: true;
   readonly dropCache?: true;
+  readonly format?: 'raw';
   readonly readOnlyExport?: readonly string[];
   readonly description?: ReadonlyMap<string, string>;
   readonly defaultExport?: string;
@@ -37,6 +38,12 @@ export function addExportOptions(command: Command): Command {
     .option('-r, --read-only', 'make all exports read-only')
     .option('--read-only-export <name>', 'make this export read-only; may be repeated', append)
     .option('--resizable', 'allow clients to resize exports')
+    .addOption(
+      new Option(
+        '--format <format>',
+        'serve the bytes of files as they are, also of images and compressed files',
+      ).choices(['raw']),
+    )
     .option('--no-lock', 'serve files without advisory locks')
     .option('--direct', "read and write files without the system's cache (O_DIRECT)")
     .option('--drop-cache', "take what was read and written out of the system's cache")
@@ -81,6 +88,7 @@ export async function openExports(
           readOnly: options.readOnly,
           direct: flags.direct === true,
           dropCache: flags.dropCache === true,
+          ...(flags.format !== undefined && { format: flags.format }),
           ...(flags.lock !== undefined && { lock: flags.lock }),
         });
       const backend = await open();
