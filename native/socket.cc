@@ -1,5 +1,6 @@
 #include "socket.h"
 
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -225,6 +226,13 @@ napi_value KindOf(napi_env env, napi_callback_info info) {
   if (S_ISBLK(status.st_mode)) return call.Return(kBlockDevice);
   if (S_ISFIFO(status.st_mode)) return call.Return(kPipe);
   return call.Return(S_ISSOCK(status.st_mode) ? SocketKindOf(fd) : kOther);
+}
+
+napi_value Duplicate(napi_env env, napi_callback_info info) {
+  Call<1> call(env, info);
+  int fd;
+  if (!call.Descriptor(0, &fd)) return nullptr;
+  return call.Return(ResultOf(::fcntl(fd, F_DUPFD_CLOEXEC, 0)));
 }
 
 }  // namespace nbdcork

@@ -15,5 +15,6 @@ napi_value PeerCredentials(napi_env env, napi_callback_info info);
 napi_value UnreadByPeer(napi_env env, napi_callback_info info);
 napi_value BytesAvailable(napi_env env, napi_callback_info info);
 napi_value KindOf(napi_env env, napi_callback_info info);
+napi_value Duplicate(napi_env env, napi_callback_info info);
 
 }  // namespace nbdcork

@@ -54,6 +54,9 @@ export interface NativeAddon {
   /** The kind of a descriptor, one of `descriptorKind`, or `-errno`. */
   readonly kindOf: (fd: number) => number;
 
+  /** fcntl(F_DUPFD_CLOEXEC): another descriptor of the same open file, or `-errno`. */
+  readonly duplicate: (fd: number) => number;
+
   /**
    * preadv2(RWF_NOWAIT): read `length` bytes at `position` of the file into
    * `bytes` from `at` on, as far as they are in the page cache. Bytes read, which
@@ -81,6 +84,12 @@ export interface NativeAddon {
    * back, and they read as zeros. 0 or `-errno`.
    */
   readonly discardPages: (bytes: Uint8Array) => number;
+
+  /**
+   * memfd_create(2), closed at exec: a descriptor of a file in memory, of `length`
+   * zeros that take no memory. Or `-errno`.
+   */
+  readonly createMemoryFile: (length: number) => number;
 
   /**
    * cachestat(2), which Linux has since 6.5: how many pages of a range of the file

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { closeSync, fstatSync } from 'node:fs';
 import { constants } from 'node:os';
 import { describe, it } from 'node:test';
 import { native, withoutAddon } from './support/native.js';
@@ -65,5 +66,25 @@ describe('discardPages', { skip: withoutAddon }, () => {
     const memory = new Uint8Array(4_095).fill(7);
     assert.equal(native().discardPages(memory), 0);
     assert.ok(memory.every((byte) => byte === 7));
+  });
+});
+
+describe('createMemoryFile', { skip: withoutAddon }, () => {
+  it('returns a file of zeros that takes no memory', () => {
+    const { createMemoryFile } = native();
+    const length = 2 ** 40 + 1;
+    const fd = createMemoryFile(length);
+    assert.ok(fd >= 0, `${fd}`);
+    const stats = fstatSync(fd);
+    closeSync(fd);
+    assert.ok(stats.isFile());
+    assert.deepEqual([stats.size, stats.blocks], [length, 0]);
+  });
+
+  it('throws for other values than lengths', () => {
+    for (const wrong of [-1, 1.5, 2 ** 53, '1']) {
+      const call = (): unknown => Reflect.apply(native().createMemoryFile, undefined, [wrong]);
+      assert.throws(call, { code: /^ERR_/ });
+    }
   });
 });
