@@ -9,6 +9,7 @@ export type {
   MetaContext,
   Slice,
   StatusExtent,
+  ThreadSource,
   TrimOptions,
   WriteOptions,
   WriteZeroesOptions,

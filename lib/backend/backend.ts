@@ -21,6 +21,22 @@ export interface Slice {
   mapped?: MappedMemory | undefined;
 }
 
+/**
+ * How other threads of this process open a disk that one thread has opened: a file or
+ * a block device by a descriptor that is open, a file in memory (memfd) by its
+ * descriptor, or zeros that cannot be written.
+ */
+export type ThreadSource =
+  | {
+      readonly kind: 'file';
+      readonly fd: number;
+      readonly readOnly: boolean;
+      readonly direct: boolean;
+      readonly dropCache: boolean;
+    }
+  | { readonly kind: 'memory'; readonly fd: number }
+  | { readonly kind: 'zeros'; readonly size: number };
+
 /** Options of a write (NBD_CMD_WRITE). */
 export interface WriteOptions {
   /** Force unit access: the data must be on stable storage before the reply (NBD_CMD_FLAG_FUA). */
@@ -175,6 +191,14 @@ export interface Backend {
    * limit `memoryBytesMax`.
    */
   readonly readsInPlace?: boolean;
+
+  /**
+   * How each thread of a server that has several (`ServerOptions.threads`) opens the
+   * disk for itself, instead of using this object. What one thread has written, all
+   * must see, and a flush on one must cover the writes of all. Absent: only one thread
+   * can serve the disk.
+   */
+  readonly threadSource?: ThreadSource;
 
   /**
    * Returns exactly `length` bytes from `offset`. The pieces are sent from

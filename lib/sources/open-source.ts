@@ -1,6 +1,7 @@
 import type { Backend, MaybePromise } from '../backend/backend.js';
 import { openFile } from '../backend/file/open-file.js';
 import { MemoryBackend } from '../backend/memory/memory-backend.js';
+import { MemoryFile } from '../backend/memory/memory-file.js';
 import { ZeroBackend } from '../backend/memory/zero-backend.js';
 import { parseSize } from '../backend/size.js';
 import { codeOf, NbdError } from '../errors.js';
@@ -18,6 +19,12 @@ export interface OpenSourceOptions {
   readonly dropCache?: boolean;
   /** Serves the bytes of a file as they are: see `OpenFileOptions`. */
   readonly format?: 'raw';
+  /**
+   * True makes a memory disk that the threads of a server with `threads` share.
+   * It is slower than one of a single thread, and needs the addon. Other sources
+   * can be shared in any case.
+   */
+  readonly shared?: boolean;
 }
 
 /** Opens a source of one kind. `text` is the source without the prefix of that kind. */
@@ -34,7 +41,8 @@ const kinds: Readonly<Record<string, OpenKind>> = {
  * the path of a regular file or block device. `file:PATH` is a path too, also
  * where it begins like another kind of source; it is not a URL.
  *
- * @throws NbdError `NBDCORK_BAD_SOURCE`, `NBDCORK_BAD_SIZE`, or what `openFile` throws.
+ * @throws NbdError `NBDCORK_BAD_SOURCE`, `NBDCORK_BAD_SIZE`, or what `openFile` throws;
+ *   `NBDCORK_OPEN_FAILED` for a shared memory disk without the addon.
  */
 export async function openSource(text: string, options: OpenSourceOptions = {}): Promise<Backend> {
   for (const [prefix, open] of Object.entries(kinds)) {
@@ -48,9 +56,13 @@ export async function openSource(text: string, options: OpenSourceOptions = {}):
   }
 }
 
-function openMemory(size: string, { readOnly = false }: OpenSourceOptions): Backend {
+function openMemory(
+  size: string,
+  { readOnly = false, shared = false }: OpenSourceOptions,
+): Backend {
   const bytes = parseSize(size);
-  return readOnly ? new ZeroBackend(bytes) : new MemoryBackend(bytes);
+  if (readOnly) return new ZeroBackend(bytes);
+  return shared ? MemoryFile.create(bytes) : new MemoryBackend(bytes);
 }
 
 function openPath(path: string, options: OpenSourceOptions): Promise<Backend> {

@@ -1,6 +1,6 @@
 import { codeOf, NbdError } from '../../errors.js';
 import type { NativeAddon } from '../../native/addon.js';
-import type { Backend, Bytes, Extent, ExtentsOptions, Slice } from '../backend.js';
+import type { Backend, Bytes, Extent, ExtentsOptions, Slice, ThreadSource } from '../backend.js';
 import { closeDescriptor, type OpenFile } from './io/descriptor.js';
 import { failures } from './io/errors.js';
 import { allData, fileExtents } from './file-extents.js';
@@ -113,6 +113,13 @@ export class ReadableFile implements Backend {
 
   get mustReopen(): boolean {
     return this.stale;
+  }
+
+  /** The file itself, whatever has its path by now. */
+  get threadSource(): ThreadSource {
+    const { fd, direct, cacheFd } = this;
+    const readOnly = !('write' in this);
+    return { kind: 'file', fd, readOnly, direct, dropCache: cacheFd !== undefined };
   }
 
   /** A file or a device may grow. One that shrinks fails the reads past its end. */

@@ -307,7 +307,8 @@ function completeAtOnce(step: Step): void {
   while (step() > 0);
 }
 
-function noSpace(length: number): NbdError {
+/** The error of zeroing without holes where there cannot be so much memory. */
+export function noSpace(length: number): NbdError {
   return new NbdError(
     'ENOSPC',
     `Cannot allocate ${length} bytes of zeros: the machine has less memory. Allow a hole.`,

@@ -1,4 +1,4 @@
-import type { Backend, Bytes, Extent, Slice } from '../backend.js';
+import type { Backend, Bytes, Extent, Slice, ThreadSource } from '../backend.js';
 import { checkDiskSize } from '../size.js';
 import { zeroPage, zeroPageBytes, zeros } from '../zeros.js';
 
@@ -12,10 +12,12 @@ export class ZeroBackend implements Backend {
   readonly multiConn = true;
   readonly readsInPlace = true;
   readonly size: number;
+  readonly threadSource: ThreadSource;
 
   constructor(size: number) {
     checkDiskSize(size);
     this.size = size;
+    this.threadSource = { kind: 'zeros', size };
   }
 
   read(_offset: number, length: number): Bytes {
