@@ -44,6 +44,25 @@ const importDirections = folders.map((folder) => {
   };
 });
 
+/** Only the server itself knows its threads; the command knows how many there may be. */
+const threadsRoom = {
+  files: ['lib/**'],
+  ignores: ['lib/server/server.ts', 'lib/server/threads/**', 'lib/cli/serve.ts'],
+  rules: {
+    '@typescript-eslint/no-restricted-imports': [
+      'error',
+      {
+        patterns: [
+          {
+            regex: String.raw`/threads/`,
+            message: 'The connections of a thread do not know that there are others.',
+          },
+        ],
+      },
+    ],
+  },
+};
+
 /** The core runs without Node, such as in a browser: see also tsconfig.core.json. */
 const core = [
   'lib/{errors,limits,quoted}.ts',
@@ -73,6 +92,7 @@ export default defineConfig(
     },
   },
   ...importDirections,
+  threadsRoom,
   {
     files: ['lib/errors.ts', 'lib/limits.ts', 'lib/quoted.ts'],
     rules: forbidImports(

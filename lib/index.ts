@@ -5,7 +5,9 @@ export type {
   Bytes,
   Extent,
   ExtentsOptions,
+  FileSource,
   MaybePromise,
+  MemorySource,
   MetaContext,
   Slice,
   StatusExtent,
@@ -13,6 +15,7 @@ export type {
   TrimOptions,
   WriteOptions,
   WriteZeroesOptions,
+  ZerosSource,
 } from './backend/backend.js';
 export type { ExportDescription } from './backend/export.js';
 export { openFile, type FileBackend, type OpenFileOptions } from './backend/file/open-file.js';

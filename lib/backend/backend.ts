@@ -21,21 +21,38 @@ export interface Slice {
   mapped?: MappedMemory | undefined;
 }
 
-/**
- * How other threads of this process open a disk that one thread has opened: a file or
- * a block device by a descriptor that is open, a file in memory (memfd) by its
- * descriptor, or zeros that cannot be written.
- */
-export type ThreadSource =
-  | {
-      readonly kind: 'file';
-      readonly fd: number;
-      readonly readOnly: boolean;
-      readonly direct: boolean;
-      readonly dropCache: boolean;
-    }
-  | { readonly kind: 'memory'; readonly fd: number }
-  | { readonly kind: 'zeros'; readonly size: number };
+/** A file or block device that is open, for `Backend.threadSource`. */
+export interface FileSource {
+  /** Regular file or block device. */
+  readonly kind: 'file';
+  /** A descriptor of it: threads open the file again, whatever has its path by now. */
+  readonly fd: number;
+  /** As in `OpenFileOptions`. */
+  readonly readOnly: boolean;
+  /** As in `OpenFileOptions`. */
+  readonly direct: boolean;
+  /** As in `OpenFileOptions`. */
+  readonly dropCache: boolean;
+}
+
+/** A file in memory (memfd), for `Backend.threadSource`. */
+export interface MemorySource {
+  /** A file in memory. */
+  readonly kind: 'memory';
+  /** A descriptor of it. */
+  readonly fd: number;
+}
+
+/** Zeros that cannot be written, for `Backend.threadSource`. */
+export interface ZerosSource {
+  /** Zeros. */
+  readonly kind: 'zeros';
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** How other threads of the process open a disk that one thread has opened. */
+export type ThreadSource = FileSource | MemorySource | ZerosSource;
 
 /** Options of a write (NBD_CMD_WRITE). */
 export interface WriteOptions {

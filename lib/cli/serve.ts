@@ -7,6 +7,7 @@ import {
   busyPollMicrosecondsMax,
 } from '../server/busy-poll/busy-poll.js';
 import { createServer, type NbdServer } from '../server/server.js';
+import { threadsMax } from '../server/threads/thread-options.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
 import { inheritedDescriptors } from './activation.js';
@@ -41,6 +42,7 @@ interface ServeOptions extends LoggingOptions, ExportFlags, AccessFlags, TlsFlag
   readonly stdio?: true;
   readonly transmit: StrategyName | 'auto';
   readonly busyPoll?: number;
+  readonly threads?: number;
   readonly run?: string;
 }
 
@@ -95,6 +97,7 @@ export function serveCommand(): Command {
         'host',
         'unix',
         'run',
+        'threads',
       ]),
     )
     .option('--run <cmd>', 'run a shell command with the URI in NBD_URI; stop when it exits');
@@ -108,6 +111,11 @@ export function serveCommand(): Command {
       '--busy-poll <microseconds>',
       `maximum time to busy-poll for the next request, 0 to disable (default: ${busyPollMicrosecondsDefault})`,
       numberFrom(0, busyPollMicrosecondsMax, false),
+    )
+    .option(
+      '--threads <number>',
+      `threads that serve clients, 1 to ${threadsMax} (default: 1)`,
+      numberFrom(1, threadsMax),
     )
     .addOption(
       new Option('--log-format <format>', 'log format').choices(logFormats).default('text'),
@@ -153,6 +161,7 @@ async function serve(
     ...(tls !== undefined && { tls }),
     limits: limitsFrom({ ...options }),
     transmit: options.transmit,
+    ...(options.threads !== undefined && { threads: options.threads }),
     ...(options.busyPoll !== undefined && { busyPollMicroseconds: options.busyPoll }),
     logger,
   });

@@ -1,10 +1,9 @@
 import { peerName, type Client } from '../handshake/client.js';
 import { peerCredentialsAvailable } from '../sockets/peer.js';
-import { OpenFiles } from '../sockets/open-files.js';
 import type { OpenStreams } from '../sockets/streams.js';
 import type { AccessControl } from './access.js';
+import type { Admission, Slots } from './admission/admission.js';
 import { Connection, type ConnectionContext } from './connection.js';
-import { PeerCounts, peerOf } from './peer-counts.js';
 import { StallWatch } from './stall-watch.js';
 import { endsBefore } from './stop-clock.js';
 
@@ -12,24 +11,16 @@ import { endsBefore } from './stop-clock.js';
 export class Connections {
   private readonly context: ConnectionContext;
   private readonly access: AccessControl;
+  private readonly admission: Admission;
   private readonly stallWatch: StallWatch<Connection>;
   private readonly idleWatch: StallWatch<Connection>;
   private readonly open = new Set<Connection>();
-  /**
-   * Open connections, and closed ones with work in progress. Both count towards
-   * the limit: otherwise a client that connects, sends requests to a slow backend
-   * and leaves, again and again, could pile up requests without a limit.
-   */
-  private readonly slots = new Set<Connection>();
-  /** The slots of each peer. */
-  private readonly peers = new PeerCounts();
-  private stopping = false;
-  private readonly openFiles = new OpenFiles();
-  private openFilesAllow = Infinity;
+  private readonly working = new Set<Connection>();
 
-  constructor(context: ConnectionContext, access: AccessControl) {
+  constructor(context: ConnectionContext, access: AccessControl, admission: Admission) {
     this.context = context;
     this.access = access;
+    this.admission = admission;
     const { sendTimeoutMs, idleTimeoutMs } = context.limits;
     this.stallWatch = new StallWatch(sendTimeoutMs, {
       progress: (connection) => connection.progress,
@@ -47,27 +38,23 @@ export class Connections {
     });
   }
 
-  /** Open connections. */
-  get count(): number {
-    return this.open.size;
-  }
-
   [Symbol.iterator](): Iterator<Connection> {
     return this.open.values();
   }
 
   /**
    * Starts a connection, or calls `refuse` and returns undefined. `fd` is the
-   * descriptor of an accepted socket, where it is known.
+   * descriptor of an accepted socket, where it is known. `slots` are those of the
+   * server, or of the thread that has accepted the connection.
    */
   accept(
     open: OpenStreams,
     client: Client,
     refuse: () => void,
     fd?: number,
+    slots: Slots = this.admission,
   ): Connection | undefined {
-    const peer = peerOf(client);
-    const full = this.reasonToRefuse(peer, fd);
+    const full = slots.reasonToRefuse(client, fd);
     // The access check may take time: only clients that have a slot get one.
     const allowed = full === undefined && this.access.allows(client);
     if (allowed === false) {
@@ -75,40 +62,24 @@ export class Connections {
       refuse();
       return undefined;
     }
-    const admitted = allowed === true ? undefined : this.admission(client, allowed);
+    const admitted = allowed === true ? undefined : this.decision(client, allowed);
     const connection = new Connection(this.context, open, client, admitted);
+    const slot = slots.take(client);
     this.open.add(connection);
-    this.slots.add(connection);
-    if (peer !== undefined) this.peers.add(peer);
+    this.working.add(connection);
     this.stallWatch.add(connection);
     this.idleWatch.add(connection);
     void connection.closed.then(() => {
+      slot.close();
       this.open.delete(connection);
       this.stallWatch.delete(connection);
       this.idleWatch.delete(connection);
     });
     void Promise.all([connection.slotReleased, admitted]).then(() => {
-      this.slots.delete(connection);
-      if (peer !== undefined) this.peers.remove(peer);
+      this.working.delete(connection);
+      slot.release();
     });
     return connection;
-  }
-
-  /** Call it before listening, when the files of the server are open. */
-  measureOpenFiles(): void {
-    if (this.openFilesAllow !== Infinity) return;
-    this.openFilesAllow = this.openFiles.connectionsMax();
-    const { connectionsMax } = this.context.limits;
-    if (this.openFilesAllow >= connectionsMax) return;
-    this.context.logger.warn(
-      { connectionsMax },
-      `The limit of open files allows ${this.openFilesAllow} connections: raise it, as by ulimit -n.`,
-    );
-  }
-
-  /** From now on all clients are refused. */
-  stopAccepting(): void {
-    this.stopping = true;
   }
 
   /**
@@ -125,26 +96,10 @@ export class Connections {
 
   /** Those with work in progress, be they closed or not. */
   get unfinished(): readonly Connection[] {
-    return [...this.slots];
+    return [...this.working];
   }
 
-  private reasonToRefuse(peer: string | undefined, fd: number | undefined): string | undefined {
-    if (this.stopping) return 'the server is closing';
-    const { connectionsMax, connectionsPerPeerMax } = this.context.limits;
-    const count = this.slots.size;
-    if (count >= Math.min(connectionsMax, this.openFilesAllow)) {
-      const closed = count - this.open.size;
-      const waiting = closed === 0 ? '' : `, ${closed} of them closed and waiting for a backend`;
-      return `limit of ${count} connections reached${waiting}`;
-    }
-    if (fd !== undefined && this.openFiles.areFew(fd)) return 'limit of open files reached';
-    if (peer === undefined || connectionsPerPeerMax === 0) return undefined;
-    return this.peers.of(peer) < connectionsPerPeerMax
-      ? undefined
-      : `limit of ${connectionsPerPeerMax} connections of ${peer} reached`;
-  }
-
-  private async admission(client: Client, allowed: Promise<boolean>): Promise<boolean> {
+  private async decision(client: Client, allowed: Promise<boolean>): Promise<boolean> {
     if (await allowed) return true;
     this.noteRefusal(client, deniedReason(client));
     return false;

@@ -66,6 +66,15 @@ export interface ServerOptions {
    * processors awake meanwhile.
    */
   readonly busyPollMicroseconds?: number;
+  /**
+   * Threads that serve the clients which connect, from 1 to 64; 1 by default. With
+   * more than one, another thread accepts connections and hands each over to the
+   * thread with the fewest. Needs the addon, and exports by name whose disks have a
+   * `threadSource`: files, and memory disks that are `shared`. Clients cannot
+   * resize them. Each thread may use an equal part of `memoryBytesMax`. The
+   * functions `allow` and those of `logger` are called in the thread of the server.
+   */
+  readonly threads?: number;
   /** Limits that differ from `defaultLimits`. */
   readonly limits?: Partial<Limits>;
   /** Encryption and authentication; off if absent. */

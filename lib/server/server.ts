@@ -1,36 +1,25 @@
 import { createServer as createNetServer, type Server, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { NbdError } from '../errors.js';
-import { checkedLimits, defaultLimits, type Limits } from '../limits.js';
-import { quoted } from '../quoted.js';
+import { checkedLimits } from '../limits.js';
 import { descriptorOf } from '../sockets/handle.js';
 import { acceptedStreams, duplexStreams, stdioStreams } from '../sockets/streams.js';
-import { memoryBytesMax } from '../memory/pages.js';
-import { MemoryBudget } from '../transmission/memory/memory-budget.js';
-import { checkStrategy } from '../transport/attach.js';
 import type { Transport } from '../transport/transport.js';
 import { formatUri, type Address, type TlsParameters } from '../wire/uri.js';
-import { AccessControl } from './access.js';
-import { BusyPoll, checkedBusyPoll } from './busy-poll/busy-poll.js';
-import type { Connection, ConnectionLosses } from './connection.js';
-import { Connections } from './connections.js';
-import { Catalog } from './exports/catalog.js';
 import { clientOf, listen, type Listening } from './listener.js';
-import { LimitedLogger } from './log/limited-logger.js';
-import { silentLogger } from './log/logger.js';
 import type { ListenOptions, ServerOptions } from './options.js';
-import { endsBefore, StopClock } from './stop-clock.js';
-import { TlsAcceptor } from './tls/acceptor.js';
+import { defaultMemoryBytes, Serving } from './serving.js';
+import { checkedThreads, limitsOfThread, threadOptions } from './threads/thread-options.js';
+import { ThreadPool } from './threads/thread-pool.js';
 
-/** Share of the shutdown timeout until which clients may read their replies. */
-const clientsShare = 0.8;
-/** Share until which backends may answer requests; the rest is for flushing and closing them. */
-const requestsShare = 0.9;
+/** Share of the shutdown timeout that other threads have, so that they can report before its end. */
+const threadsShare = 0.85;
 
 /**
  * Creates an NBD server, which does not listen before `listen()` is called.
  * @throws NbdError `NBDCORK_BAD_EXPORT`, `NBDCORK_BAD_STRING`, `NBDCORK_BAD_CONTEXT`,
- *   `NBDCORK_BAD_STRATEGY`, `NBDCORK_BAD_TLS` or `NBDCORK_BAD_LIMIT` for invalid options.
+ *   `NBDCORK_BAD_STRATEGY`, `NBDCORK_BAD_TLS`, `NBDCORK_BAD_LIMIT` or `NBDCORK_BAD_THREADS`
+ *   for invalid options.
  */
 export function createServer(options: ServerOptions): NbdServer {
   return new NbdServer(options);
@@ -43,47 +32,25 @@ export function createServer(options: ServerOptions): NbdServer {
  * that client and to the logger; only `close()` throws some of them.
  */
 export class NbdServer {
-  private readonly catalog: Catalog;
-  private readonly connections: Connections;
-  private readonly losses: ConnectionLosses = { refused: 0, timedOut: 0 };
-  private readonly limits: Limits;
-  private readonly logger: LimitedLogger;
-  private readonly tls: TlsAcceptor;
+  /** What this thread serves. */
+  private readonly serving: Serving;
+  /** Undefined where this thread serves all clients. */
+  private readonly threads: ThreadPool | undefined;
   private readonly listeners: (Listening & { readonly server: Server })[] = [];
   private closing: Promise<void> | undefined;
 
   constructor(options: ServerOptions) {
-    const { transmit = 'auto' } = options;
-    const logger = new LimitedLogger(options.logger ?? silentLogger);
-    const limits = checkedLimits({ memoryBytesMax: defaultMemoryBytes(), ...options.limits });
-    checkStrategy(transmit);
-    const access = new AccessControl(options.allow, logger);
-    this.limits = limits;
-    this.logger = logger;
-    this.catalog = new Catalog(options.exports, {
-      access,
-      defaultExport: options.defaultExport,
-      openExportsMax: limits.openExportsMax,
-      logger,
-    });
-    this.tls = new TlsAcceptor(options.tls);
-    checkTlsExports(this.catalog, this.tls);
-    const context = {
-      catalog: this.catalog,
-      limits,
-      memoryBudget: new MemoryBudget(limits.memoryBytesMax),
-      logger,
-      strategy: transmit,
-      busyPoll: new BusyPoll(checkedBusyPoll(options.busyPollMicroseconds) / 1000),
-      tls: this.tls,
-      losses: this.losses,
-    };
-    this.connections = new Connections(context, access);
+    const all = checkedLimits({ memoryBytesMax: defaultMemoryBytes(), ...options.limits });
+    const count = checkedThreads(options);
+    const limits = limitsOfThread(all, count);
+    this.serving = new Serving(options, limits);
+    if (count === 1) return;
+    this.threads = new ThreadPool(this.serving, count, threadOptions(options, limits));
   }
 
   /** Open connections. */
   get connectionCount(): number {
-    return this.connections.count;
+    return this.serving.admission.openCount;
   }
 
   /**
@@ -91,7 +58,7 @@ export class NbdServer {
    * the access rules, or because the server is closing.
    */
   get connectionsRefused(): number {
-    return this.losses.refused;
+    return this.serving.losses.refused;
   }
 
   /**
@@ -99,12 +66,12 @@ export class NbdServer {
    * `handshakeTimeoutMs`, `sendTimeoutMs` or `idleTimeoutMs`.
    */
   get connectionsTimedOut(): number {
-    return this.losses.timedOut;
+    return this.serving.losses.timedOut;
   }
 
-  /** The strategy and the counters of each open connection. */
+  /** The strategy and the counters of each open connection, without those on other threads. */
   get transports(): readonly Pick<Transport, 'strategy' | 'counters'>[] {
-    return [...this.connections].map(({ transport }) => transport);
+    return [...this.serving.connections].map(({ transport }) => transport);
   }
 
   /** Where the server listens. */
@@ -125,26 +92,31 @@ export class NbdServer {
 
   /** The URIs of an export, at each of the `addresses`. */
   uris(exportName = '', parameters: TlsParameters = {}): readonly string[] {
-    const tls = this.tls.mode === 'require' || this.catalog.requiresTls(exportName);
+    const tls = this.serving.tls.mode === 'require' || this.serving.catalog.requiresTls(exportName);
     return this.addresses.map((address) => formatUri(address, exportName, tls && parameters));
   }
 
   /**
    * Starts listening; may be called several times for several addresses.
-   * @throws NbdError `NBDCORK_LISTEN` with the cause; `NBDCORK_CLOSED` after `close()`.
+   * @throws NbdError `NBDCORK_LISTEN` with the cause; `NBDCORK_CLOSED` after `close()`;
+   *   `NBDCORK_THREAD_ENDED` where a thread cannot start.
    */
   async listen(where: ListenOptions = {}): Promise<this> {
     if (this.isClosing()) throw closed();
-    this.connections.measureOpenFiles();
+    await this.threads?.start();
+    if (this.isClosing()) throw closed();
+    this.serving.admission.measureOpenFiles();
     const server = createNetServer({ pauseOnConnect: true, allowHalfOpen: true });
     // Before listening: clients may be waiting on an inherited socket.
     server.on('connection', (socket: Socket) => {
       const client = clientOf(socket, server);
       const refuse = (): unknown => socket.destroy();
       if (client === undefined) refuse();
+      else if (this.threads !== undefined) this.threads.accept(socket, client);
       else {
-        const streams = acceptedStreams(socket, server, this.limits.keepAliveMs);
-        this.connections.accept(streams, client, refuse, descriptorOf(socket));
+        const { connections, limits } = this.serving;
+        const streams = acceptedStreams(socket, server, limits.keepAliveMs);
+        connections.accept(streams, client, refuse, descriptorOf(socket));
       }
     });
     const listening = await listen(server, where);
@@ -155,7 +127,7 @@ export class NbdServer {
     }
     this.listeners.push({ server, ...listening });
     server.on('error', (error) => {
-      this.logger.error({ err: error }, 'listening socket failed');
+      this.serving.logger.error({ err: error }, 'listening socket failed');
     });
     return this;
   }
@@ -163,7 +135,8 @@ export class NbdServer {
   /** Serves one client on a connected stream. Resolves when the connection is closed. */
   async serve(stream: Duplex): Promise<void> {
     const refuse = (): unknown => stream.destroy();
-    await this.connections.accept(duplexStreams(stream), { kind: 'stream' }, refuse)?.closed;
+    await this.serving.connections.accept(duplexStreams(stream), { kind: 'stream' }, refuse)
+      ?.closed;
   }
 
   /**
@@ -172,8 +145,8 @@ export class NbdServer {
    * @throws NbdError `NBDCORK_BAD_STDIO` if they are neither.
    */
   async serveStdio(): Promise<void> {
-    const streams = stdioStreams(this.tls.mode !== 'off');
-    await this.connections.accept(streams, { kind: 'stream' }, () => undefined)?.closed;
+    const streams = stdioStreams(this.serving.tls.mode !== 'off');
+    await this.serving.connections.accept(streams, { kind: 'stream' }, () => undefined)?.closed;
   }
 
   /**
@@ -187,9 +160,7 @@ export class NbdServer {
    *   such disks, the `cause` is an `AggregateError`.
    */
   close(): Promise<void> {
-    this.closing ??= this.shutDown().finally(() => {
-      this.logger.flush();
-    });
+    this.closing ??= this.shutDown();
     return this.closing;
   }
 
@@ -198,40 +169,22 @@ export class NbdServer {
   }
 
   private async shutDown(): Promise<void> {
-    const clock = new StopClock(this.limits.shutdownTimeoutMs);
-    const clientsLate = clock.after(clientsShare);
-    const requestsLate = clock.after(requestsShare);
-    const backendsLate = clock.after(1);
-    this.connections.stopAccepting();
-    const listenersClosed = this.listeners.map(stopListening);
-    await this.connections.end(clientsLate);
-    const answered: Connection[] = [];
-    const answers = this.connections.unfinished.map((connection) =>
-      connection.answered.then(() => answered.push(connection)),
-    );
-    // The listeners close after their last socket, and a stream of the user may close late.
-    const requestsAnswered = await endsBefore(
-      requestsLate,
-      Promise.all([...listenersClosed, ...answers]),
-    );
-    // A backend of one connection is closed by it, after the last answer.
-    const ownBackendsClosed = answered.map(({ backendClosed }) => backendClosed);
-    const backendsClosed = await endsBefore(
-      backendsLate,
-      Promise.all([this.catalog.backends.close(), ...ownBackendsClosed]),
-    );
-    clock.clear();
-    const { dataLoss } = this.catalog.backends.closer;
-    if (requestsAnswered && backendsClosed) {
-      if (dataLoss !== undefined) throw dataLoss;
-      return;
+    const { serving, threads } = this;
+    const { shutdownTimeoutMs } = serving.limits;
+    const threadsStopped = (): Promise<void>[] =>
+      threads === undefined ? [] : [threads.stop(shutdownTimeoutMs * threadsShare)];
+    const others = (): Promise<void>[] => [
+      ...this.listeners.map(stopListening),
+      ...threadsStopped(),
+    ];
+    let ended = false;
+    try {
+      await serving.close(others);
+      if (threads?.failure !== undefined) throw threads.failure;
+      ended = true;
+    } finally {
+      await threads?.terminate(ended);
     }
-    throw new NbdError(
-      'NBDCORK_SHUTDOWN_TIMEOUT',
-      `A backend or a stream did not finish within ${this.limits.shutdownTimeoutMs} ms: ` +
-        'data that was not flushed may be lost.',
-      dataLoss,
-    );
   }
 }
 
@@ -246,20 +199,4 @@ function stopListening({ server, release }: Listening & { server: Server }): Pro
 
 function closed(): NbdError {
   return new NbdError('NBDCORK_CLOSED', 'The server is closed: create a new one.');
-}
-
-/** Share of the machine's memory that payloads may take. */
-const memoryShare = 1 / 8;
-
-function defaultMemoryBytes(): number {
-  return Math.max(defaultLimits.memoryBytesMax, Math.floor(memoryBytesMax() * memoryShare));
-}
-
-function checkTlsExports(catalog: Catalog, { mode }: TlsAcceptor): void {
-  const name = catalog.names.find((each) => catalog.requiresTls(each));
-  if (name === undefined || mode !== 'off') return;
-  throw new NbdError(
-    'NBDCORK_BAD_TLS',
-    `The export ${quoted(name)} requires TLS, which is off: add a certificate or pre-shared keys.`,
-  );
 }

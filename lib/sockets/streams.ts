@@ -30,6 +30,15 @@ export function acceptedStreams(
   };
 }
 
+/** The streams of a connection that was accepted elsewhere: its descriptor is closed with them. */
+export function descriptorStreams(fd: number, keepAliveMs: number): OpenStreams {
+  return (onread) => {
+    const socket = socketOnDescriptor(fd, onread, true);
+    socket.setKeepAlive(true, keepAliveMs);
+    return { input: socket, output: socket, readsInto: true };
+  };
+}
+
 /** The streams of a connection that is any Duplex. */
 export function duplexStreams(stream: Duplex): OpenStreams {
   return () => ({ input: stream, output: stream, readsInto: false });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { closeSync, fstatSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import { fstatSync, readdirSync, writeSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { codeOf } from '../../lib/errors.js';
 import { descriptorKind } from '../../lib/native/addon.js';
@@ -21,8 +21,6 @@ import {
 
 /** The number of a descriptor that is not open in any process. */
 const noFd = 2 ** 30;
-/** O_CLOEXEC, as fdinfo shows it. */
-const closeOnExec = 0o2000000;
 
 describe('peerCredentials', { skip: withoutAddon }, () => {
   it('returns process, user and group of the peer of a Unix socket', async (t) => {
@@ -430,23 +428,3 @@ function isSocket(fd: number): boolean {
     return false;
   }
 }
-
-describe('duplicate', { skip: withoutAddon }, () => {
-  it('returns another descriptor of the same open file, which programs do not inherit', (t) => {
-    const { fd } = temporaryFile(t);
-    const other = native().duplicate(fd);
-    assert.ok(other >= 0 && other !== fd, `${other}`);
-    const [stats, otherStats] = [fstatSync(fd), fstatSync(other)];
-    const flags = /^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${other}`, 'latin1'))?.[1];
-    closeSync(other);
-    assert.equal(otherStats.ino, stats.ino);
-    assert.equal(parseInt(flags ?? '', 8) & closeOnExec, closeOnExec);
-  });
-
-  it('returns -errno for a number that is no descriptor, and throws for what is no number', () => {
-    assert.equal(native().duplicate(noFd), failure('EBADF'));
-    assert.equal(native().duplicate(-1), failure('EBADF'));
-    const wrong = ['1'];
-    assert.throws(() => Reflect.apply(native().duplicate, undefined, wrong), TypeError);
-  });
-});

@@ -52,6 +52,19 @@ export interface StartOptions {
   readonly cwd?: string;
 }
 
+/** Options with which a server has one thread. */
+const oneThread = ['--stdio', '--resizable', '--threads', '--help'];
+
+/** The arguments, with those of a server that NBDCORK_THREADS gives several threads. */
+function withThreads(args: readonly string[]): readonly string[] {
+  const { NBDCORK_THREADS: threads = '' } = process.env;
+  const [command, ...rest] = args;
+  if (command !== 'serve' || threads === '' || rest.some((arg) => oneThread.includes(arg))) {
+    return args;
+  }
+  return [command, '--threads', threads, ...rest];
+}
+
 /** A process whose output is collected. It is killed after the test. */
 export class RunningProgram {
   readonly stdout: Output;
@@ -61,7 +74,7 @@ export class RunningProgram {
 
   constructor(t: TestContext, args: readonly string[], options: StartOptions = {}) {
     const [file, ...first] = options.command ?? [process.execPath, programPath];
-    const child = spawn(file, [...first, ...args], {
+    const child = spawn(file, [...first, ...withThreads(args)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
       ...(options.cwd !== undefined && { cwd: options.cwd }),

@@ -19,6 +19,8 @@ export interface ExportFlags {
   readonly readOnlyExport?: readonly string[];
   readonly description?: ReadonlyMap<string, string>;
   readonly defaultExport?: string;
+  /** More than one thread shares the disks. */
+  readonly threads?: number;
   /** Of the options for TLS. */
   readonly tlsExport?: readonly string[];
 }
@@ -89,6 +91,7 @@ export async function openExports(
           direct: flags.direct === true,
           dropCache: flags.dropCache === true,
           ...(flags.format !== undefined && { format: flags.format }),
+          shared: (flags.threads ?? 1) > 1,
           ...(flags.lock !== undefined && { lock: flags.lock }),
         });
       const backend = await open();

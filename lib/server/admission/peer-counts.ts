@@ -1,4 +1,4 @@
-import type { Client } from '../handshake/client.js';
+import type { Client } from '../../handshake/client.js';
 
 /** How an IPv6 socket shows a client of IPv4. */
 const mappedPrefix = /^::ffff:(?=\d+\.\d+\.\d+\.\d+$)/i;

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
 import { describe, test, type TestContext } from 'node:test';
-import { MemoryBackend, type NbdServer } from '../../lib/index.js';
-import { PeerCounts, peerOf } from '../../lib/server/peer-counts.js';
-import { addon } from '../../lib/native/load.js';
-import { ByteClient } from '../support/byte-client.js';
-import { Log } from '../support/log.js';
-import { startServer, until } from '../support/server.js';
+import { MemoryBackend, type NbdServer } from '../../../lib/index.js';
+import { PeerCounts, peerOf } from '../../../lib/server/admission/peer-counts.js';
+import { addon } from '../../../lib/native/load.js';
+import { ByteClient } from '../../support/byte-client.js';
+import { Log } from '../../support/log.js';
+import { startServer, until } from '../../support/server.js';
 
 const connectionsPerPeerMax = 2;
 
