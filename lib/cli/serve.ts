@@ -10,6 +10,7 @@ import { createServer, type NbdServer } from '../server/server.js';
 import { threadsMax } from '../server/threads/thread-options.js';
 import { strategyNames, type StrategyName } from '../transport/transport.js';
 import { defaultPort } from '../wire/constants.js';
+import { warnOfExposure, warnOfSizes, warnOfStrategy } from './warnings.js';
 import { inheritedDescriptors } from './activation.js';
 import { addAccessOptions, allowFrom, type AccessFlags } from './options/access-options.js';
 import { CaptiveCommand, privateFolder } from './captive.js';
@@ -154,6 +155,7 @@ async function serve(
   const names = sources.map(({ name }) => name);
   const allow = allowFrom(options, names, tls, logger);
   const exports = await openExports(sources, options);
+  warnOfSizes(exports, logger);
   const server = createServer({
     exports,
     ...(options.defaultExport !== undefined && { defaultExport: options.defaultExport }),
@@ -165,6 +167,11 @@ async function serve(
     ...(options.busyPoll !== undefined && { busyPollMicroseconds: options.busyPoll }),
     logger,
   });
+  const warnOfListeners = (): void => {
+    const { addresses } = server;
+    warnOfExposure(addresses, { tls, hasRules: allow !== undefined }, logger);
+    warnOfStrategy(addresses, options.transmit, logger);
+  };
   try {
     // libnbd passes a listening socket to the server that it starts, even one with --stdio.
     if (options.stdio === true && inherited.length === 0) {
@@ -173,11 +180,13 @@ async function serve(
       // Before a socket file exists that a signal could leave behind.
       const captive = new CaptiveCommand(() => void server.close());
       await listen(server, options, inherited);
+      warnOfListeners();
       const uri = server.uri(names[0], tlsParameters(options, tls));
       process.exitCode = await captive.run(options.run, uri);
     } else {
       const stopped = stopSignal(logger);
       await listen(server, options, inherited);
+      warnOfListeners();
       // The parent process knows the inherited sockets, which are the first of the addresses.
       const uris = names.flatMap((name) => server.uris(name).slice(inherited.length));
       printUris(uris, logger);
