@@ -150,6 +150,7 @@ async function newMachine(t: TestContext, system: string): Promise<Machine> {
       const words = [
         ...[`nbd_new=${isNew ? 1 : 0}`, `nbd_bytes=${diskBytes}`],
         ...[`nbd_node=${process.execPath}`, `nbd_program=${programPath}`],
+        `nbd_no_native=${process.env['NBDCORK_NO_NATIVE'] ?? ''}`,
       ];
       const args = [
         ...machineArguments(system, 'server', words),
