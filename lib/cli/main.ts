@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The program `nbdcork`: its commands are in files of their own. */
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
 import { exitCode } from './exit-codes.js';
@@ -13,9 +14,21 @@ function version(): string {
   return found ? String(manifest.version) : 'unknown';
 }
 
+/** What to add to the error of commander for a source without the command `serve`. */
+function suggestionFor(error: string): string {
+  const name = /unknown command '(.+)'/s.exec(error)?.[1] ?? '';
+  const isSource = /[./:=]/.test(name) || (name !== '' && existsSync(name));
+  return isSource ? `(to serve it, run: nbdcork serve ${name})\n` : '';
+}
+
 const program = new Command('nbdcork')
   .description('Serve disks over the Network Block Device protocol.')
   .version(version(), '-V, --version')
+  .configureOutput({
+    outputError: (text, write) => {
+      write(text + suggestionFor(text));
+    },
+  })
   .showHelpAfterError("(run 'nbdcork --help' for usage)")
   .exitOverride()
   .addCommand(serveCommand());

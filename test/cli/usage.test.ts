@@ -11,6 +11,8 @@ describe('invalid usage exits with 2 and an error', () => {
   for (const [args, message] of [
     [[], /Usage: nbdcork/],
     [['sevre'], /unknown command 'sevre'/],
+    [['disk.img'], /unknown command 'disk.img'\n\(to serve it, run: nbdcork serve disk.img\)/],
+    [['memory:64M'], /nbdcork serve memory:64M/],
     [['serve'], /No exports: add a SOURCE/],
     [['serve', '--export', 'a'], /'a' is invalid.*NAME=SOURCE/],
     [['serve', '--prot', '1', 'memory:1M'], /unknown option '--prot'/],
