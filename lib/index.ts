@@ -41,6 +41,7 @@ export type { Logger } from './server/log/logger.js';
 export { createServer, type NbdServer } from './server/server.js';
 export { readTlsFolder } from './server/tls/folder.js';
 export type { TlsOptions } from './server/tls/options.js';
+export type { MappedMemory } from './memory/mapped-memory.js';
 export type { FileMapping } from './native/addon.js';
 export type { StrategyName, TransportCounters } from './transport/transport.js';
 export type { Address, TlsParameters } from './wire/uri.js';

@@ -2,6 +2,7 @@ import type { FileMapping } from '../native/addon.js';
 
 /** A mapping of a file, and what its sender needs when pages have left the cache. */
 export interface MappedMemory {
+  /** What the addon sends from. */
   readonly mapping: FileMapping;
   /** Whether the range can be sent at this moment without waiting for a device. */
   isResident(start: number, length: number): boolean;

@@ -7,7 +7,7 @@ import { openExport } from '../support/connecting.js';
 import { temporaryFolder } from '../support/folder.js';
 import { RunningProgram } from '../support/program.js';
 
-const command = [process.execPath, 'scripts/start.mjs'];
+const command = [process.execPath, 'scripts/start.mjs'] as const;
 
 async function sizeOf(t: TestContext, args: readonly string[]): Promise<number> {
   const server = new RunningProgram(t, args, { command });

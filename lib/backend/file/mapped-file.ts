@@ -2,7 +2,6 @@ import { NbdError } from '../../errors.js';
 import { payloadPool } from '../../memory/buffer-pool.js';
 import type { MappedMemory } from '../../memory/mapped-memory.js';
 import type { FileMapping, NativeAddon } from '../../native/addon.js';
-import type { FileIo } from './io/file-io.js';
 
 /** The part of the addon that mapped files need. */
 export type MappingNative = Pick<
@@ -16,6 +15,12 @@ export function mappingOf(native: Partial<MappingNative>): MappingNative | undef
   return createMapping && refreshMapping && closeMapping && cachedPages && residentPages
     ? { createMapping, refreshMapping, closeMapping, cachedPages, residentPages }
     : undefined;
+}
+
+/** What is not resident is read by it, on another thread. */
+interface Reading {
+  /** Fills `bytes` from `position` of the file on. */
+  read(bytes: Uint8Array, position: number): Promise<Uint8Array>;
 }
 
 const pageBytes = 4096;
@@ -50,7 +55,7 @@ export class MappedFile implements MappedMemory {
   readonly length: number;
   private readonly native: MappingNative;
   private readonly fd: number;
-  private readonly io: Pick<FileIo, 'read'>;
+  private readonly io: Reading;
   private readonly windows = new Int32Array(windowsKept).fill(-1);
   private readonly states = new Uint8Array(windowsKept);
   private readonly askedMs = new Float64Array(windowsKept);
@@ -62,7 +67,7 @@ export class MappedFile implements MappedMemory {
     fd: number,
     mapping: FileMapping,
     length: number,
-    io: Pick<FileIo, 'read'>,
+    io: Reading,
   ) {
     this.native = native;
     this.fd = fd;
@@ -76,7 +81,7 @@ export class MappedFile implements MappedMemory {
     native: MappingNative,
     fd: number,
     length: number,
-    io: Pick<FileIo, 'read'>,
+    io: Reading,
   ): MappedFile | undefined {
     const mappable = length > 0 && native.cachedPages(fd, 0, pageBytes) >= 0;
     const mapping = mappable ? native.createMapping(fd, length) : -1;
