@@ -6,7 +6,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { programPath } from '../support/program.js';
+import { programPath, withThreads } from '../support/program.js';
 import { createAuthority, issueCertificate, type Certificate } from '../support/tls.js';
 import { Client, exportName } from './client.js';
 import { makeDisk, type DiskKind } from './disks.js';
@@ -44,11 +44,13 @@ const nbdcork: ServerKind = {
   version: [...program, '--version'],
   command: ({ disk, socket, folder, readOnly, resizable, tls }) => [
     ...program,
-    'serve',
-    ...(readOnly ? ['--read-only'] : []),
-    ...(resizable ? ['--resizable'] : []),
-    ...(tls === undefined ? [] : ['--tls', tls, '--tls-certificates', folder]),
-    ...['--log-level', 'silent', '--unix', socket, `${exportName}=${disk}`],
+    ...withThreads([
+      'serve',
+      ...(readOnly ? ['--read-only'] : []),
+      ...(resizable ? ['--resizable'] : []),
+      ...(tls === undefined ? [] : ['--tls', tls, '--tls-certificates', folder]),
+      ...['--log-level', 'silent', '--unix', socket, `${exportName}=${disk}`],
+    ]),
   ],
 };
 

@@ -56,7 +56,7 @@ export interface StartOptions {
 const oneThread = ['--stdio', '--resizable', '--threads', '--help'];
 
 /** The arguments, with those of a server that NBDCORK_THREADS gives several threads. */
-function withThreads(args: readonly string[]): readonly string[] {
+export function withThreads(args: readonly string[]): readonly string[] {
   const { NBDCORK_THREADS: threads = '' } = process.env;
   const [command, ...rest] = args;
   if (command !== 'serve' || threads === '' || rest.some((arg) => oneThread.includes(arg))) {
