@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { fstatSync } from 'node:fs';
 import { test } from 'node:test';
 import { MemoryFile } from '../../../lib/backend/memory/memory-file.js';
 import { ZeroBackend } from '../../../lib/backend/memory/zero-backend.js';
@@ -41,6 +42,23 @@ test(
     const tooMuch = memoryBytesMax() + 1;
     await assert.rejects(disk.writeZeroes(0, tooMuch, options), { code: 'ENOSPC' });
     await disk.writeZeroes(0, 2 ** 50, { ...options, noHole: false });
+    await disk.close();
+  },
+);
+
+test(
+  'a file in memory allocates zeros without holes, fast too',
+  { skip: withoutAddon },
+  async () => {
+    const disk = MemoryFile.create(2 ** 20);
+    await disk.write(0, pattern(2 ** 20, 1), { fua: false });
+    await disk.trim(0, 2 ** 20, { fua: false });
+    await disk.writeZeroes(4096, 100_000, { fua: false, noHole: true, fast: true });
+    const source = disk.threadSource;
+    assert.ok(source.kind === 'memory');
+    const allocated = fstatSync(source.fd).blocks * 512;
+    assert.ok(allocated >= 100_000 && allocated < 2 ** 18, `${allocated}`);
+    assertSame(joined(await disk.read(4096, 100_000)), Buffer.alloc(100_000));
     await disk.close();
   },
 );
