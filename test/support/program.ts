@@ -56,8 +56,12 @@ export interface StartOptions {
 const oneThread = ['--stdio', '--resizable', '--threads', '--help'];
 
 /** The arguments, with those of a server that NBDCORK_THREADS gives several threads. */
-export function withThreads(args: readonly string[]): readonly string[] {
-  const { NBDCORK_THREADS: threads = '' } = process.env;
+export function withThreads(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): readonly string[] {
+  const { NBDCORK_THREADS = '', NBDCORK_NO_NATIVE } = { ...process.env, ...env };
+  const threads = NBDCORK_NO_NATIVE === '1' ? '' : NBDCORK_THREADS;
   const [command, ...rest] = args;
   if (command !== 'serve' || threads === '' || rest.some((arg) => oneThread.includes(arg))) {
     return args;
@@ -74,7 +78,7 @@ export class RunningProgram {
 
   constructor(t: TestContext, args: readonly string[], options: StartOptions = {}) {
     const [file, ...first] = options.command ?? [process.execPath, programPath];
-    const child = spawn(file, [...first, ...withThreads(args)], {
+    const child = spawn(file, [...first, ...withThreads(args, options.env)], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, ...options.env },
       ...(options.cwd !== undefined && { cwd: options.cwd }),

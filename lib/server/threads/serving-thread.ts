@@ -34,9 +34,10 @@ export class ServingThread {
 
   /** Opens the disks. @throws NbdError where one cannot be opened. */
   static async start(setup: ThreadSetup, post: Post): Promise<ServingThread> {
-    const exports: Record<string, ExportOptions> = {};
-    for (const each of setup.exports) exports[each.name] = await openExport(each);
-    return new ServingThread(setup, exports, post);
+    const exports: [name: string, ExportOptions][] = [];
+    for (const each of setup.exports) exports.push([each.name, await openExport(each)]);
+    // Not by assignment: a name may be that of a member of every object.
+    return new ServingThread(setup, Object.fromEntries(exports), post);
   }
 
   private constructor(setup: ThreadSetup, exports: Record<string, ExportOptions>, post: Post) {

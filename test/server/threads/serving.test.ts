@@ -86,6 +86,16 @@ describe('what holds across threads', { skip: withoutAddon }, () => {
     assert.deepEqual((await second.call({ type: cmd.read, length: diskBytes })).data, payload);
   });
 
+  test('exports may have names of members of every object', async (t) => {
+    const disk = await openSource(await newFile(t));
+    const exports = Object.fromEntries(['__proto__', 'constructor'].map((name) => [name, disk]));
+    const { open } = await startServer(t, { exports, threads });
+    for (const name of Object.keys(exports)) {
+      const client = await open('simple', name);
+      assert.equal((await client.call({ type: cmd.read, length: 1 })).error, 0);
+    }
+  });
+
   test('access rules are asked in the thread of the server, with the client', async (t) => {
     const clients: Client[] = [];
     const asked: (string | undefined)[] = [];
