@@ -58,10 +58,11 @@ export function warnOfStrategy(
   addresses: readonly Address[],
   strategy: StrategyName | 'auto',
   logger: Logger,
+  hasAddon = addon !== undefined,
 ): void {
   if (strategy === 'auto' || strategy === 'plain' || strategy === 'stream') return;
   const used = strategy === 'cork' ? 'plain' : 'stream';
-  if (addon === undefined) {
+  if (!hasAddon) {
     logger.warn({ strategy }, `--transmit ${strategy} needs the addon: ${used} is used instead.`);
   } else if (strategy === 'cork' && addresses.some((address) => 'path' in address)) {
     logger.warn(

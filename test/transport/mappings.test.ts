@@ -14,6 +14,8 @@ const content = Buffer.alloc(2 ** 20);
 for (let at = 0; at < content.length; at += 4) content.writeUInt32LE(at, at);
 
 const stepBytes = 2 ** 18;
+/** A block is sent as it was at one moment. */
+const blockBytes = 4096;
 
 /** A mapped file whose pages are evicted when a test says so. */
 class TestMapping implements MappedMemory {
@@ -158,7 +160,7 @@ for (const kind of linkKinds) {
           assert.equal(received.readUInt32BE(position), message);
           position += 4;
           for (let start = 1; start < content.length;) {
-            const end = Math.min(content.length, start + stepBytes - (start % stepBytes));
+            const end = Math.min(content.length, start + blockBytes - (start % blockBytes));
             const bytes = received.subarray(position, position + end - start);
             const expected = content.subarray(start, end);
             const wasEvicted = memory.evicted.has(Math.floor(start / stepBytes));
